@@ -1,0 +1,22 @@
+"""branchlab: a git-branch-aware experiment manager for PyTorch computer-vision projects.
+
+A project needs four names from here, all of them loaded on first use so that ``branchlab --help`` never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from branchlab.train.task import Batch, Examples, Recipe, Splits, Task
+
+__version__ = "0.1.0"
+__all__ = ["Batch", "Examples", "Recipe", "Splits", "Task", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from branchlab.train import task
+
+        return getattr(task, name)
+    raise AttributeError(f"module 'branchlab' has no attribute '{name}'")

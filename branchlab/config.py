@@ -1,0 +1,291 @@
+"""``.branchlab.toml``: every key, its type, its default and its meaning stand here, once.
+
+Read from the main work tree, never from the branch under test. A mistake is said with file, line and key, an unknown
+key with the nearest known one. Beyond 1 MB a file is refused unread: tomli needs seconds for a million keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePath
+from typing import Any
+
+from branchlab.domain import Goal, Sample
+from branchlab.errors import ConfigError, nearest
+
+CONFIG_NAME = ".branchlab.toml"
+_SIZE_MAX = 1_000_000
+_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branches:
+    """``[branches]``: the integration branch, the frozen one, and which branches are experiments."""
+
+    main: str = "main"
+    reference: str = "original"
+    reference_commit: str = ""
+    experiments: tuple[str, ...] = ("exp/*",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """``[trainer]``: the task, ``module:Class``, and the arguments that every branch's task is given."""
+
+    task: str = ""
+    arguments: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """``[run]``: what verdicts are about, and how runs are carried out.
+
+    Attributes:
+        share: Ignored files or folders of the main work tree that runs need; symlinked into their work trees.
+        device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        jobs: Runs at once; 0 means one a core on a CPU, one a device on GPUs.
+        timeout_s: A run that takes longer is ended, and says so.
+    """
+
+    metric: str = "val/accuracy"
+    goal: Goal = Goal.MAX
+    seeds: int = 3
+    share: tuple[str, ...] = ()
+    device: str = "auto"
+    jobs: int = 0
+    deterministic: bool = True
+    timeout_s: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleOptions:
+    """``[sample]``: the reduced part of the training set that experiments work on."""
+
+    fraction: float = 0.1
+    strategy: str = "stratified"
+    seed: int = 0
+
+    def sample(self) -> Sample:
+        """Return the sample as a value of the domain."""
+        return Sample(fraction=self.fraction, strategy=self.strategy, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """``[baseline]``: the published figure that the reference must reproduce."""
+
+    metric: str = "test/accuracy"
+    published: float | None = None
+    tolerance: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """``[executor]``: what starts runs. This version knows ``local``."""
+
+    kind: str = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file."""
+
+    branches: Branches = field(default_factory=Branches)
+    trainer: Trainer = field(default_factory=Trainer)
+    run: RunOptions = field(default_factory=RunOptions)
+    sample: SampleOptions = field(default_factory=SampleOptions)
+    baseline: Baseline = field(default_factory=Baseline)
+    executor: Executor = field(default_factory=Executor)
+
+
+def read_config(root: Path) -> Config:
+    """Read ``.branchlab.toml`` of a repository.
+
+    Raises:
+        ConfigError: It is missing, not TOML, or holds a key or value that has no meaning here.
+    """
+    path = root / CONFIG_NAME
+    text = read_toml_text(path, hint_when_missing="make one with: branchlab init")
+    return parse_config(text, path=path)
+
+
+def parse_config(text: str, *, path: Path = Path(CONFIG_NAME)) -> Config:
+    """Return the config that ``text`` holds; ``path`` is only named in errors."""
+    document = parse_toml(text, path=path)
+    reader = _Reader(text, path)
+    sections: dict[str, type] = {f.name: f.default_factory for f in fields(Config)}  # type: ignore[misc]
+    reader.check_known(document, sections, table="")
+    config = Config(
+        **{
+            name: reader.table(document.get(name, {}), kind, name)
+            for name, kind in sections.items()
+        }
+    )
+    _check_meaning(config, reader)
+    return config
+
+
+def read_toml_text(path: Path, *, hint_when_missing: str = "") -> str:
+    """Return a TOML file's text, with the size bounded and every failure named."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist", hint=hint_when_missing) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", hint=hint_when_missing
+        ) from None
+    if len(content) > _SIZE_MAX:
+        raise ConfigError(
+            f"{path} has {len(content)} bytes; at most {_SIZE_MAX} are read", hint="shorten it"
+        )
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8", hint="save the file as UTF-8") from None
+
+
+def parse_toml(text: str, *, path: PurePath) -> dict[str, Any]:
+    """Return the TOML document, or say where it is malformed."""
+    import tomli
+
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path}:{error.lineno}:{error.colno}: not TOML: {error.msg}",
+            hint=f"mend {path} at that line",
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}", hint=f"mend {path}") from None
+
+
+class _Reader:
+    """Turns tables into dataclasses, and knows the line of a key for what it has to complain of."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self.text = text
+        self.path = path
+
+    def table(self, found: object, kind: type, name: str) -> Any:  # noqa: ANN401  one of the dataclasses above
+        if not isinstance(found, dict):
+            raise self.error(name, "", f"[{name}] must be a table, found {found!r}")
+        known = {f.name: f for f in fields(kind)}
+        self.check_known(found, known, table=name)
+        values = {
+            key: self.value(value, str(known[key].type), name, key) for key, value in found.items()
+        }
+        return kind(**values)
+
+    def check_known(
+        self, found: Mapping[str, object], known: Mapping[str, object], *, table: str
+    ) -> None:
+        for key in found:
+            if key not in known:
+                what = f"unknown key '{key}' in [{table}]" if table else f"unknown table [{key}]"
+                hint = f"{nearest(key, known)}known here: {', '.join(known)}"
+                raise self.error(table or key, key if table else "", what, hint=hint)
+
+    def value(self, value: object, kind: str, table: str, key: str) -> object:  # noqa: PLR0911  one line a type
+        match kind, value:
+            case "str", str():
+                return value
+            case "bool", bool():
+                return value
+            case "int", int() if not isinstance(value, bool):
+                return value
+            case (("float" | "float | None"), int() | float()) if not isinstance(value, bool):
+                return float(value)
+            case "tuple[str, ...]", list() if all(isinstance(item, str) for item in value):
+                return tuple(value)
+            case "Goal", ("max" | "min"):
+                return Goal(str(value))
+            case "Mapping[str, bool | int | float | str]", dict() if all(
+                isinstance(item, bool | int | float | str) for item in value.values()
+            ):
+                return value
+        raise self.error(table, key, f"{key} = {value!r}: expected {_IN_WORDS[kind]}")
+
+    def error(self, table: str, key: str, what: str, *, hint: str = "") -> ConfigError:
+        line = self.line(table, key)
+        return ConfigError(
+            f"{self.path}:{line}: {what}", hint=hint or f"mend {self.path} at line {line}"
+        )
+
+    def line(self, table: str, key: str) -> int:
+        """Return the line of a key, as near as a reading of the text can tell."""
+        inside = ""
+        for number, line in enumerate(self.text.splitlines(), 1):
+            header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+            if header:
+                inside = header[1].strip("\"'")
+                if not key and inside == table:
+                    return number
+            elif (inside == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line)) or (not key and not inside and re.match(rf"\s*{re.escape(table)}\s*[.=]", line)):
+                return number
+        return 1
+
+
+_IN_WORDS = {
+    "str": "a string",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "float | None": "a number",
+    "tuple[str, ...]": "a list of strings",
+    "Goal": '"max" or "min"',
+    "Mapping[str, bool | int | float | str]": "a table of strings, numbers and booleans",
+}
+
+
+def _check_meaning(config: Config, reader: _Reader) -> None:
+    pinned = config.branches.reference_commit
+    task = config.trainer.task
+    checks = [
+        (not 0 < config.sample.fraction <= 1, "sample", "fraction", "needs 0 < fraction <= 1"),
+        (
+            config.sample.strategy not in {"stratified", "random"},
+            "sample",
+            "strategy",
+            'is "stratified" or "random"',
+        ),
+        (config.run.seeds < 1, "run", "seeds", "needs at least 1"),
+        (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
+        (config.run.timeout_s <= 0, "run", "timeout_s", "needs more than 0 seconds"),
+        (not is_device(config.run.device), "run", "device", "is auto, cpu, mps, cuda or cuda:N"),
+        (bool(task) and not is_task(task), "trainer", "task", "is written module:Class"),
+        (
+            bool(pinned) and not _OID.fullmatch(pinned),
+            "branches",
+            "reference_commit",
+            "is a full commit id",
+        ),
+        (config.executor.kind != "local", "executor", "kind", 'is "local" in this version'),
+    ]
+    for is_wrong, table, key, needed in checks:
+        if is_wrong:
+            found = getattr(getattr(config, table), key)
+            raise reader.error(table, key, f"{key} = {found!r}: {key} {needed}")
+    for shared in config.run.share:
+        if (
+            Path(shared).is_absolute()
+            or ".." in Path(shared).parts
+            or Path(shared).parts[:1] in {(), (".git",)}
+        ):
+            raise reader.error(
+                "run", "share", f"share: '{shared}' is not a path inside the repository"
+            )
+
+
+def is_device(text: str) -> bool:
+    """Whether ``text`` names a device as the config and ``--device`` take it."""
+    return re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text) is not None
+
+
+def is_task(text: str) -> bool:
+    """Whether ``text`` is written ``package.module:Class``."""
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", text) is not None

@@ -1,0 +1,241 @@
+"""The nouns of branchlab as frozen values; no behaviour beyond what follows from their own fields.
+
+Every room speaks in these. They know nothing of git, SQLite, torch or a screen, so that each can be built by hand in
+a test. Times are aware UTC; units and bounds stand last in a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+Flags = Mapping[str, "bool | int | float | str"]
+"""Keyword arguments of a task, by name."""
+
+
+class RunState(StrEnum):
+    """Where one training is in its life."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no process works on the run any more."""
+        return self in {RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.LOST}
+
+
+class Scale(StrEnum):
+    """How much of the training set a run sees; results of two scales are never compared."""
+
+    SAMPLE = "sample"
+    FULL = "full"
+
+
+class Goal(StrEnum):
+    """Whether a larger or a smaller metric is better."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+class Outcome(StrEnum):
+    """What a comparison says of a branch against main."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no-difference"
+    UNDECIDED = "undecided"
+
+
+class Landed(StrEnum):
+    """Whether, and by which road, a branch's content is in main."""
+
+    NO = "no"
+    MERGED = "merged"
+    SQUASHED = "squashed"
+    REBASED = "rebased"
+    PARTLY = "partly"
+    REVERTED = "reverted"
+    UNKNOWN = "unknown"
+
+
+class Freshness(StrEnum):
+    """Whether a branch's results still speak of its tip and of today's main."""
+
+    CURRENT = "current"
+    BRANCH_MOVED = "branch-moved"
+    MAIN_MOVED = "main-moved"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A local branch as git lists it. ``tip`` and ``tree`` are full object ids."""
+
+    name: str
+    tip: str
+    tree: str
+    last_commit_at: datetime
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A tip against another branch: commits that only the tip has, and that only the other has.
+
+    ``merge_base`` is None for unrelated histories; ``ahead`` and ``behind`` are None where git cannot know them (a
+    shallow clone).
+    """
+
+    merge_base: str | None
+    ahead: int | None
+    behind: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one experiment branch stands in the commit graph."""
+
+    branch: Branch
+    main: Drift
+    reference: Drift | None
+    base_branch: str
+    landed: Landed
+    landed_commits: int
+    conflicts: tuple[str, ...] | None
+    """Files that a merge into main would leave in conflict; empty when clean; None when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceState:
+    """The frozen branch: where it is and where it was pinned."""
+
+    name: str
+    tip: str
+    pinned: str | None
+    main_ahead: int | None
+    main_behind: int | None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the branch no longer points at the commit that ``init`` pinned."""
+        return self.pinned is not None and self.pinned != self.tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The whole repository at one moment: main, the reference, every experiment branch."""
+
+    main: Branch
+    reference: ReferenceState | None
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Which part of the training set a run sees. ``fraction`` is in (0, 1]; ``seed`` draws it."""
+
+    fraction: float
+    strategy: str = "stratified"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training as planned: everything that decides its result, and where it shall happen.
+
+    Attributes:
+        id: Folder name, unique in the repository.
+        key: Digest of all that decides the result; two runs of one key are the same experiment.
+        branch: The branch it was planned for (a run belongs to its tree, this is a label).
+        task: ``module:Class`` of the task, imported from the work tree.
+        flags: What the experiment switches on. ``arguments``: what the config gives to every branch.
+        epochs: Overrides the recipe's own number of epochs when not None.
+        environment: Versions and kind of device that results depend on.
+        threads: Threads of computation on a CPU; kept over a resume so that it is exact.
+        batch: Name of the batch of runs that planned it.
+    """
+
+    id: str
+    key: str
+    branch: str
+    commit: str
+    tree: str
+    task: str
+    seed: int
+    scale: Scale
+    sample: Sample
+    flags: Flags = field(default_factory=dict)
+    arguments: Flags = field(default_factory=dict)
+    epochs: int | None = None
+    deterministic: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    threads: int = 1
+    batch: str = ""
+    planned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run and what is known of it so far.
+
+    Attributes:
+        metrics: Final values by name once done, the latest epoch's values before.
+        epoch: Epochs finished. ``epochs`` is the number planned (0 until the run has started).
+        reason: One line that says why it failed, was cancelled or lost.
+    """
+
+    run: Run
+    state: RunState
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    images_per_s: float | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the seeds say of a branch against another.
+
+    Attributes:
+        difference: Mean over seeds of (branch - other), in the metric's own unit; None without common seeds.
+        interval: Confidence interval of the difference; None below two seeds.
+        p_better: Probability that the true difference favours the branch, under the model; printed, never decides.
+        seeds_needed: Seeds that would decide a difference of the observed size with power 0.8; None when decided.
+        sentence: All of it in words.
+    """
+
+    branch: str
+    outcome: Outcome
+    difference: float | None
+    interval: tuple[float, float] | None
+    confidence: float
+    seeds: int
+    p_better: float | None
+    seeds_needed: int | None
+    scale: Scale
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTree:
+    """A checked-out commit that a run trains from."""
+
+    path: Path
+    commit: str

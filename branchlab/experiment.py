@@ -1,0 +1,83 @@
+"""``experiments/<name>.toml`` on a branch: what the experiment is about, and which flags it switches on.
+
+One file an experiment, so that two never conflict; it is merged together with the feature. Keys that belong to later
+stages of an experiment's life (hypotheses, notes) are kept as they are and read where they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from branchlab.config import parse_toml
+from branchlab.domain import Flags
+from branchlab.errors import ConfigError
+
+FOLDER = "experiments"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What runs need to know of an experiment."""
+
+    title: str = ""
+    base: str = "main"
+    idea: str = ""
+    flags: Flags = field(default_factory=dict)
+
+
+def experiment_name(branch: str, patterns: tuple[str, ...]) -> str:
+    """Return a branch's name without the fixed part of the pattern that it matches: ``exp/se`` -> ``se``."""
+    for pattern in patterns:
+        if fnmatchcase(branch, pattern):
+            prefix = pattern.split("*", 1)[0].split("?", 1)[0].split("[", 1)[0]
+            return branch.removeprefix(prefix) or branch
+    return branch
+
+
+def experiment_path(name: str) -> str:
+    """Return where in the repository the file of an experiment stands."""
+    return f"{FOLDER}/{name}.toml"
+
+
+def parse_experiment(text: str, *, where: str) -> Experiment:
+    """Return the experiment that ``text`` describes; ``where`` is named in errors.
+
+    Raises:
+        ConfigError: It is not TOML, or one of the keys that runs need has no usable value.
+    """
+    document = parse_toml(text, path=PurePosixPath(where))
+    for key in ("title", "base", "idea"):
+        if not isinstance(document.get(key, ""), str):
+            raise ConfigError(
+                f"{where}: {key} = {document[key]!r}: expected a string", hint=f"mend {where}"
+            )
+    flags = document.get("flags", {})
+    if not isinstance(flags, dict) or not all(
+        isinstance(v, bool | int | float | str) for v in flags.values()
+    ):
+        raise ConfigError(
+            f"{where}: flags = {flags!r}: expected a table of strings, numbers and booleans",
+            hint=f"mend {where}, for instance: flags = {{ squeeze_excite = true }}",
+        )
+    return Experiment(
+        title=document.get("title", ""),
+        base=document.get("base", "main"),
+        idea=document.get("idea", ""),
+        flags=flags,
+    )
+
+
+def render_experiment(experiment: Experiment) -> str:
+    """Return the text of a new experiment's file."""
+    import json
+
+    flags = ", ".join(f"{key} = {json.dumps(value)}" for key, value in experiment.flags.items())
+    return (
+        f"title = {json.dumps(experiment.title, ensure_ascii=False)}\n"
+        f"base = {json.dumps(experiment.base, ensure_ascii=False)}\n"
+        f"idea = {json.dumps(experiment.idea, ensure_ascii=False)}\n"
+        f"flags = {{ {flags} }}".rstrip()
+        + "  # what this experiment switches on\n"
+    )

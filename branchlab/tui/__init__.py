@@ -1,0 +1,1 @@
+"""The only room with textual: screens that show what ``lab`` returns."""
