@@ -1,7 +1,7 @@
 """``.branchlab.toml``: every key, its type, its default and its meaning stand here, once.
 
 Read from the main work tree, never from the branch under test. A mistake is said with file, line and key, an unknown
-key with the nearest known one. Beyond 1 MB a file is refused unread: tomli needs seconds for a million keys.
+key with the nearest known one.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from branchlab.domain import Goal, Sample
 from branchlab.errors import ConfigError, nearest
+from branchlab.toml_file import parse_toml, read_toml_text
 
 CONFIG_NAME = ".branchlab.toml"
-_SIZE_MAX = 1_000_000
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -128,42 +128,6 @@ def parse_config(text: str, *, path: Path = Path(CONFIG_NAME)) -> Config:
     return config
 
 
-def read_toml_text(path: Path, *, hint_when_missing: str = "") -> str:
-    """Return a TOML file's text, with the size bounded and every failure named."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", hint=hint_when_missing) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}", hint=hint_when_missing
-        ) from None
-    if len(content) > _SIZE_MAX:
-        raise ConfigError(
-            f"{path} has {len(content)} bytes; at most {_SIZE_MAX} are read", hint="shorten it"
-        )
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8", hint="save the file as UTF-8") from None
-
-
-def parse_toml(text: str, *, path: PurePath) -> dict[str, Any]:
-    """Return the TOML document, or say where it is malformed."""
-    import tomli
-
-    try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}:{error.lineno}:{error.colno}: not TOML: {error.msg}",
-            hint=f"mend {path} at that line",
-        ) from None
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}", hint=f"mend {path}") from None
-
-
 class _Reader:
     """Turns tables into dataclasses, and knows the line of a key for what it has to complain of."""
 
@@ -225,7 +189,9 @@ class _Reader:
                 inside = header[1].strip("\"'")
                 if not key and inside == table:
                     return number
-            elif (inside == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line)) or (not key and not inside and re.match(rf"\s*{re.escape(table)}\s*[.=]", line)):
+            elif (
+                inside == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line)
+            ) or (not key and not inside and re.match(rf"\s*{re.escape(table)}\s*[.=]", line)):
                 return number
         return 1
 

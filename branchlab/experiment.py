@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from branchlab.config import parse_toml
 from branchlab.domain import Flags
 from branchlab.errors import ConfigError
+from branchlab.toml_file import parse_toml
 
 FOLDER = "experiments"
 

@@ -1,7 +1,7 @@
 """Names and formats inside a run folder: the contract between the process that trains and everything that watches.
 
     runs/<run-id>/run.json                     what was planned, written before any process starts
-    runs/<run-id>/attempts/<n>/lease           locked (flock) while a shim works on the attempt
+    runs/<run-id>/lease                        locked (flock) while processes work on the run
     runs/<run-id>/attempts/<n>/events.jsonl    one line an event, appended with one write
     runs/<run-id>/attempts/<n>/log.txt         stdout and stderr
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
@@ -9,7 +9,8 @@
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
 
-The folder is the truth; the index is derived from it. An event line ends in the CRC-32 of what stands before, because a
+The folder is the truth; the index is derived from it. Who holds the lease owns the run: an attempt without a result
+under a free lease is dead, and the next owner says so before it starts another. An event line ends in the CRC-32 of what stands before, because a
 full disk writes short (measured: 76 of 118 bytes) and the next line would be glued on.
 """
 
@@ -89,6 +90,10 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def lease(self) -> Path:
+        return self.path / "lease"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / "last.pt"
 
@@ -103,7 +108,7 @@ class RunFolder:
     def attempts(self) -> int:
         """Return the number of the latest attempt, 0 before the first."""
         try:
-            names = os.listdir(self.path / "attempts")
+            names = [entry.name for entry in os.scandir(self.path / "attempts")]
         except OSError:
             return 0
         return max((int(name) for name in names if name.isdecimal()), default=0)
@@ -143,10 +148,6 @@ class Attempt:
     """One try at a run: the files that its processes write."""
 
     path: Path
-
-    @property
-    def lease(self) -> Path:
-        return self.path / "lease"
 
     @property
     def events(self) -> Path:

@@ -20,10 +20,10 @@ _UNSAFE = re.compile(
 
 
 def _visible(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:  # noqa: has pictures of its own from U+2400 on
-        return chr(0x2400 + code)
-    return f"<{code:04X}>"
+    character = match.group()
+    if character < " ":  # C0 controls have pictures of their own
+        return chr(0x2400 + ord(character))
+    return f"<{ord(character):04X}>"
 
 
 def safe_text(text: str, *, length_max: int = 2000) -> str:

@@ -95,7 +95,8 @@ class Examples:
         """
         if isinstance(source, Examples):
             return source
-        items = [source[i] for i in range(len(source))]  # type: ignore[arg-type]  map-style: it has a length
+        size = len(source)  # type: ignore[arg-type]
+        items = [source[i] for i in range(size)]
         try:
             inputs = torch.stack([_as_tensor(item[0]) for item in items])
             targets = torch.stack([torch.as_tensor(item[1]) for item in items])
