@@ -82,6 +82,7 @@ def _obey(message: dict[str, Any], tickets: dict[int, int], waker: Waker) -> Non
             attempt=message["attempt"],
             worktree=Path(message["worktree"]),
             timeout_s=message["timeout_s"],
+            visible_device=message["visible_device"],
         )
         pid = os.fork()
         if pid == 0:
@@ -175,6 +176,8 @@ def _trainer(order: Order, attempt: Attempt, shims_waker: Waker) -> int:
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, STOP_NOW):
         signal.signal(number, signal.SIG_DFL)
     detach_streams(attempt.log)
+    if order.visible_device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = order.visible_device
     # Written through: what a killed run printed last is in its log.
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     os.chdir(order.worktree)

@@ -37,6 +37,7 @@ class Order:
     attempt: int
     worktree: Path
     timeout_s: float
+    visible_device: str | None = None
 
 
 def work(order: Order) -> int:

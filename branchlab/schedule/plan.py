@@ -1,0 +1,160 @@
+"""From branches and seeds to runs, as values: what to train, what is known already, and in which order.
+
+A run is keyed by everything that decides its result, so that a result which is known is reused and a rebase that
+changes no file keeps its results. Order: seed by seed, main first, so that every branch has its first pair early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A commit to train, with the flags that its experiment switches on."""
+
+    branch: str
+    commit: str
+    tree: str
+    flags: Flags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """What all runs of a batch have in common; only runs of one protocol are compared."""
+
+    task: str
+    scale: Scale
+    sample: Sample
+    arguments: Flags = field(default_factory=dict)
+    epochs: int | None = None
+    deterministic: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One line of a plan.
+
+    Attributes:
+        known: The record of an earlier run of the same key, or None. When it is done its result is reused; when it is
+            not, this plan goes on with it.
+    """
+
+    run: Run
+    known: RunRecord | None = None
+
+    @property
+    def is_reused(self) -> bool:
+        return self.known is not None and self.known.state is RunState.DONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A batch of runs that can be compared pair by pair."""
+
+    batch: str
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def to_start(self) -> tuple[Run, ...]:
+        return tuple(planned.run for planned in self.runs if not planned.is_reused)
+
+
+def run_key(target: Target, seed: int, protocol: Protocol) -> str:
+    """Return the digest of all that decides a run's result."""
+    sample = protocol.sample
+    document = {
+        "tree": target.tree,
+        "flags": dict(sorted(target.flags.items())),
+        "seed": seed,
+        "task": protocol.task,
+        "scale": str(protocol.scale),
+        "sample": [sample.fraction, sample.strategy, sample.seed]
+        if protocol.scale is Scale.SAMPLE
+        else None,
+        "arguments": dict(sorted(protocol.arguments.items())),
+        "epochs": protocol.epochs,
+        "deterministic": protocol.deterministic,
+        "environment": dict(sorted(protocol.environment.items())),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def make_plan(
+    targets: Sequence[Target],
+    seeds: Iterable[int],
+    protocol: Protocol,
+    *,
+    known: Callable[[str], Sequence[RunRecord]],
+    now: datetime,
+    is_forced: bool = False,
+) -> Plan:
+    """Return the runs of a batch, seed by seed, main (the first target) before the others.
+
+    Targets of equal content share their runs. ``known`` gives the recorded runs of a key, the latest first;
+    ``is_forced`` trains again, as new runs, what is known already.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for seed in seeds:
+        for target in targets:
+            key = run_key(target, seed, protocol)
+            if key not in planned:
+                records = list(known(key))
+                earlier = None if is_forced else _earlier(records)
+                run = _new_run(target, seed, protocol, key=key, number=len(records) + 1, now=now)
+                planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
+    return Plan(batch=_batch_name(now), runs=tuple(planned.values()))
+
+
+def _earlier(records: list[RunRecord]) -> RunRecord | None:
+    """Return the record to reuse (a done one), else the one to go on with, else None."""
+    done = [record for record in records if record.state is RunState.DONE]
+    return next(iter(done or records), None)
+
+
+def _batch_name(now: datetime) -> str:
+    return now.strftime("%Y%m%d-%H%M%S")
+
+
+def _new_run(
+    target: Target, seed: int, protocol: Protocol, *, key: str, number: int, now: datetime
+) -> Run:
+    return Run(
+        id=run_id(target.branch, seed, key, number=number),
+        key=key,
+        branch=target.branch,
+        commit=target.commit,
+        tree=target.tree,
+        task=protocol.task,
+        seed=seed,
+        scale=protocol.scale,
+        sample=protocol.sample,
+        flags=target.flags,
+        arguments=protocol.arguments,
+        epochs=protocol.epochs,
+        deterministic=protocol.deterministic,
+        environment=protocol.environment,
+        device=protocol.device,
+        threads=protocol.threads,
+        batch=_batch_name(now),
+        planned_at=now,
+    )
+
+
+def run_id(branch: str, seed: int, key: str, *, number: int = 1) -> str:
+    """Return a folder name: readable, unique, safe for any branch name; ``number`` tells forced repeats apart."""
+    slug = (
+        re.sub(r"[^A-Za-z0-9]+", "-", branch.rsplit("/", 1)[-1]).strip("-").lower()[:32] or "branch"
+    )
+    again = f"-{number}" if number > 1 else ""
+    return f"{slug}-s{seed}-{key[:8]}{again}"

@@ -1,0 +1,202 @@
+"""The index over the run folders: one writer, any number of readers, derived and disposable.
+
+``refresh`` brings it up to date with the folders and may be called any time, from any offset, as often as one likes:
+rows and the offset that they were read up to are committed together. Writing is guarded by a flock besides SQLite's
+own locks, because SQLite before 3.51.3 can lose a WAL reset with two writing connections. Readers open read-only.
+
+Thread safety: an Index belongs to the thread that opened it. Consistency: a reader sees whole refreshes.
+Durability: none is needed, the folders are the truth; a damaged file is put aside and made again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from branchlab.domain import Run as PlannedRun
+from branchlab.domain import RunRecord, RunState, Sample, Scale
+from branchlab.errors import StoreError
+from branchlab.run_folder import (
+    StateFolder,
+    from_text,
+    locked,
+)
+from branchlab.store.ingest import look, upsert
+from branchlab.store.schema import migrate
+
+_LOCK_WAIT_S = 10.0
+
+
+class Index:
+    """Runs and metrics of one repository."""
+
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
+        self._reader: sqlite3.Connection | None = None
+
+    def refresh(self) -> None:
+        """Read what the run folders have new. Without folders nothing is written.
+
+        Raises:
+            StoreError: Another process has held the index's lock for too long, or the disk refuses to be written.
+        """
+        if not self._state.runs.is_dir():
+            return
+        with locked(self._state.path / "index.lock", wait_s=_LOCK_WAIT_S) as is_ours:
+            if not is_ours:
+                raise StoreError(
+                    f"the index was locked by another process for {_LOCK_WAIT_S:g} s",
+                    hint=f"see which: fuser {self._state.path / 'index.lock'}",
+                )
+            try:
+                self._ingest_all()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise StoreError(
+                        f"the index cannot be written: {error}", hint="is the disk full?"
+                    ) from None
+                self._put_aside()
+                self._ingest_all()
+
+    def runs(self, *, branches: Iterable[str] = (), limit: int = -1) -> list[RunRecord]:
+        """Return runs, the latest planned first; of some branches only when any are named."""
+        wanted = list(branches)
+        where = f"WHERE branch IN ({','.join('?' * len(wanted))})" if wanted else ""
+        query = f"SELECT * FROM runs {where} ORDER BY planned_at DESC, id LIMIT ?"  # noqa: S608  placeholders only
+        return [_record(row) for row in self._read(query, (*wanted, limit))]
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """Return one run."""
+        rows = self._read("SELECT * FROM runs WHERE id = ?", (run_id,))
+        return _record(rows[0]) if rows else None
+
+    def runs_of_key(self, key: str) -> list[RunRecord]:
+        """Return every run of a key, the latest planned first."""
+        rows = self._read("SELECT * FROM runs WHERE key = ? ORDER BY planned_at DESC, id", (key,))
+        return [_record(row) for row in rows]
+
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """Return (step, value) pairs of one metric."""
+        rows = self._read(
+            "SELECT step, value FROM metrics WHERE run = ? AND name = ? ORDER BY step",
+            (run_id, metric),
+        )
+        return [(row["step"], row["value"]) for row in rows]
+
+    def metric_names(self) -> list[str]:
+        """Return the names of all metrics that any run has recorded."""
+        return [
+            row["name"] for row in self._read("SELECT DISTINCT name FROM metrics ORDER BY name", ())
+        ]
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has written (costs 4 microseconds)."""
+        rows = self._read("PRAGMA data_version", ())
+        return int(rows[0][0]) if rows else 0
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
+        if self._reader is None:
+            if not self._state.index.exists():
+                return []
+            self._reader = sqlite3.connect(f"file:{_quoted(self._state.index)}?mode=ro", uri=True)
+            self._reader.row_factory = sqlite3.Row
+        try:
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"the index cannot be read: {error}",
+                hint=f"delete it, it is made again from the run folders: rm {self._state.index}",
+            ) from None
+
+    def _put_aside(self) -> None:
+        self.close()
+        for suffix in ("-wal", "-shm"):
+            self._state.index.with_name(self._state.index.name + suffix).unlink(missing_ok=True)
+        self._state.index.replace(self._state.index.with_suffix(".damaged"))
+
+    @contextmanager
+    def _writer(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._state.index, isolation_level=None, timeout=_LOCK_WAIT_S)
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+            )
+            migrate(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    def _ingest_all(self) -> None:
+        with self._writer() as connection:
+            known = {
+                row["id"]: row
+                for row in connection.execute("SELECT id, state, attempt, events_offset FROM runs")
+            }
+            folders = {folder.path.name: folder for folder in self._state.all_runs()}
+            updates = []
+            for run_id, folder in folders.items():
+                row = known.get(run_id)
+                is_settled = row is not None and row["state"] == RunState.DONE
+                if not is_settled and (update := look(folder, row)) is not None:
+                    updates.append(update)
+            gone = [(run_id,) for run_id in known if run_id not in folders]
+            if not updates and not gone:
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            for run_row, metric_rows in updates:
+                upsert(connection, run_row, metric_rows)
+            connection.executemany("DELETE FROM runs WHERE id = ?", gone)
+            connection.execute("COMMIT")
+
+
+def _record(row: sqlite3.Row) -> RunRecord:
+    plan = json.loads(row["plan"])
+    fraction, strategy, seed = plan.pop("sample")
+    run = PlannedRun(
+        id=row["id"],
+        key=row["key"],
+        branch=row["branch"],
+        commit=row["commit"],
+        tree=row["tree"],
+        seed=row["seed"],
+        scale=Scale(row["scale"]),
+        batch=row["batch"],
+        planned_at=from_text(row["planned_at"]),
+        sample=Sample(fraction=fraction, strategy=strategy, seed=seed),
+        **plan,
+    )
+    return RunRecord(
+        run=run,
+        state=RunState(row["state"]),
+        metrics=json.loads(row["metrics"]),
+        epoch=row["epoch"],
+        epochs=row["epochs"],
+        step=row["step"],
+        steps=row["steps"],
+        images_per_s=row["images_per_s"],
+        attempts=row["attempt"],
+        started_at=from_text(row["started_at"]),
+        ended_at=from_text(row["ended_at"]),
+        duration_s=row["duration_s"],
+        reason=row["reason"],
+    )
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorname", "") in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path))

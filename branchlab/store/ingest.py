@@ -1,0 +1,157 @@
+"""From a run folder to rows of the index: what is new since the last look, and the state that the folder shows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from branchlab.domain import Run, RunState
+from branchlab.errors import StoreError
+from branchlab.run_folder import JSON, EventChunk, RunFolder, locked, read_events, to_text
+
+Update = tuple[dict[str, Any], list[tuple[str, str, int, int, float]]]
+
+
+def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
+    """Return what a folder holds beyond the row, or None when nothing is new."""
+    number = folder.attempts()
+    is_same_attempt = row is not None and row["attempt"] == number
+    if (
+        row is not None
+        and is_same_attempt
+        and row["state"] in {RunState.FAILED, RunState.CANCELLED, RunState.LOST}
+    ):
+        return None
+    offset = row["events_offset"] if row is not None and is_same_attempt else 0
+    attempt = folder.attempt(number)
+    # The result is looked for before the events: a run that ends in between is found unfinished, and read again later.
+    result = attempt.read_result() if number else None
+    chunk = read_events(attempt.events, offset=offset) if number else EventChunk((), 0, 0)
+    state = _state(folder, number, result)
+    if row is not None and is_same_attempt and row["state"] == state and not chunk.events:
+        return None
+    try:
+        run = folder.read_plan()
+    except StoreError:
+        return None
+    values: dict[str, Any] = {
+        **_plan_columns(run),
+        "state": str(state),
+        "reason": (result or {}).get("reason", ""),
+        "attempt": number,
+        "events_offset": chunk.next_offset,
+        "events_damaged": chunk.num_damaged,
+    }
+    metric_rows = _fold(values, chunk.events, run.id)
+    if result is not None:
+        values["ended_at"] = result.get("ended_at")
+        values["duration_s"] = result.get("duration_s")
+        if result.get("metrics"):
+            values["metrics"] = json.dumps(_floats(result["metrics"]))
+    elif row is None or not is_same_attempt:
+        values.setdefault("metrics", "{}")
+    return values, metric_rows
+
+
+def _state(folder: RunFolder, number: int, result: JSON | None) -> RunState:
+    """Return the state that the folder shows; a dead attempt is recorded as lost by whoever finds it."""
+    if result is not None:
+        return RunState(result["state"])
+    if not number:
+        return RunState.PLANNED
+    with locked(folder.lease) as is_free:
+        if not is_free:
+            return RunState.RUNNING
+        attempt = folder.attempt(folder.attempts())
+        attempt.write_result(
+            RunState.LOST,
+            reason="its processes ended without a result: killed, or the machine stopped",
+        )
+        document = attempt.read_result()
+        return RunState(document["state"]) if document else RunState.LOST
+
+
+def _plan_columns(run: Run) -> dict[str, Any]:
+    plan = {
+        "task": run.task,
+        "sample": [run.sample.fraction, run.sample.strategy, run.sample.seed],
+        "flags": dict(run.flags),
+        "arguments": dict(run.arguments),
+        "epochs": run.epochs,
+        "deterministic": run.deterministic,
+        "environment": dict(run.environment),
+        "device": run.device,
+        "threads": run.threads,
+    }
+    return {
+        "id": run.id,
+        "key": run.key,
+        "branch": run.branch,
+        "commit": run.commit,
+        "tree": run.tree,
+        "seed": run.seed,
+        "scale": str(run.scale),
+        "batch": run.batch,
+        "planned_at": to_text(run.planned_at or datetime.fromtimestamp(0, UTC)),
+        "plan": json.dumps(plan),
+    }
+
+
+def _fold(
+    values: dict[str, Any], events: Iterable[JSON], run_id: str
+) -> list[tuple[str, str, int, int, float]]:
+    """Fold events into the columns of a run; return the rows of its metrics."""
+    rows = []
+    for event in events:
+        match event["kind"]:
+            case "start":
+                values |= {
+                    "started_at": event["at"],
+                    "epochs": event["epochs"],
+                    "steps": event["steps"],
+                }
+            case "metric" | "epoch":
+                values["step"] = event["step"]
+                found = _floats(event["values"])
+                rows += [
+                    (run_id, name, event["step"], event["epoch"], value)
+                    for name, value in found.items()
+                ]
+                if event["kind"] == "epoch":
+                    values |= {"epoch": event["epoch"], "images_per_s": event["images_per_s"]}
+                    values["metrics"] = json.dumps(found)
+            case _:
+                pass
+    return rows
+
+
+def _floats(values: JSON) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+_DEFAULTS = {"epoch": 0, "epochs": 0, "step": 0, "steps": 0, "metrics": "{}"}
+
+
+def upsert(
+    connection: sqlite3.Connection,
+    values: dict[str, Any],
+    metrics: list[tuple[str, str, int, int, float]],
+) -> None:
+    """Write what ``look`` found; a new attempt starts its columns anew, metrics of equal steps are replaced."""
+    row = connection.execute("SELECT attempt FROM runs WHERE id = ?", (values["id"],)).fetchone()
+    if row is None or row["attempt"] != values["attempt"]:
+        values = {"started_at": None, "ended_at": None, "duration_s": None, **_DEFAULTS, **values}
+    if row is None:
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", list(values.values()))  # noqa: S608  column names above
+    else:
+        sets = ", ".join(f'"{name}" = ?' for name in values)
+        connection.execute(f"UPDATE runs SET {sets} WHERE id = ?", [*values.values(), values["id"]])  # noqa: S608
+    connection.executemany(
+        "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?)",
+        [row for row in metrics if row[-1] == row[-1]],
+    )
