@@ -43,6 +43,7 @@ class RunOptions:
     """``[run]``: what verdicts are about, and how runs are carried out.
 
     Attributes:
+        min_effect: Smallest difference of the metric that matters; two branches are called the same within it.
         share: Ignored files or folders of the main work tree that runs need; symlinked into their work trees.
         device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         jobs: Runs at once; 0 means one a core on a CPU, one a device on GPUs.
@@ -52,6 +53,7 @@ class RunOptions:
     metric: str = "val/accuracy"
     goal: Goal = Goal.MAX
     seeds: int = 3
+    min_effect: float = 0.005
     share: tuple[str, ...] = ()
     device: str = "auto"
     jobs: int = 0
@@ -172,6 +174,8 @@ class _Reader:
                 isinstance(item, bool | int | float | str) for item in value.values()
             ):
                 return value
+            case _:
+                pass
         raise self.error(table, key, f"{key} = {value!r}: expected {_IN_WORDS[kind]}")
 
     def error(self, table: str, key: str, what: str, *, hint: str = "") -> ConfigError:
@@ -220,6 +224,7 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             'is "stratified" or "random"',
         ),
         (config.run.seeds < 1, "run", "seeds", "needs at least 1"),
+        (config.run.min_effect < 0, "run", "min_effect", "needs 0 or more"),
         (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
         (config.run.timeout_s <= 0, "run", "timeout_s", "needs more than 0 seconds"),
         (not is_device(config.run.device), "run", "device", "is auto, cpu, mps, cuda or cuda:N"),

@@ -231,7 +231,7 @@ def _sentence(  # noqa: PLR0913, PLR0917  every figure that a reader needs to ju
     }[outcome]
     pooled = (
         f"noise pooled over {noise.num_branches} branches"
-        if noise.num_branches > 2
+        if noise.num_branches > _ALONE
         else "noise of its own seeds"
     )
     text = f"{words}: {mean:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}], {n} seeds, {pooled}, Holm p {p:.2g}"

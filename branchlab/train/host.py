@@ -137,6 +137,9 @@ def _shim(order: Order, parents_waker: Waker) -> int:
             return EXIT_ELSEWHERE
         attempt = folder.attempt(order.attempt)
         attempt.path.mkdir(parents=True)
+        folder.lease.write_text(
+            f"{os.getpid()}\n"
+        )  # whom to signal; the lock itself says whether it lives
         return _supervise(order, attempt)
 
 

@@ -1,0 +1,147 @@
+"""The group of commands, and the one door at which errors become a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from branchlab import __version__
+from branchlab.errors import BranchlabError
+from branchlab.terminal_text import safe_text
+
+COMMANDS = {
+    "init": ("setup", "Freeze the reference, write .branchlab.toml."),
+    "demo": ("setup", "Build a small lab with real data and branches, run it, show it."),
+    "new-exp": ("setup", "Start an experiment: branch, experiment file, work tree."),
+    "status": ("status", "Show where every branch stands, and how it did."),
+    "run": ("run", "Train branches beside main, with several seeds."),
+    "compare": ("compare", "Say whether branches are better than main."),
+    "runs": ("runs", "List what ran and runs."),
+    "show": ("runs", "Show one run: plan, result, reason, log."),
+    "logs": ("runs", "Print the log of a run, or follow it."),
+    "cancel": ("runs", "Stop runs; they keep a checkpoint."),
+    "tui": ("screen", "Open the overview."),
+    "completion": ("setup", "Print the completion script of a shell."),
+}
+"""Name -> (module of this package, short help). The help page is written from here, so that no command is imported."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and names the nearest known one for a wrong name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"branchlab.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from branchlab.errors import nearest
+
+            raise click.UsageError(
+                f"{error.message} {nearest(args[0], COMMANDS)}".strip(), ctx
+            ) from None
+
+
+EPILOG = """\b
+Examples:
+  branchlab demo                        see it work, in a folder of its own
+  branchlab init --task fashion.task:FashionTask
+  branchlab new-exp squeeze-excite --flag squeeze_excite=true
+  branchlab run --all-branches          train main and every experiment, 3 seeds each
+  branchlab tui
+"""
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(__version__, message="branchlab %(version)s")
+def app() -> None:
+    """Manage the experiments of a PyTorch vision project as git branches.
+
+    Every experiment branch is tracked against main and against a frozen reference, trained by one shared trainer with
+    several seeds, and judged honestly. Also answers as `git lab`.
+    """
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = app.main(args=list(arguments), prog_name=_program(), standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BranchlabError as error:
+        complain(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def complain(error: BranchlabError) -> None:
+    """Say what is wrong and what to type next, on stderr."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {safe_text(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint:', bold=True)} {safe_text(error.hint)}", err=True)
+
+
+def _program() -> str:
+    return "git lab" if os.path.basename(sys.argv[0]) == "git-lab" else "branchlab"  # noqa: PTH119
+
+
+def branch_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete branch names and names of experiments."""
+    from pathlib import Path
+
+    from branchlab.experiment import experiment_name
+    from branchlab.lab.project import is_experiment, open_project
+
+    try:
+        project = open_project(Path.cwd())
+        branches = [branch.name for branch in project.repository.branches()]
+    except BranchlabError:
+        return []
+    patterns = project.config.branches.experiments
+    short = [experiment_name(name, patterns) for name in branches if is_experiment(project, name)]
+    return [name for name in (*branches, *short) if name.startswith(incomplete)]
+
+
+def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete ids of runs from the names of their folders."""
+    from pathlib import Path
+
+    from branchlab.git.repository import Repository
+
+    try:
+        folders = Repository.find(Path.cwd()).state.all_runs()
+    except BranchlabError:
+        return []
+    return [folder.path.name for folder in folders if folder.path.name.startswith(incomplete)]

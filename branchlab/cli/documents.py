@@ -1,0 +1,172 @@
+"""The JSON documents of the commands. Their keys are a contract: more may be added, none renamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from branchlab.analysis.results import BranchResults
+from branchlab.domain import Drift, RunRecord, RunState
+from branchlab.lab.judge import Comparison
+from branchlab.lab.status import BranchStatus, Status
+from branchlab.run_folder import to_text
+
+Document = dict[str, Any]
+
+
+def print_document(document: Document) -> None:
+    """Print one document on stdout."""
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def run_document(record: RunRecord) -> Document:
+    """Return a run as ``runs --json`` lists it."""
+    run = record.run
+    return {
+        "id": run.id,
+        "branch": run.branch,
+        "commit": run.commit,
+        "tree": run.tree,
+        "seed": run.seed,
+        "scale": str(run.scale),
+        "sample": {
+            "fraction": run.sample.fraction,
+            "strategy": run.sample.strategy,
+            "seed": run.sample.seed,
+        },
+        "flags": dict(run.flags),
+        "state": str(record.state),
+        "reason": record.reason,
+        "device": run.device,
+        "metrics": {name: _plain(value) for name, value in record.metrics.items()},
+        "epoch": record.epoch,
+        "epochs": record.epochs,
+        "step": record.step,
+        "steps": record.steps,
+        "images_per_s": record.images_per_s,
+        "attempts": record.attempts,
+        "batch": run.batch,
+        "key": run.key,
+        "planned_at": to_text(run.planned_at),
+        "started_at": to_text(record.started_at),
+        "ended_at": to_text(record.ended_at),
+        "duration_s": record.duration_s,
+    }
+
+
+def runs_document(records: Sequence[RunRecord]) -> Document:
+    """Return the document of ``runs``."""
+    return {"runs": [run_document(record) for record in records]}
+
+
+def status_document(found: Status) -> Document:
+    """Return the document of ``status``."""
+    seen = found.overview
+    reference = seen.reference
+    return {
+        "main": {
+            "name": seen.main.name,
+            "tip": seen.main.tip,
+            "results": _means(found.main_results, found.metric),
+        },
+        "reference": None
+        if reference is None
+        else {
+            "name": reference.name,
+            "tip": reference.tip,
+            "pinned": reference.pinned,
+            "is_moved": reference.is_moved,
+            "main_ahead": reference.main_ahead,
+            "main_behind": reference.main_behind,
+            "results": _means(found.reference_results, found.metric),
+        },
+        "metric": found.metric,
+        "goal": str(found.goal),
+        "branches": [_branch_document(branch) for branch in found.branches],
+        "warnings": list(found.warnings),
+    }
+
+
+def _branch_document(branch: BranchStatus) -> Document:
+    standing = branch.standing
+    reference = standing.reference or Drift(merge_base=None, ahead=None, behind=None)
+    return {
+        "name": standing.branch.name,
+        "title": branch.title,
+        "tip": standing.branch.tip,
+        "merge_base": standing.main.merge_base,
+        "ahead": standing.main.ahead,
+        "behind": standing.main.behind,
+        "reference_ahead": reference.ahead,
+        "reference_behind": reference.behind,
+        "base_branch": standing.base_branch,
+        "landed": str(standing.landed),
+        "landed_commits": standing.landed_commits,
+        "conflicts": None if standing.conflicts is None else list(standing.conflicts),
+        "is_stale": branch.is_stale,
+        "last_commit_at": to_text(standing.branch.last_commit_at),
+        "features": None,
+        "merge_back": None,
+        "results": str(branch.freshness),
+        "runs": {
+            "done": branch.num_done,
+            "running": branch.num_running,
+            "failed": branch.num_failed,
+        },
+        "mean": branch.mean,
+        "verdict": None if branch.verdict is None else str(branch.verdict.outcome),
+        "difference": None if branch.verdict is None else branch.verdict.difference,
+        "interval": None
+        if branch.verdict is None or not branch.verdict.interval
+        else list(branch.verdict.interval),
+    }
+
+
+def compare_document(found: Comparison) -> Document:
+    """Return the document of ``compare``."""
+    branches = []
+    for judged in found.judged:
+        verdict = judged.verdict
+        branches.append(
+            {
+                "name": judged.subject.branch,
+                "verdict": "undecided" if verdict is None else str(verdict.outcome),
+                "difference": verdict and verdict.difference,
+                "interval": list(verdict.interval) if verdict and verdict.interval else None,
+                "confidence": verdict.confidence if verdict else 0.95,
+                "seeds": verdict.seeds if verdict else 0,
+                "p_better": verdict and verdict.p_better,
+                "seeds_needed": verdict and verdict.seeds_needed,
+                "scale": str(verdict.scale) if verdict else None,
+                "sentence": verdict.sentence
+                if verdict
+                else "undecided: no run of this branch has finished",
+            }
+        )
+    return {
+        "metric": found.metric,
+        "goal": str(found.goal),
+        "against": found.against,
+        "branches": branches,
+    }
+
+
+def _means(results: BranchResults, metric: str) -> Document | None:
+    values = results.seeds(metric)
+    if not values:
+        return None
+    return {
+        "metric": metric,
+        "mean": sum(values.values()) / len(values),
+        "seeds": len(values),
+        "is_of_tip": results.is_of_tip,
+        "failed": results.count(RunState.FAILED, RunState.LOST),
+    }
+
+
+def _plain(value: float) -> float | str:
+    # JSON has no NaN; a script that reads strictly must not choke on a diverged run.
+    return value if abs(value) < float("inf") else str(value)

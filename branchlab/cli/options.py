@@ -1,0 +1,68 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from branchlab.cli.app import branch_names
+from branchlab.errors import ConfigError
+from branchlab.lab.project import Project, open_project
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def json_option(function: _Function) -> _Function:
+    """Add ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
+    )(function)
+
+
+def branches_argument(function: _Function) -> _Function:
+    """Add any number of branches, by full name or by the experiment's name."""
+    return click.argument("branches", nargs=-1, metavar="[BRANCH]...", shell_complete=branch_names)(
+        function
+    )
+
+
+def flag_option(help_text: str) -> Callable[[_Function], _Function]:
+    """Add ``--flag k=v``, which may be given several times."""
+    return click.option("--flag", "flags", multiple=True, metavar="K=V", help=help_text)
+
+
+def project_here() -> Project:
+    """Open the project of the current folder."""
+    return open_project(Path.cwd())
+
+
+def parse_flags(pairs: tuple[str, ...]) -> Mapping[str, bool | int | float | str]:
+    """Return ``k=v`` pairs with values read as true, false, a number, or else a string.
+
+    Raises:
+        ConfigError: One is not written k=v.
+    """
+    found: dict[str, bool | int | float | str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise ConfigError(
+                f"--flag {pair}: expected name=value",
+                hint="for instance: --flag squeeze_excite=true",
+            )
+        found[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

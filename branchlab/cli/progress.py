@@ -1,0 +1,96 @@
+"""Live progress of a batch: a bar and a line for each running run on a terminal, a line for each ended run elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from branchlab.cli.table import duration, figure, state_text
+from branchlab.domain import RunRecord, RunState
+from branchlab.lab.progress import Progress
+from branchlab.lab.run import Prepared
+from branchlab.terminal_text import safe_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_BAR_WIDTH = 30
+_WARMED_UP = 0.02
+
+
+def show_progress(changes: Iterator[Progress], prepared: Prepared) -> Iterator[Progress]:
+    """Pass progress on while drawing it on stderr; only a terminal gets the live display."""
+    if sys.stderr.isatty():
+        yield from _live(changes)
+    else:
+        yield from _plain(changes, prepared)
+
+
+def _plain(changes: Iterator[Progress], prepared: Prepared) -> Iterator[Progress]:
+    to_start = len(prepared.plan.to_start)
+    click.echo(
+        f"{to_start} runs to train, {len(prepared.plan.runs) - to_start} known, {prepared.num_slots} at once",
+        err=True,
+    )
+    for progress in changes:
+        for record in progress.ended:
+            click.echo(_line(record), err=True)
+        yield progress
+
+
+def _line(record: RunRecord) -> str:
+    figures = "  ".join(
+        f"{safe_text(n)} {figure(v)}" for n, v in record.metrics.items() if n.startswith("val/")
+    )
+    what = figures if record.state is RunState.DONE else safe_text(record.reason)
+    return f"{state_text(record.state)}  {safe_text(record.run.branch)} seed {record.run.seed}  {what}  {duration(record.duration_s)}"
+
+
+def _live(changes: Iterator[Progress]) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for progress in changes:
+            for record in progress.ended:
+                live.console.print(Text.from_ansi(_line(record)))
+            live.update(_picture(progress), refresh=True)
+            yield progress
+
+
+def _picture(progress: Progress) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table.grid(padding=(0, 2))
+    for record in progress.running:
+        share = record.step / record.steps if record.steps else 0.0
+        loss = record.metrics.get("train/loss")
+        rows.add_row(
+            Text(safe_text(record.run.branch)),
+            Text(f"seed {record.run.seed}"),
+            Text(_bar(share, 16), style="cyan"),
+            Text(f"epoch {record.epoch}/{record.epochs}" if record.epochs else "starting"),
+            Text(f"loss {loss:.4f}" if loss is not None else ""),
+            Text(f"{record.images_per_s:,.0f} images/s" if record.images_per_s else ""),
+        )
+    total, over = len(progress.records), sum(r.state.is_over for r in progress.records.values())
+    share = progress.fraction_done
+    left = duration(progress.elapsed_s / share * (1 - share)) if share > _WARMED_UP else "…"
+    failed = progress.count(RunState.FAILED, RunState.LOST)
+    counts = f"{over} of {total} runs" + (f", {failed} failed" if failed else "")
+    head = Text(
+        f"{_bar(share, _BAR_WIDTH)} {share:4.0%}  {counts}  {duration(progress.elapsed_s)}, {left} to go"
+    )
+    return Group(head, rows)
+
+
+def _bar(share: float, width: int) -> str:
+    full = round(share * width)
+    return "█" * full + "░" * (width - full)

@@ -1,0 +1,256 @@
+"""``run``: the plan, live progress, what came out."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+
+from branchlab.cli.compare import print_comparison
+from branchlab.cli.documents import compare_document, print_document, run_document
+from branchlab.cli.options import (
+    branches_argument,
+    flag_option,
+    json_option,
+    parse_flags,
+    project_here,
+)
+from branchlab.cli.progress import show_progress
+from branchlab.cli.table import state_text, table
+from branchlab.domain import RunRecord, RunState
+from branchlab.errors import ConfigError
+from branchlab.lab.judge import compare
+from branchlab.lab.progress import Progress
+from branchlab.lab.project import Project
+from branchlab.lab.run import Prepared, RunRequest, RunSession
+from branchlab.schedule.pool import StopRequest
+from branchlab.terminal_text import safe_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How much of a run is shown."""
+
+    as_json: bool = False
+    is_dry: bool = False
+    shows_verdicts: bool = True
+
+
+@click.command(
+    epilog="\b\nExamples:\n  branchlab run                              the branch checked out here, and main\n"
+    "  branchlab run --all-branches --seeds 5\n"
+    "  branchlab run squeeze-excite --flag squeeze_excite=true --epochs 2\n"
+    "  branchlab run main --experiment squeeze-excite   a landed experiment: main with its flags"
+)
+@branches_argument
+@click.option("--all-branches", is_flag=True, help="The reference and every experiment.")
+@click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1 of each branch. [run.seeds]")
+@click.option("--full", is_flag=True, help="Train on the whole training set.")
+@click.option(
+    "--sample", type=float, metavar="F", help="Train on this fraction of it. [sample.fraction]"
+)
+@click.option("--epochs", type=int, metavar="N", help="Other than the recipe's.")
+@flag_option("Give this keyword argument to the task of every branch but main.")
+@click.option("--experiment", metavar="E", help="Give main the flags of this landed experiment.")
+@click.option("--device", metavar="D", help="auto, cpu, mps, cuda or cuda:N. [run.device]")
+@click.option(
+    "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan, start nothing.")
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Go on in the background; follow with: branchlab runs, branchlab tui.",
+)
+@click.option("--force", is_flag=True, help="Train again what is known already.")
+@json_option
+def run(
+    branches: tuple[str, ...],
+    all_branches: bool,
+    seeds: int | None,
+    full: bool,
+    sample: float | None,
+    epochs: int | None,
+    flags: tuple[str, ...],
+    experiment: str | None,
+    device: str | None,
+    jobs: int | None,
+    dry_run: bool,
+    detach: bool,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Train branches with the shared trainer, several seeds each, and main beside them as the other half of each pair.
+
+    Each run trains the exact commit in a work tree of its own; your work tree, index and branch are never touched.
+    Results that are known are reused. Ctrl-C lets runs write a checkpoint, a second one ends them at once; the same
+    command goes on from there. Exits with 1 when a run failed.
+    """
+    if branches and all_branches:
+        raise ConfigError(
+            "--all-branches names every branch already", hint="leave the branch names out"
+        )
+    project = project_here()
+    request = RunRequest(
+        names=branches,
+        is_all=all_branches,
+        seeds=seeds,
+        is_full=full,
+        fraction=sample,
+        epochs=epochs,
+        flags=parse_flags(flags),
+        experiment=experiment,
+        device=device,
+        jobs=jobs,
+        is_forced=force,
+    )
+    if detach:
+        return _detach(project, request)
+    return run_and_report(project, request, Outlook(as_json=as_json, is_dry=dry_run))
+
+
+def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> int:
+    """Plan, carry out and report a batch; return the exit code."""
+    session = RunSession(project, request)
+    try:
+        prepared = session.prepare()
+        for note in prepared.notes:
+            click.echo(f"{click.style('note:', bold=True)} {safe_text(note)}", err=True)
+        if outlook.is_dry:
+            _print_plan(prepared, as_json=outlook.as_json)
+            return 0
+        last: Progress | None = None
+        with _stopping(session.stop):
+            for progress in show_progress(session.carry_out(prepared), prepared):
+                last = progress
+    finally:
+        session.close()
+    assert last is not None
+    _report(project, prepared, last, outlook)
+    if session.stop.level:
+        return 130
+    return 1 if last.count(RunState.FAILED, RunState.LOST) else 0
+
+
+@contextmanager
+def _stopping(stop: StopRequest) -> Iterator[None]:
+    """Turn Ctrl-C into a request: once lets runs write a checkpoint, twice ends them at once."""
+
+    def interrupted(_number: int, _frame: object) -> None:
+        stop.level = min(2, stop.level + 1)
+        word = (
+            "ending runs at once"
+            if stop.level > 1
+            else "runs write a checkpoint and end; Ctrl-C again ends them now"
+        )
+        click.echo(f"\nstopping: {word}", err=True)
+
+    before = {
+        number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
+    plan = prepared.plan
+    if as_json:
+        runs = [
+            {
+                **run_document(p.known or RunRecord(run=p.run, state=RunState.PLANNED)),
+                "is_reused": p.is_reused,
+            }
+            for p in plan.runs
+        ]
+        print_document({"batch": plan.batch, "slots": prepared.num_slots, "runs": runs})
+        return
+    rows = []
+    for planned in plan.runs:
+        one, known = planned.run, planned.known
+        what = (
+            "train" if known is None else "known" if planned.is_reused else f"again ({known.state})"
+        )
+        flags = ", ".join(f"{name}={value}" for name, value in one.flags.items())
+        rows.append(
+            [
+                one.id,
+                safe_text(one.branch),
+                one.commit[:10],
+                str(one.seed),
+                safe_text(flags) or "-",
+                what,
+            ]
+        )
+    click.echo(table(rows, header=["RUN", "BRANCH", "COMMIT", "SEED", "FLAGS", "WHAT"], right=(3,)))
+    first = plan.runs[0].run
+    part = (
+        f"{first.sample.fraction:g} of the training set"
+        if first.scale == "sample"
+        else "the whole training set"
+    )
+    click.echo(
+        f"\n{len(plan.to_start)} to train, {len(plan.runs) - len(plan.to_start)} known; "
+        f"{prepared.num_slots} at once on {first.device}, {part}"
+    )
+
+
+def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlook) -> None:
+    failed = [r for r in last.records.values() if r.state in {RunState.FAILED, RunState.LOST}]
+    names = [
+        name
+        for name in dict.fromkeys(r.run.branch for r in last.records.values())
+        if name != _main(project)
+    ]
+    comparison = compare(project, names) if names and last.count(RunState.DONE) else None
+    if outlook.as_json:
+        runs = [run_document(record) for record in last.records.values()]
+        verdicts = compare_document(comparison) if comparison else None
+        print_document({"batch": prepared.plan.batch, "runs": runs, "compare": verdicts})
+        return
+    for record in failed:
+        click.echo(
+            f"{state_text(record.state)}  {record.run.id}  {safe_text(record.reason)}", err=True
+        )
+    if failed:
+        click.echo(f"see why: branchlab show {failed[0].run.id}", err=True)
+    stopped = last.count(RunState.CANCELLED, RunState.PLANNED)
+    if stopped:
+        click.echo(f"{stopped} runs are not finished; the same command goes on with them", err=True)
+    if comparison is not None and outlook.shows_verdicts:
+        print_comparison(comparison)
+
+
+def _main(project: Project) -> str:
+    return project.config.branches.main
+
+
+def _detach(project: Project, request: RunRequest) -> int:
+    """Start the same command in a session of its own, after the plan has been found good."""
+    session = RunSession(project, request)
+    try:
+        prepared = session.prepare()
+    finally:
+        session.close()
+    arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+    log = project.state.path / "detached.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "branchlab.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    click.echo(
+        f"{len(prepared.plan.to_start)} runs go on in the background (process {process.pid}); its log: {log}"
+    )
+    click.echo("follow: branchlab tui, branchlab runs; stop: branchlab cancel RUN")
+    return 0

@@ -1,0 +1,175 @@
+"""``init``, ``new-exp``, ``demo``, ``completion``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from branchlab.cli.app import app, branch_names
+from branchlab.cli.options import flag_option, json_option, parse_flags, project_here
+
+
+@click.command(
+    epilog="\b\nExamples:\n  branchlab init\n  branchlab init --task fashion.task:FashionTask --experiments 'exp/*'"
+)
+@click.option(
+    "--main",
+    metavar="M",
+    shell_complete=branch_names,
+    help="The branch that features are integrated into.",
+)
+@click.option(
+    "--reference",
+    metavar="R",
+    help="The frozen branch; made at main's tip if there is none. [original]",
+)
+@click.option(
+    "--experiments", multiple=True, metavar="GLOB", help="Branches that are experiments. [exp/*]"
+)
+@click.option(
+    "--task", metavar="M:A", help="The task, module:Class; found by itself where there is only one."
+)
+@json_option
+def init(
+    main: str | None,
+    reference: str | None,
+    experiments: tuple[str, ...],
+    task: str | None,
+    as_json: bool,
+) -> None:
+    """Freeze the reference, pin its commit, write .branchlab.toml.
+
+    Nothing is asked: main is the branch called main or master, or the one checked out; the task is the only subclass
+    of branchlab.Task. No branch but the reference is made, no file but .branchlab.toml is written.
+    """
+    from branchlab.cli.documents import print_document
+    from branchlab.lab.init import init as initialise
+
+    made = initialise(
+        Path.cwd(), main=main, reference=reference, experiments=experiments, task=task
+    )
+    if as_json:
+        print_document(
+            {
+                "config": str(made.config),
+                "main": made.main,
+                "reference": made.reference,
+                "reference_commit": made.reference_commit,
+                "task": made.task or None,
+            }
+        )
+        return
+    click.echo(
+        f"wrote {made.config.name}: main is {made.main}, experiments are {', '.join(made.experiments)}"
+    )
+    verb = "made" if made.is_reference_new else "found"
+    click.echo(f"{verb} the reference '{made.reference}', pinned at {made.reference_commit[:10]}")
+    if made.task:
+        click.echo(f"the task is {made.task}")
+        click.echo(
+            "next: git add .branchlab.toml && git commit -m 'Manage experiments with branchlab'"
+        )
+        click.echo("then: branchlab run")
+    else:
+        click.echo(
+            "no subclass of branchlab.Task was found: write one, and set [trainer] task in .branchlab.toml"
+        )
+
+
+@click.command(
+    "new-exp",
+    epilog="\b\nExamples:\n  branchlab new-exp squeeze-excite --title 'Squeeze and excite' --flag squeeze_excite=true\n"
+    "  branchlab new-exp se-wider --from exp/squeeze-excite --no-worktree",
+)
+@click.argument("name")
+@click.option(
+    "--from", "base", metavar="B", shell_complete=branch_names, help="Start there instead of main."
+)
+@click.option("--title", metavar="T", default="", help="A line for people.")
+@flag_option("What the experiment switches on; written into its file.")
+@click.option("--no-worktree", is_flag=True, help="Make the branch only, no folder to work in.")
+@json_option
+def new_exp(
+    name: str,
+    base: str | None,
+    title: str,
+    flags: tuple[str, ...],
+    no_worktree: bool,
+    as_json: bool,
+) -> None:
+    """Start an experiment: a branch, experiments/NAME.toml on it, and a work tree beside this one.
+
+    Your own work tree, index and branch stay as they are.
+    """
+    from branchlab.cli.documents import print_document
+    from branchlab.lab.new_exp import new_experiment
+
+    made = new_experiment(
+        project_here(),
+        name,
+        base=base,
+        title=title,
+        flags=parse_flags(flags),
+        with_worktree=not no_worktree,
+    )
+    if as_json:
+        worktree = str(made.worktree) if made.worktree else None
+        print_document(
+            {
+                "branch": made.branch,
+                "commit": made.commit,
+                "base": made.base,
+                "file": made.file,
+                "worktree": worktree,
+            }
+        )
+        return
+    click.echo(f"made {made.branch} from {made.base}, with {made.file}")
+    if made.worktree:
+        click.echo(f"work in: cd {made.worktree}")
+    click.echo(f"then:    branchlab run {made.branch}")
+
+
+@click.command(epilog="\b\nExamples:\n  branchlab demo\n  branchlab demo ~/lab --no-run")
+@click.argument(
+    "folder", default="branchlab-demo", type=click.Path(path_type=Path), metavar="[DIR]"
+)
+@click.option("--no-run", is_flag=True, help="Build the lab, train nothing.")
+def demo(folder: Path, no_run: bool) -> int:
+    """Build a lab in DIR [branchlab-demo]: a repository with real data and branches of every kind; run them, show them.
+
+    Main and every branch are trained with three seeds on a reduced set, some two minutes on two cores. A lab that is
+    there already is used again, and results that are known are not computed twice.
+    """
+    from branchlab.cli.run import Outlook, run_and_report
+    from branchlab.cli.status import print_status
+    from branchlab.lab.demo_lab import build_demo_lab
+    from branchlab.lab.project import open_project
+    from branchlab.lab.run import RunRequest
+    from branchlab.lab.status import status
+
+    lab = build_demo_lab(folder)
+    project = open_project(lab)
+    click.echo(f"the lab is in {lab}", err=True)
+    code = 0
+    if not no_run:
+        # One branch is broken on purpose, so a failed run is no failure of the demo.
+        code = run_and_report(project, RunRequest(is_all=True), Outlook(shows_verdicts=False))
+    print_status(status(project))
+    click.echo(f"\nlook around: cd {folder} && branchlab tui")
+    return 130 if code == 130 else 0  # noqa: PLR2004  interrupted
+
+
+@click.command(
+    epilog="\b\nExamples:\n  branchlab completion bash > ~/.local/share/bash-completion/completions/branchlab\n"
+    "  branchlab completion fish > ~/.config/fish/completions/branchlab.fish"
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell; it completes commands, options, branches and runs."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(app, {}, "branchlab", "_BRANCHLAB_COMPLETE").source())

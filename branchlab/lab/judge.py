@@ -1,0 +1,140 @@
+"""``compare``: what the recorded runs say of each branch against main, or against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from branchlab.analysis.results import BranchResults, ProtocolKey, Subject, protocol_of, results_of
+from branchlab.analysis.verdict import Question, judge
+from branchlab.config import Config
+from branchlab.domain import Branch, Goal, RunRecord, Scale, Verdict
+from branchlab.errors import ConfigError, nearest
+from branchlab.experiment import Experiment
+from branchlab.lab.project import Project, experiments_of, find_branches, is_experiment, main_branch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A branch's results beside those it is held against, and the verdict (None without any result)."""
+
+    subject: Subject
+    results: BranchResults
+    against: BranchResults
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The answer of ``compare``."""
+
+    metric: str
+    goal: Goal
+    against: str
+    judged: tuple[Judged, ...]
+
+
+def compare(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    metric: str | None = None,
+    against: str | None = None,
+) -> Comparison:
+    """Hold branches (all experiments unless named) against main, or against another branch.
+
+    Raises:
+        RepositoryError: A branch is unknown.
+        ConfigError: No run has recorded the metric.
+    """
+    branches = project.repository.branches()
+    other = (
+        find_branches(project, [against], branches)[0]
+        if against
+        else main_branch(project, branches)
+    )
+    wanted = (
+        find_branches(project, names, branches)
+        if names
+        else [b for b in branches if is_experiment(project, b.name) and b.name != other.name]
+    )
+    index = project.index()
+    metric = metric or project.config.run.metric
+    known = index.metric_names()
+    if known and metric not in known:
+        raise ConfigError(
+            f"no run has recorded the metric '{metric}'",
+            hint=f"{nearest(metric, known)}recorded: {', '.join(known)}",
+        )
+    subjects = subjects_of(project, [other, *wanted])
+    judged = judge_all(
+        index.runs(), subjects[1:], subjects[0], metric=metric, config=project.config
+    )
+    return Comparison(
+        metric=metric,
+        goal=project.config.run.goal,
+        against=other.name,
+        judged=tuple(judged[subject.branch] for subject in subjects[1:]),
+    )
+
+
+def subjects_of(project: Project, branches: Sequence[Branch]) -> list[Subject]:
+    """Return branches as their results are asked for; one whose experiment file is damaged has no flags."""
+    experiments = experiments_of(project, branches)
+    return [subject_of(branch, experiments[branch.name]) for branch in branches]
+
+
+def subject_of(branch: Branch, experiment: Experiment | ConfigError) -> Subject:
+    """Return a branch as its results are asked for."""
+    flags = experiment.flags if isinstance(experiment, Experiment) else {}
+    return Subject(branch=branch.name, tree=branch.tree, flags=flags)
+
+
+def judge_all(
+    records: Sequence[RunRecord],
+    subjects: Sequence[Subject],
+    other: Subject,
+    *,
+    metric: str,
+    config: Config,
+) -> Mapping[str, Judged]:
+    """Judge branches against another, those of one protocol together so that their noise is pooled."""
+    found = {subject.branch: (subject, results_of(subject, records)) for subject in subjects}
+    groups: dict[ProtocolKey | None, list[str]] = {}
+    for name, (_, results) in found.items():
+        protocol = protocol_of(results.records[0].run) if results.records else None
+        groups.setdefault(protocol, []).append(name)
+    judged: dict[str, Judged] = {}
+    for protocol, names in groups.items():
+        against = results_of(other, records, protocol=protocol)
+        verdicts = _verdicts(
+            {n: found[n][1] for n in names}, against, other.branch, metric=metric, config=config
+        )
+        for name in names:
+            subject, results = found[name]
+            judged[name] = Judged(
+                subject=subject, results=results, against=against, verdict=verdicts.get(name)
+            )
+    return judged
+
+
+def _verdicts(
+    results: Mapping[str, BranchResults],
+    against: BranchResults,
+    other: str,
+    *,
+    metric: str,
+    config: Config,
+) -> Mapping[str, Verdict]:
+    seeds = {name: found.seeds(metric) for name, found in results.items()}
+    measured = {name: values for name, values in seeds.items() if values}
+    scales = [found.scale for found in results.values() if found.scale is not None]
+    if not measured or not scales:
+        return {}
+    question = Question(
+        goal=config.run.goal,
+        min_effect=config.run.min_effect,
+        scale=scales[0] or Scale.SAMPLE,
+        against=other,
+    )
+    return judge(measured, against.seeds(metric), question)

@@ -1,0 +1,164 @@
+"""``runs``, ``show``, ``logs``, ``cancel``: what ran and runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from branchlab.domain import RunRecord, RunState
+from branchlab.errors import ConfigError, nearest
+from branchlab.lab.project import Project, find_branches
+from branchlab.run_folder import JSON, locked, read_events
+
+_TAIL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """One run with what its folder holds beyond the index."""
+
+    record: RunRecord
+    folder: Path
+    events: tuple[JSON, ...]
+    log_tail: tuple[str, ...]
+    pictures: tuple[Path, ...]
+
+
+def list_runs(
+    project: Project, names: Sequence[str] = (), *, states: Sequence[RunState] = (), limit: int = -1
+) -> list[RunRecord]:
+    """Return runs, the latest planned first, of some branches or states only when any are named.
+
+    A branch that is gone keeps its runs: a name that no branch has is looked for among the runs themselves.
+    """
+    index = project.index()
+    records = index.runs()
+    recorded = {record.run.branch for record in records}
+    live = project.repository.branches()
+    wanted = [
+        name if name in recorded else find_branches(project, [name], live)[0].name for name in names
+    ]
+    kept = [
+        record
+        for record in records
+        if (not wanted or record.run.branch in wanted) and (not states or record.state in states)
+    ]
+    return kept[:limit] if limit >= 0 else kept
+
+
+def find_run(project: Project, run_id: str) -> RunRecord:
+    """Return a run by its id, or by a beginning of it that fits one run only.
+
+    Raises:
+        ConfigError: No run, or several, are called so.
+    """
+    records = project.index().runs()
+    exact = [record for record in records if record.run.id == run_id]
+    found = exact or [record for record in records if record.run.id.startswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(record.run.id for record in found[:6])
+        raise ConfigError(f"'{run_id}' fits {len(found)} runs: {ids}", hint="give more of the id")
+    known = [record.run.id for record in records]
+    raise ConfigError(
+        f"there is no run '{run_id}'", hint=f"{nearest(run_id, known)}see them: branchlab runs"
+    )
+
+
+def show(project: Project, run_id: str, *, num_log_lines: int = 10) -> RunDetails:
+    """Return everything about one run."""
+    record = find_run(project, run_id)
+    folder = project.state.run(record.run.id)
+    attempt = folder.latest()
+    return RunDetails(
+        record=record,
+        folder=folder.path,
+        events=read_events(attempt.events).events if attempt else (),
+        log_tail=tuple(tail(attempt.log, num_log_lines)) if attempt else (),
+        pictures=tuple(sorted(folder.pictures.glob("*.png"))) if folder.pictures.is_dir() else (),
+    )
+
+
+def tail(path: Path, num_lines: int) -> list[str]:
+    """Return the last lines of a log, reading at most its last megabyte."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            content = file.read()
+    except OSError:
+        return []
+    return content.decode(errors="replace").splitlines()[-num_lines:] if num_lines else []
+
+
+def follow_log(
+    project: Project, run_id: str, *, is_following: bool, every_s: float = 0.2
+) -> Iterator[str]:
+    """Yield the log of a run's latest attempt line by line; following, until the run is over."""
+    record = find_run(project, run_id)
+    folder = project.state.run(record.run.id)
+    offset, number = 0, folder.attempts()
+    while True:
+        with locked(folder.lease) as is_free:
+            is_over = is_free and (folder.attempts() > 0 or not is_following)
+        log = folder.attempt(number).log
+        content = b""
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(offset)
+                content = file.read()
+        end = len(content) if is_over or not is_following else content.rfind(b"\n") + 1
+        offset += end
+        yield from content[:end].decode(errors="replace").splitlines()
+        if not is_following or (is_over and folder.attempts() == number):
+            return
+        if folder.attempts() != number:
+            offset, number = 0, folder.attempts()
+        time.sleep(every_s)
+
+
+def cancel(project: Project, run_ids: Sequence[str], *, within_s: float = 40.0) -> list[RunRecord]:
+    """Ask running runs to write a checkpoint and end, and wait for it; planned ones are cancelled at once.
+
+    Raises:
+        ConfigError: A run is unknown, or over already.
+    """
+    records = [find_run(project, run_id) for run_id in run_ids]
+    for record in records:
+        if record.state.is_over:
+            raise ConfigError(
+                f"{record.run.id} is {record.state} already", hint="see: branchlab runs"
+            )
+    for record in records:
+        folder = project.state.run(record.run.id)
+        with locked(folder.lease) as is_free:
+            if is_free:
+                folder.attempt(folder.attempts() + 1).write_result(
+                    RunState.CANCELLED, reason="cancelled before it began"
+                )
+                continue
+        pid = _owner(folder.lease)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        now = [find_run(project, record.run.id) for record in records]
+        if all(record.state.is_over for record in now):
+            return now
+        time.sleep(0.1)
+    return [find_run(project, record.run.id) for record in records]
+
+
+def _owner(lease: Path) -> int | None:
+    """Return the process that wrote itself into a lease."""
+    try:
+        return int(lease.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
