@@ -1,0 +1,151 @@
+"""Ahead, behind and merge base of every branch, against main and the reference, from one walk of the commit graph.
+
+Git would need two processes a branch (a minute for 1,000 branches). Here one ``rev-list`` gives all edges, and the rest is
+arithmetic along main (see ``trunk``). The reference is mostly in main's history, and then costs nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from branchlab.domain import Drift
+from branchlab.git.call import git, object_id
+from branchlab.git.repository import Repository
+from branchlab.git.trunk import Trunk, Walk, trunk_of
+
+
+@dataclass
+class Graph:
+    """The commits of all branches, with main as the trunk; asked by object ids."""
+
+    ids: list[str]
+    number: dict[str, int]
+    trunk: Trunk
+    reference_tip: int | None
+    _walks: dict[str, Walk] = field(default_factory=dict)
+
+    @property
+    def main_tip(self) -> str:
+        return self.ids[self.trunk.chain[-1]]
+
+    def drift(self, tip: str) -> Drift:
+        """Return where ``tip`` stands against main. Of several merge bases the topologically latest is named."""
+        return self._drift(self.trunk, self._walk(tip))
+
+    def reference_drift(self, tip: str) -> Drift | None:
+        """Return where ``tip`` stands against the reference; None without one."""
+        if self.reference_tip is None:
+            return None
+        walk, joint = self._walk(tip), self._joint
+        if joint is None or not walk.own.isdisjoint(joint.own):
+            return self._drift(self._reference_trunk, self._reference_trunk.walk(self.number[tip]))
+        return self._drift_at(joint, walk)
+
+    def bases(self, tip: str) -> list[str]:
+        """Return all merge bases with main: none for an unrelated history, several after a criss-cross."""
+        walk = self._walk(tip)
+        return [self.ids[c] for c in self.trunk.bases(walk.frontier, walk.upto)]
+
+    def own(self, tip: str) -> list[str]:
+        """Return the commits that ``tip`` has and main has not, latest first."""
+        return [self.ids[commit] for commit in sorted(self._walk(tip).own, reverse=True)]
+
+    def is_on_chain(self, commit: str) -> bool:
+        """Whether main itself was once at ``commit``, by first parents."""
+        return self.trunk.is_on_chain(self.number[commit])
+
+    def place(self, commit: str) -> int:
+        """Return the place of main's chain at which ``commit`` came in; -1 when it has not."""
+        return self.trunk.place[self.number[commit]]
+
+    def chain(self) -> list[str]:
+        """Return main's first-parent chain, oldest first."""
+        return [self.ids[commit] for commit in self.trunk.chain]
+
+    def num_merged(self, tip: str) -> int:
+        """Return how many commits came into main through ``tip``, at the merge that brought it."""
+        place, at = self.trunk.place, self.place(tip)
+        seen: set[int] = set()
+        stack = [self.number[tip]]
+        while stack:
+            commit = stack.pop()
+            if place[commit] == at and commit not in seen:
+                seen.add(commit)
+                stack.extend(self.trunk.parents[commit])
+        return len(seen)
+
+    def _walk(self, tip: str) -> Walk:
+        found = self._walks.get(tip)
+        if found is None:
+            found = self._walks[tip] = self.trunk.walk(self.number[tip])
+        return found
+
+    def _drift(self, trunk: Trunk, walk: Walk) -> Drift:
+        bases = trunk.bases(walk.frontier, walk.upto)
+        return Drift(
+            merge_base=self.ids[max(bases)] if bases else None,
+            ahead=len(walk.own),
+            behind=trunk.counts[-1] - walk.num_shared(trunk),
+        )
+
+    @cached_property
+    def _joint(self) -> Walk | None:
+        """The reference as main sees it, when what they share is all of main up to a place; else None."""
+        assert self.reference_tip is not None
+        walk = self.trunk.walk(self.reference_tip)
+        return None if walk.extra else walk
+
+    @cached_property
+    def _reference_trunk(self) -> Trunk:
+        assert self.reference_tip is not None
+        return trunk_of(self.trunk.parents, self.reference_tip)
+
+    def _drift_at(self, joint: Walk, walk: Walk) -> Drift:
+        """Return the drift of ``walk`` against a reference that left main's chain at ``joint.upto``."""
+        trunk = self.trunk
+        upto = min(walk.upto, joint.upto)
+        late = [c for c in walk.extra if trunk.place[c] <= joint.upto] if walk.extra else []
+        shared = [*late, trunk.chain[upto]] if upto >= 0 else late
+        num_common = trunk.counts[upto + 1] + len(late)
+        bases = trunk.bases(shared, upto)
+        return Drift(
+            merge_base=self.ids[max(bases)] if bases else None,
+            ahead=len(walk.own) + walk.num_shared(trunk) - num_common,
+            behind=len(joint.own) + trunk.counts[joint.upto + 1] - num_common,
+        )
+
+
+def read_graph(
+    repository: Repository, tips: Iterable[str], *, main: str, reference: str | None = None
+) -> Graph:
+    """Read the history of all tips in one process; all are commit ids.
+
+    A shallow repository gives a graph whose counts are wrong: ask ``is_shallow`` first.
+    """
+    wanted = {object_id(tip) for tip in (*tips, main, *([reference] if reference else []))}
+    lines = "".join(f"{tip}\n" for tip in sorted(wanted)).encode()
+    out = git(repository.root, "rev-list", "--parents", "--topo-order", "--stdin", stdin=lines)
+    rows = [line.split(" ") for line in out.decode("ascii").splitlines()]
+    rows.reverse()  # parents before children: a commit's number exceeds those of its ancestors
+    ids = [row[0] for row in rows]
+    number = {commit: n for n, commit in enumerate(ids)}
+    parents = [tuple([number[parent] for parent in row[1:]]) for row in rows]
+    reference_tip = number[reference] if reference else None
+    return Graph(ids, number, trunk_of(parents, number[main]), reference_tip)
+
+
+def drifts(
+    repository: Repository, tips: Iterable[str], *, main: str, reference: str | None = None
+) -> dict[str, tuple[Drift, Drift | None]]:
+    """Return each tip's drift against main and against the reference.
+
+    In a shallow repository every value is None: git counts there without a word of warning, and wrongly.
+    """
+    wanted = list(dict.fromkeys(tips))
+    if repository.is_shallow():
+        unknown = Drift(merge_base=None, ahead=None, behind=None)
+        return dict.fromkeys(wanted, (unknown, unknown if reference else None))
+    graph = read_graph(repository, wanted, main=main, reference=reference)
+    return {tip: (graph.drift(tip), graph.reference_drift(tip)) for tip in wanted}
