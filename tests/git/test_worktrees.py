@@ -12,7 +12,7 @@ import pytest
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.git import worktree_records
 from branchlab.git.repository import Repository
-from branchlab.git.worktrees import checkout, reclaim
+from branchlab.git.worktrees import checkout, link_shared, reclaim
 
 
 @pytest.fixture
@@ -212,6 +212,15 @@ def test_what_the_commit_tracks_is_not_shadowed(lab):
     tree = checkout(lab.repository, tip, label="a", share=("data",))
     assert not (tree.path / "data").is_symlink()
     assert (tree.path / "data" / "labels.txt").read_text() == "tracked"
+
+
+def test_a_work_tree_of_the_user_s_is_given_what_there_is_to_share(lab, tip, tmp_path):
+    (lab.root / "data").mkdir()
+    mine = tmp_path / "mine"
+    lab.git("worktree", "add", "--quiet", str(mine), "exp/a")
+    link_shared(lab.repository, mine, share=("data", "not-here-yet"))
+    assert (mine / "data").readlink() == lab.root / "data"
+    assert not (mine / "not-here-yet").is_symlink()
 
 
 def test_a_tracked_symlink_does_not_lead_a_link_outside(lab, tmp_path):
