@@ -1,0 +1,46 @@
+# The set-up is a plain venv, filled by uv (hard links from its cache, bytecode compiled) with the pins of constraints.txt.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LAB    ?= build/demo
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install demo test check bench docs clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+install: $(STAMP)  ## make .venv and install branchlab with its dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "branchlab needs Python 3.11 or newer; try: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install  ## build a lab with real data and branches, train all of them, show the overview
+	$(BIN)/branchlab demo $(LAB)
+
+test: install  ## pass the tests
+	$(BIN)/python -m pytest -q -m 'not slow and not gpu and not slurm and not ray'
+
+check: install  ## ruff, mypy --strict, the floors, generated pages, all tests that run here
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest -q -m 'not gpu and not slurm and not ray'
+
+bench: install  ## compare with what one would use instead; figures go into benchmarks/RESULTS.md by hand
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/status.py
+	$(BIN)/python benchmarks/run_overhead.py
+	$(BIN)/python benchmarks/branches.py
+
+docs: install  ## write the generated pages again
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

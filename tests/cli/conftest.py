@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TASK = """
+import torch
+from torch import nn
+import branchlab
+
+
+class Tiny(branchlab.Task):
+    recipe = branchlab.Recipe(epochs=2, batch_size=8, lr=0.05)
+
+    def __init__(self, *, hidden: int = 4, bias: bool = False):
+        self.hidden, self.bias = hidden, bias
+
+    def data(self):
+        g = torch.Generator().manual_seed(0)
+        x = torch.randint(0, 256, (64, 1, 4, 4), generator=g, dtype=torch.uint8)
+        y = (x.float().mean((1, 2, 3)) > 127).long()
+        e = branchlab.Examples
+        return branchlab.Splits(train=e(x[:40], y[:40]), val=e(x[40:], y[40:]), test=e(x[40:], y[40:]))
+
+    def model(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 2, self.bias))
+"""
+
+CONFIG = """
+[branches]
+reference_commit = "{reference}"
+
+[trainer]
+task = "tiny.task:Tiny"
+
+[run]
+seeds = 2
+
+[sample]
+fraction = 0.5
+"""
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+
+
+@dataclass
+class UserRepository:
+    """A user's repository, used as a user does: through git and the command line."""
+
+    root: Path
+
+    def git(self, *arguments: str) -> str:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | IDENTITY
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, env=env, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def write(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def commit(self, files: dict[str, str], message: str = "change") -> str:
+        self.write(files)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def branch(self, name: str, files: dict[str, str], *, start: str = "main") -> None:
+        self.git("switch", "-q", "-c", name, start)
+        self.commit(files, f"work on {name}")
+        self.git("switch", "-q", "main")
+
+    def branchlab(
+        self, *arguments: str, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        env = {
+            k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "BRANCHLAB_"))
+        } | IDENTITY
+        return subprocess.run(
+            [sys.executable, "-m", "branchlab.cli", *arguments],
+            cwd=cwd or self.root,
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture
+def empty_repository(tmp_path: Path) -> UserRepository:
+    root = tmp_path / "project"
+    root.mkdir()
+    repository = UserRepository(root)
+    repository.git("init", "-q", "-b", "main")
+    return repository
+
+
+@pytest.fixture
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], UserRepository]:
+    """Make a repository that is set up, with an experiment ahead, one behind, a conflict and a squash merge."""
+
+    def make() -> UserRepository:
+        root = tmp_path_factory.mktemp("user") / "project"
+        root.mkdir()
+        project = UserRepository(root)
+        project.git("init", "-q", "-b", "main")
+        first = project.commit(
+            {"tiny/task.py": TASK, ".gitignore": ".branchlab/\n", "notes.txt": "one\n"}, "first"
+        )
+        project.git("branch", "original")
+        project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
+        project.branch(
+            "exp/wide", {"experiments/wide.toml": 'title = "Wide"\nflags = { hidden = 32 }\n'}
+        )
+        project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
+        project.branch("exp/clash", {"notes.txt": "theirs\n"})
+        project.branch("exp/squashed", {"tiny/extra.py": "EXTRA = 1\n"})
+        project.git("merge", "-q", "--squash", "exp/squashed")
+        project.commit({"notes.txt": "ours\n"}, "bring the extra in")
+        return project
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Callable[[], UserRepository]) -> UserRepository:
+    return make_project()
+
+
+@pytest.fixture(scope="module")
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> UserRepository:
+    """A project whose branches have all been run once; tests of one module share it and only read."""
+    project: UserRepository = make_project.__wrapped__(tmp_path_factory)()  # type: ignore[attr-defined]
+    done = project.branchlab("run", "--all-branches", "--json")
+    assert done.returncode == 1, done.stderr  # exp/broken fails
+    project.first_run = done  # type: ignore[attr-defined]
+    return project

@@ -1,0 +1,341 @@
+"""The commands as a user or a script calls them, on one project whose branches have been trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def document(done: Any) -> Any:
+    assert done.returncode in {0, 1}, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_run_reports_every_run_and_exits_with_one_when_some_failed(trained: Any) -> None:
+    found = document(trained.first_run)
+    by_branch: dict[str, list[str]] = {}
+    for run in found["runs"]:
+        by_branch.setdefault(run["branch"], []).append(run["state"])
+    assert by_branch.pop("exp/broken") == ["failed", "failed"]
+    assert set(by_branch) == {"main", "original", "exp/wide", "exp/clash", "exp/squashed"}
+    assert all(states == ["done", "done"] for states in by_branch.values())
+    assert {one["name"] for one in found["compare"]["branches"]} >= {"exp/wide", "exp/broken"}
+
+
+def test_status_keeps_its_contract(trained: Any) -> None:
+    found = document(trained.branchlab("status", "--json"))
+    assert set(found) >= {"main", "reference", "branches"}
+    assert found["main"]["tip"] == trained.git("rev-parse", "main")
+    assert found["reference"] | {"results": None} == {
+        "name": "original",
+        "tip": trained.git("rev-parse", "original"),
+        "pinned": trained.git("rev-parse", "original"),
+        "is_moved": False,
+        "main_ahead": 2,
+        "main_behind": 0,
+        "results": None,
+    }
+    keys = {
+        *(
+            "name",
+            "tip",
+            "merge_base",
+            "ahead",
+            "behind",
+            "reference_ahead",
+            "reference_behind",
+            "base_branch",
+        ),
+        *(
+            "landed",
+            "landed_commits",
+            "conflicts",
+            "is_stale",
+            "last_commit_at",
+            "features",
+            "merge_back",
+        ),
+        *("results", "runs", "verdict"),
+    }
+    branches = {branch["name"]: branch for branch in found["branches"]}
+    assert all(keys <= set(branch) for branch in branches.values())
+    wide = branches["exp/wide"]
+    assert (wide["ahead"], wide["behind"], wide["reference_ahead"]) == (1, 1, 2)
+    assert wide["runs"] == {"done": 2, "running": 0, "failed": 0}
+    assert wide["results"] == "current"
+    assert wide["merge_back"] is None
+    assert wide["conflicts"] == []
+    assert branches["exp/clash"]["conflicts"] == ["notes.txt"]
+    assert branches["exp/squashed"]["landed"] == "squashed"
+    assert branches["exp/broken"]["runs"]["failed"] == 2
+    assert branches["exp/broken"]["results"] == "none"
+
+
+def test_status_in_words_shows_every_branch(trained: Any) -> None:
+    text = trained.branchlab("status").stdout
+    for word in (
+        "main",
+        "original",
+        "exp/wide",
+        "conflict: notes.txt",
+        "squashed",
+        "2 failed",
+        "frozen",
+    ):
+        assert word in text
+    assert "\x1b" not in text
+
+
+def test_status_answers_for_one_branch_by_its_short_name(trained: Any) -> None:
+    found = document(trained.branchlab("status", "wide", "--json"))
+    assert [branch["name"] for branch in found["branches"]] == ["exp/wide"]
+
+
+def test_runs_keep_their_contract(trained: Any) -> None:
+    runs = document(trained.branchlab("runs", "--json"))["runs"]
+    keys = {
+        *("id", "branch", "commit", "seed", "scale", "flags", "state", "device", "metrics"),
+        *("started_at", "ended_at", "duration_s"),
+    }
+    assert len(runs) == 12
+    assert all(keys <= set(run) for run in runs)
+    wide = [run for run in runs if run["branch"] == "exp/wide"]
+    assert {run["seed"] for run in wide} == {0, 1}
+    assert all(run["flags"] == {"hidden": 32} for run in wide)
+    assert all(set(run["metrics"]) == {"train/loss", "val/loss", "val/accuracy"} for run in wide)
+
+
+def test_compare_keeps_its_contract(trained: Any) -> None:
+    found = document(trained.branchlab("compare", "--json"))
+    assert (found["metric"], found["goal"], found["against"]) == ("val/accuracy", "max", "main")
+    by_name = {branch["name"]: branch for branch in found["branches"]}
+    wide = by_name["exp/wide"]
+    assert wide["seeds"] == 2
+    assert len(wide["interval"]) == 2
+    assert by_name["exp/squashed"]["difference"] == 0
+    assert by_name["exp/broken"]["verdict"] == "undecided"
+    assert by_name["exp/broken"]["seeds"] == 0
+
+
+def test_compare_takes_another_metric_and_another_branch(trained: Any) -> None:
+    found = document(
+        trained.branchlab(
+            "compare", "wide", "--metric", "val/loss", "--against", "original", "--json"
+        )
+    )
+    assert (found["metric"], found["against"]) == ("val/loss", "original")
+    refused = trained.branchlab("compare", "--metric", "val/los")
+    assert refused.returncode == 2
+    assert "'val/loss'" in refused.stderr
+
+
+def test_a_failed_run_says_why_in_one_line_and_keeps_its_log(trained: Any) -> None:
+    runs = document(trained.branchlab("runs", "broken", "--state", "failed", "--json"))["runs"]
+    shown = document(trained.branchlab("show", runs[0]["id"], "--json"))
+    assert (
+        shown["reason"] == "ModuleNotFoundError: No module named 'no_such_module' (tiny/task.py:1)"
+    )
+    assert shown["log_tail"][-1].startswith("ModuleNotFoundError")
+    log = trained.branchlab("logs", runs[0]["id"])
+    assert "Traceback" in log.stdout
+    assert "no_such_module" in trained.branchlab("show", runs[0]["id"]).stdout
+
+
+def test_show_finds_a_run_by_the_beginning_of_its_id(trained: Any) -> None:
+    assert document(trained.branchlab("show", "wide-s1", "--json"))["seed"] == 1
+    refused = trained.branchlab("show", "wide")
+    assert refused.returncode == 2
+    assert "fits 2 runs" in refused.stderr
+
+
+def test_a_dry_run_knows_what_is_known(trained: Any) -> None:
+    found = document(trained.branchlab("run", "wide", "--seeds", "3", "--dry-run", "--json"))
+    what = {(run["branch"], run["seed"]): run["is_reused"] for run in found["runs"]}
+    assert what[("exp/wide", 0)]
+    assert what[("main", 1)]
+    assert not what[("exp/wide", 2)]
+    assert len(document(trained.branchlab("runs", "--json"))["runs"]) == 12
+
+
+def test_results_survive_an_amend_that_changes_no_file(make_project: Callable[[], Any]) -> None:
+    project = make_project()
+    assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
+    project.git("switch", "-q", "exp/wide")
+    project.git("commit", "-q", "--amend", "-m", "another message")
+    project.git("switch", "-q", "main")
+    (wide,) = document(project.branchlab("status", "wide", "--json"))["branches"]
+    assert wide["results"] == "current"
+    assert wide["runs"]["done"] == 1
+    again = document(project.branchlab("run", "wide", "--seeds", "1", "--json"))
+    assert {run["attempts"] for run in again["runs"]} == {1}
+
+
+def test_results_of_an_older_tip_are_said_to_be_old(make_project: Callable[[], Any]) -> None:
+    project = make_project()
+    assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
+    project.git("switch", "-q", "exp/wide")
+    project.commit({"more.txt": "1"})
+    project.git("switch", "-q", "main")
+    (wide,) = document(project.branchlab("status", "wide", "--json"))["branches"]
+    assert wide["results"] == "branch-moved"
+
+
+def test_a_moved_reference_is_shouted(project: Any) -> None:
+    project.git("branch", "-f", "original", "main")
+    done = project.branchlab("status")
+    assert "MOVED" in done.stdout
+    assert document(project.branchlab("status", "--json"))["reference"]["is_moved"] is True
+
+
+def test_a_missing_reference_is_said_with_the_command_that_brings_it_back(project: Any) -> None:
+    pinned = project.git("rev-parse", "original")
+    project.git("branch", "-D", "original")
+    done = project.branchlab("status")
+    assert f"git branch original {pinned}" in done.stdout
+    assert document(project.branchlab("status", "--json"))["reference"] is None
+
+
+def test_a_dirty_tree_is_said_and_not_run(project: Any) -> None:
+    (project.root / "tiny/task.py").write_text("this is not Python\n")
+    done = project.branchlab("run", "main", "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "uncommitted changes (tiny/task.py)" in done.stderr
+
+
+def test_runs_leave_the_users_repository_as_it_was(project: Any) -> None:
+    (project.root / "notes.txt").write_text("staged\n")
+    project.git("add", "notes.txt")
+    (project.root / "notes.txt").write_text("not staged\n")
+    looks = (
+        ["status", "--porcelain"],
+        ["diff"],
+        ["diff", "--cached"],
+        ["rev-parse", "HEAD"],
+        ["symbolic-ref", "HEAD"],
+    )
+    looks = (
+        *looks,
+        ["stash", "list"],
+        ["for-each-ref", "refs/heads"],
+        ["config", "--list", "--local"],
+    )
+    before = [project.git(*look) for look in looks]
+    assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
+    assert [project.git(*look) for look in looks] == before
+
+
+def test_init_finds_main_and_the_task_by_itself(empty_repository: Any, project: Any) -> None:
+    task = (project.root / "tiny/task.py").read_text()
+    empty_repository.commit({"tiny/task.py": task})
+    made = document(empty_repository.branchlab("init", "--json"))
+    assert (made["main"], made["task"], made["reference"]) == ("main", "tiny.task:Tiny", "original")
+    assert empty_repository.git("rev-parse", "original") == made["reference_commit"]
+    assert document(empty_repository.branchlab("status", "--json"))["branches"] == []
+
+
+def test_new_exp_makes_branch_file_and_work_tree_and_moves_nothing(project: Any) -> None:
+    before = project.git("status", "--porcelain"), project.git("symbolic-ref", "HEAD")
+    made = document(
+        project.branchlab(
+            "new-exp", "narrow", "--title", 'A "narrow" net', "--flag", "hidden=2", "--json"
+        )
+    )
+    assert made["branch"] == "exp/narrow"
+    text = project.git("show", "exp/narrow:experiments/narrow.toml")
+    assert 'title = "A \\"narrow\\" net"' in text
+    assert "hidden = 2" in text
+    worktree = project.root.parent / "project-narrow"
+    assert (worktree / "tiny/task.py").exists()
+    assert (project.git("status", "--porcelain"), project.git("symbolic-ref", "HEAD")) == before
+    done = project.branchlab("run", "narrow", "--seeds", "1", "--json")
+    assert {run["branch"]: run["flags"] for run in document(done)["runs"]} == {
+        "main": {},
+        "exp/narrow": {"hidden": 2},
+    }
+    inside = project.branchlab("run", "--seeds", "1", "--dry-run", "--json", cwd=worktree)
+    assert {run["branch"] for run in document(inside)["runs"]} == {"main", "exp/narrow"}
+
+
+def test_new_exp_can_grow_from_another_experiment(project: Any) -> None:
+    assert project.branchlab("new-exp", "wider", "--from", "wide", "--no-worktree").returncode == 0
+    (wider,) = document(project.branchlab("status", "wider", "--json"))["branches"]
+    assert wider["base_branch"] == "exp/wide"
+
+
+def test_main_can_run_a_landed_experiment(project: Any) -> None:
+    project.git("merge", "-q", "--no-ff", "exp/wide", "-m", "land wide")
+    done = document(
+        project.branchlab("run", "main", "--experiment", "wide", "--seeds", "1", "--json")
+    )
+    assert [(run["branch"], run["flags"]) for run in done["runs"]] == [("main", {"hidden": 32})]
+
+
+def test_an_experiment_without_its_flag_on_the_task_fails_naming_what_there_is(
+    project: Any,
+) -> None:
+    project.branch("exp/typo", {"experiments/typo.toml": "flags = { hiden = 3 }\n"})
+    done = document(project.branchlab("run", "typo", "--seeds", "1", "--json"))
+    (reason,) = [run["reason"] for run in done["runs"] if run["branch"] == "exp/typo"]
+    assert reason == "Tiny takes no argument 'hiden': did you mean 'hidden'? it takes: hidden, bias"
+
+
+def test_full_scale_touches_the_test_set_and_is_never_mixed_with_the_sample(project: Any) -> None:
+    assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
+    done = document(project.branchlab("run", "wide", "--seeds", "1", "--full", "--json"))
+    assert all("test/accuracy" in run["metrics"] for run in done["runs"])
+    assert {run["scale"] for run in done["runs"]} == {"full"}
+    scales = [run["scale"] for run in document(project.branchlab("runs", "--json"))["runs"]]
+    assert sorted(scales) == ["full", "full", "sample", "sample"]
+
+
+def test_it_answers_as_git_lab(project: Any) -> None:
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    scripts = Path(sys.executable).parent
+    if not (scripts / "git-lab").exists():
+        pytest.skip("branchlab is not installed as a command here")
+    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["git", "lab", "status"],
+        cwd=project.root,
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "exp/wide" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(project: Any, shell: str) -> None:
+    done = project.branchlab("completion", shell)
+    assert "_BRANCHLAB_COMPLETE" in done.stdout
+
+
+def test_branches_are_completed(project: Any) -> None:
+    import os
+    import subprocess
+    import sys
+
+    env = {
+        **os.environ,
+        "_BRANCHLAB_COMPLETE": "bash_complete",
+        "COMP_WORDS": "branchlab run wi",
+        "COMP_CWORD": "2",
+    }
+    code = "import sys; sys.argv = ['branchlab']; from branchlab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "plain,wide" in done.stdout
