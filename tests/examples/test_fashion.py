@@ -16,6 +16,15 @@ from examples.fashion.task import FashionTask, grid
 CHECKED_IN = Path(data.__file__).parent / "data"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Keep small tensors on one thread: several only wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def splits():
     return FashionTask().data()

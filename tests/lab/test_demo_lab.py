@@ -32,6 +32,15 @@ BROKEN = {"cosine-head"}
 ALL = sorted(NEUTRAL | CHANGED | BROKEN)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Keep small tensors on one thread: several only wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     return build_demo_lab(tmp_path_factory.mktemp("demo") / "lab")
