@@ -26,6 +26,7 @@ def landed(
     changed: Mapping[str, Content],
     main: Mapping[str, Sequence[tuple[int, Content]]],
     since: int,
+    has_equal_patch: bool = False,
 ) -> Landed:
     """Return by which road a branch is in main.
 
@@ -35,12 +36,14 @@ def landed(
         changed: What each path that the branch changed since its merge base holds at its tip.
         main: For each path the places of main's first-parent chain at which it changed, ascending, with what it held.
         since: First place after the merge base.
+        has_equal_patch: Whether one commit of main after the merge base makes exactly the branch's change.
     """
     if num_own is None:
         return Landed.UNKNOWN
     if num_own == 0:
         return Landed.NO if is_on_chain else Landed.MERGED
-    return Landed.SQUASHED if _were_held_at_once(changed, main, since) else Landed.NO
+    is_in_main = has_equal_patch or _were_held_at_once(changed, main, since)
+    return Landed.SQUASHED if is_in_main else Landed.NO
 
 
 def _were_held_at_once(

@@ -38,11 +38,13 @@ class MainChanges:
 
     Attributes:
         at: For every changed path the places of the chain at which it changed, ascending, and what it held then.
+        paths: For every place the paths that changed there.
         below: Latest place at which anything below a folder changed; ``gained`` and ``lost`` likewise for files added
             to it and deleted from it.
     """
 
     at: dict[str, list[tuple[int, Content]]] = field(default_factory=dict)
+    paths: dict[int, frozenset[str]] = field(default_factory=dict)
     below: dict[str, int] = field(default_factory=dict)
     gained: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
@@ -129,6 +131,7 @@ def _branch_changes(entries: Sequence[_Entry]) -> BranchChanges:
 def _main_changes(diffs: Mapping[int, Sequence[_Entry]]) -> MainChanges:
     changes = MainChanges()
     for place, entries in sorted(diffs.items()):
+        changes.paths[place] = frozenset(path for path, _, _ in entries)
         for path, before, after in entries:
             changes.at.setdefault(path, []).append((place, after))
             for folder in folders_of(path):

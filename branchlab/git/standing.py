@@ -7,7 +7,7 @@ in.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from branchlab.errors import RepositoryError
 from branchlab.git.changes import Changes, Content, first_place_after, read_changes
 from branchlab.git.forecast import Forecast, conflicts, is_surely_clean
 from branchlab.git.graph import Graph, read_graph
+from branchlab.git.patches import squashed_tips
 from branchlab.git.repository import Repository
 
 _USUAL_MAINS = ("main", "master", "trunk", "develop")
@@ -32,6 +33,7 @@ class LandedRule(Protocol):
         changed: Mapping[str, Content],
         main: Mapping[str, Sequence[tuple[int, Content]]],
         since: int,
+        has_equal_patch: bool,
     ) -> Landed: ...
 
 
@@ -78,10 +80,11 @@ def overview(
     pairs = [(tip, base) for tip in tips if own[tip] and (base := drift[tip].merge_base)]
     changes = read_changes(repository, graph, pairs)
     forecast = _forecast(repository, graph, changes, bases)
+    squashed = squashed_tips(repository, graph, changes, dict(pairs))
     stacked = _base_branches(chosen, own)
     standings = []
     for branch in chosen:
-        road = _landed(branch.tip, drift[branch.tip], graph, changes, landed)
+        road = _landed(branch.tip, drift[branch.tip], graph, changes, squashed, landed)
         standings.append(
             Standing(
                 branch=branch,
@@ -125,7 +128,9 @@ def _is_surely_clean(graph: Graph, changes: Changes, tip: str, bases: Sequence[s
     return is_surely_clean(changes.branches[tip], changes.main, since=since)
 
 
-def _landed(tip: str, drift: Drift, graph: Graph, changes: Changes, rule: LandedRule) -> Landed:
+def _landed(
+    tip: str, drift: Drift, graph: Graph, changes: Changes, squashed: Set[str], rule: LandedRule
+) -> Landed:
     own = changes.branches.get(tip)
     return rule(
         num_own=drift.ahead,
@@ -133,6 +138,7 @@ def _landed(tip: str, drift: Drift, graph: Graph, changes: Changes, rule: Landed
         changed=own.after if own else {},
         main=changes.main.at,
         since=first_place_after(graph, drift.merge_base) if drift.merge_base else 0,
+        has_equal_patch=tip in squashed,
     )
 
 
@@ -204,5 +210,5 @@ def _missing_main(repository: Repository, main: str, branches: Mapping[str, Bran
         )
     raise RepositoryError(
         f"no branch '{main}' in {repository.root}; the nearest is '{likely[0]}'",
-        hint=f"branchlab init --main {likely[0]}",
+        hint=f'set [branches] main = "{likely[0]}" in .branchlab.toml',
     )

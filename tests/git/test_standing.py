@@ -72,7 +72,7 @@ def test_a_missing_main_names_the_nearest_branch(lab):
     lab.git("branch", "-m", "main", "master")
     with pytest.raises(RepositoryError, match=r"no branch 'main'.*nearest is 'master'") as caught:
         look(lab)
-    assert caught.value.hint == "branchlab init --main master"
+    assert caught.value.hint == 'set [branches] main = "master" in .branchlab.toml'
 
 
 def test_no_commits_is_said_before_a_missing_main(empty_lab):
@@ -90,6 +90,24 @@ def test_a_squashed_branch_has_landed_though_main_moved_on(lab):
     lab.commit({"model.py": "later", "other.py": "2"})
     found = standing(lab, "exp/a")
     assert (found.landed, found.landed_commits) == (Landed.SQUASHED, 2)
+
+
+def test_a_branch_squashed_onto_a_main_that_had_changed_the_same_file_has_landed(lab):
+    body = [f"line {n}" for n in range(40)]
+    lab.commit({"model.py": "\n".join(body)})
+    lab.branch("exp/a", {"model.py": "\n".join([*body[:30], "the idea", *body[30:]])})
+    lab.commit({"model.py": "\n".join(["main's own", *body])})
+    squash(lab, "exp/a")
+    lab.commit({"model.py": "rewritten"})
+    assert standing(lab, "exp/a").landed is Landed.SQUASHED
+
+
+def test_another_change_of_the_same_file_on_main_is_no_landing(lab):
+    body = [f"line {n}" for n in range(40)]
+    lab.commit({"model.py": "\n".join(body)})
+    lab.branch("exp/a", {"model.py": "\n".join([*body[:30], "the idea", *body[30:]])})
+    lab.commit({"model.py": "\n".join([*body[:30], "another idea", *body[30:]])})
+    assert standing(lab, "exp/a").landed is Landed.NO
 
 
 def test_half_of_a_branch_on_main_has_not_landed(lab):
