@@ -12,6 +12,7 @@ from branchlab.cli.table import duration, figure, state_text
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.progress import Progress
 from branchlab.lab.run import Prepared
+from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_text
 
 if TYPE_CHECKING:
@@ -19,25 +20,37 @@ if TYPE_CHECKING:
 
 _BAR_WIDTH = 30
 _WARMED_UP = 0.02
+_STOPPING = {
+    1: "stopping: runs write a checkpoint and end; Ctrl-C again ends them now",
+    2: "stopping: runs are ended now",
+}
 
 
-def show_progress(changes: Iterator[Progress], prepared: Prepared) -> Iterator[Progress]:
+def show_progress(
+    changes: Iterator[Progress], prepared: Prepared, stop: StopRequest
+) -> Iterator[Progress]:
     """Pass progress on while drawing it on stderr; only a terminal gets the live display."""
     if sys.stderr.isatty():
-        yield from _live(changes)
+        yield from _live(changes, stop)
     else:
-        yield from _plain(changes, prepared)
+        yield from _plain(changes, prepared, stop)
 
 
-def _plain(changes: Iterator[Progress], prepared: Prepared) -> Iterator[Progress]:
+def _plain(
+    changes: Iterator[Progress], prepared: Prepared, stop: StopRequest
+) -> Iterator[Progress]:
     to_start = len(prepared.plan.to_start)
     click.echo(
         f"{to_start} runs to train, {len(prepared.plan.runs) - to_start} known, {prepared.num_slots} at once",
         err=True,
     )
+    said = 0
     for progress in changes:
         for record in progress.ended:
             click.echo(_line(record), err=True)
+        if stop.level > said:
+            said = stop.level
+            click.echo(_STOPPING[said], err=True)
         yield progress
 
 
@@ -49,7 +62,7 @@ def _line(record: RunRecord) -> str:
     return f"{state_text(record.state)}  {safe_text(record.run.branch)} seed {record.run.seed}  {what}  {duration(record.duration_s)}"
 
 
-def _live(changes: Iterator[Progress]) -> Iterator[Progress]:
+def _live(changes: Iterator[Progress], stop: StopRequest) -> Iterator[Progress]:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -59,11 +72,11 @@ def _live(changes: Iterator[Progress]) -> Iterator[Progress]:
         for progress in changes:
             for record in progress.ended:
                 live.console.print(Text.from_ansi(_line(record)))
-            live.update(_picture(progress), refresh=True)
+            live.update(_picture(progress, stop), refresh=True)
             yield progress
 
 
-def _picture(progress: Progress) -> RenderableType:
+def _picture(progress: Progress, stop: StopRequest) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -88,7 +101,7 @@ def _picture(progress: Progress) -> RenderableType:
     head = Text(
         f"{_bar(share, _BAR_WIDTH)} {share:4.0%}  {counts}  {duration(progress.elapsed_s)}, {left} to go"
     )
-    return Group(head, rows)
+    return Group(head, rows, *([Text(_STOPPING[stop.level], style="yellow")] if stop.level else []))
 
 
 def _bar(share: float, width: int) -> str:

@@ -126,7 +126,7 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
             return 0
         last: Progress | None = None
         with _stopping(session.stop):
-            for progress in show_progress(session.carry_out(prepared), prepared):
+            for progress in show_progress(session.carry_out(prepared), prepared, session.stop):
                 last = progress
     finally:
         session.close()

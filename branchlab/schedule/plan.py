@@ -102,7 +102,7 @@ def make_plan(
     """Return the runs of a batch, seed by seed, main (the first target) before the others.
 
     Targets of equal content share their runs. ``known`` gives the recorded runs of a key, the latest first;
-    ``is_forced`` trains again, as new runs, what is known already.
+    ``is_forced`` trains again, as new runs, what is known already; what was interrupted is gone on with all the same.
     """
     planned: dict[str, PlannedRun] = {}
     for seed in seeds:
@@ -110,16 +110,17 @@ def make_plan(
             key = run_key(target, seed, protocol)
             if key not in planned:
                 records = list(known(key))
-                earlier = None if is_forced else _earlier(records)
+                earlier = _earlier(records, is_forced=is_forced)
                 run = _new_run(target, seed, protocol, key=key, number=len(records) + 1, now=now)
                 planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
     return Plan(batch=_batch_name(now), runs=tuple(planned.values()))
 
 
-def _earlier(records: list[RunRecord]) -> RunRecord | None:
-    """Return the record to reuse (a done one), else the one to go on with, else None."""
+def _earlier(records: list[RunRecord], *, is_forced: bool) -> RunRecord | None:
+    """Return the record to reuse (a done one, unless forced), else the one to go on with, else None."""
     done = [record for record in records if record.state is RunState.DONE]
-    return next(iter(done or records), None)
+    unfinished = [record for record in records if record.state is not RunState.DONE]
+    return next(iter(unfinished if is_forced else done or unfinished), None)
 
 
 def _batch_name(now: datetime) -> str:
