@@ -1,0 +1,85 @@
+"""What only a CUDA device can show; run with ``pytest -m gpu``."""
+
+import pytest
+import torch
+from torch import nn
+
+from branchlab import Examples, Recipe, Splits, Task
+from branchlab.domain import Run, RunState, Sample, Scale
+from branchlab.run_folder import EventWriter, RunFolder
+from branchlab.train.trainer import begin, take_step, train
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+RUN = Run(
+    id="r",
+    key="k",
+    branch="b",
+    commit="0" * 40,
+    tree="0" * 40,
+    task="m:T",
+    seed=0,
+    scale=Scale.SAMPLE,
+    sample=Sample(fraction=1.0),
+    device="cuda",
+)
+
+
+class Small(Task):
+    recipe = Recipe(epochs=3, batch_size=32, lr=0.01)
+
+    def data(self):
+        g = torch.Generator().manual_seed(0)
+        x = torch.randint(0, 256, (256, 3, 16, 16), generator=g, dtype=torch.uint8)
+        y = (x[:, 0].float().mean((1, 2)) > 127).long()
+        return Splits(train=Examples(x[:192], y[:192]), val=Examples(x[192:], y[192:]))
+
+    def model(self):
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1), *head
+        )
+
+    def augment(self, batch, generator):
+        is_flipped = torch.rand(len(batch), device=batch.inputs.device, generator=generator) < 0.5
+        flipped = torch.where(is_flipped[:, None, None, None], batch.inputs.flip(-1), batch.inputs)
+        return batch.with_inputs(flipped)
+
+
+def run_once(folder, *, stop_after=None, attempt=1):
+    place = RunFolder(folder)
+    here = place.attempt(attempt)
+    here.path.mkdir(parents=True)
+    asked = iter(range(1, 10_000))
+    should_stop = lambda: stop_after is not None and next(asked) >= stop_after  # noqa: E731
+    return train(Small(), RUN, place, here, EventWriter(here.events), should_stop=should_stop)
+
+
+def test_two_runs_of_one_key_give_the_same_bits_on_a_gpu(tmp_path):
+    one, two = run_once(tmp_path / "a"), run_once(tmp_path / "b")
+    assert one.state is RunState.DONE
+    assert (one.loss_digest, one.metrics) == (two.loss_digest, two.metrics)
+
+
+@pytest.mark.parametrize("steps", [1, 6, 9])
+def test_a_resumed_run_gives_the_same_bits_on_a_gpu(tmp_path, steps):
+    whole = run_once(tmp_path / "whole")
+    stopped = run_once(tmp_path / "cut", stop_after=steps)
+    assert stopped.state is RunState.CANCELLED
+    resumed = run_once(tmp_path / "cut", attempt=2)
+    assert (resumed.loss_digest, resumed.metrics) == (whole.loss_digest, whole.metrics)
+
+
+def test_bf16_is_used_where_the_device_has_it():
+    seen = []
+
+    class Watching(Small):
+        def loss(self, outputs, batch):
+            seen.append(outputs.dtype)
+            return super().loss(outputs, batch)
+
+    training = begin(Watching(), RUN)
+    take_step(training, training.data.train.slice(0, 32))
+    assert seen == [torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32]
