@@ -108,8 +108,8 @@ def _report_ended(tickets: dict[int, int]) -> None:
 
 
 def _say(**message: object) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    # Not through sys.stdout: what a closed pipe left in its buffer would be complained of at exit.
+    os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def _leave(function: Any, *arguments: object) -> None:  # noqa: ANN401
@@ -130,6 +130,8 @@ def _shim(order: Order, parents_waker: Waker) -> int:
     os.setsid()
     parents_waker.close()
     detach_streams(None)
+    # Before anything is recorded: a stop that comes early finds a shim that will hear of it.
+    waker = Waker([signal.SIGCHLD, signal.SIGTERM, STOP_NOW])
     become_subreaper()
     folder = RunFolder(order.run_folder)
     with locked(folder.lease, wait_s=2.0) as is_ours:
@@ -140,12 +142,11 @@ def _shim(order: Order, parents_waker: Waker) -> int:
         folder.lease.write_text(
             f"{os.getpid()}\n"
         )  # whom to signal; the lock itself says whether it lives
-        return _supervise(order, attempt)
+        return _supervise(order, attempt, waker)
 
 
-def _supervise(order: Order, attempt: Attempt) -> int:
+def _supervise(order: Order, attempt: Attempt, waker: Waker) -> int:
     """Fork the trainer, watch it, and see to it that the attempt has a result and leaves no process."""
-    waker = Waker([signal.SIGCHLD, signal.SIGTERM, STOP_NOW])
     trainer = os.fork()
     if trainer == 0:
         _leave(_trainer, order, attempt, waker)

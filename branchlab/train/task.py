@@ -41,6 +41,17 @@ class Recipe:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     channels_last: bool = True
 
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"a recipe needs at least one epoch and one example a batch: "
+                f"found epochs = {self.epochs} and batch_size = {self.batch_size}"
+            )
+        if self.precision not in {"auto", "fp32", "bf16"}:
+            raise ValueError(
+                f"recipe.precision = '{self.precision}': known here are auto, fp32 and bf16"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -1,38 +1,33 @@
 """The shared trainer: one loop for every branch.
 
 An explicit state (``Training``) is made, stepped and ended; the loop owns the branching, what it calls does one thing.
-Nothing in a step waits for the device: losses stay there and are fetched once an epoch, or about once a second for
-whoever watches. Restarted from a checkpoint it goes on at the next step with the same bits as if never interrupted.
+Losses are fetched from the device once an epoch, or about once a second for whoever watches. Restarted
+from a checkpoint it goes on at the next step with the same bits as if never interrupted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch import Tensor
 
 from branchlab.domain import Run, RunState
 from branchlab.run_folder import Attempt, EventWriter, RunFolder
 from branchlab.train import randomness
 from branchlab.train.checkpoint import load_tensors, save_tensors
-from branchlab.train.data import HeldData, HeldSplit, hold
-from branchlab.train.optimizer import make_optimizer, make_schedule
 from branchlab.train.pictures import save_picture
-from branchlab.train.task import Batch, Recipe, Task
+from branchlab.train.task import Task
+from branchlab.train.training import Training, autocast, begin, evaluate, in_layout, take_step
 
 TRAINER_VERSION = "1"
 """Raised whenever the same task would give other bits; part of every run's key."""
 
 _WATCH_EVERY_S = 1.0
 _CHECKPOINT_EVERY_S = 30.0
-_EVAL_BATCH_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,53 +39,6 @@ class Ending:
     steps: int
     loss_digest: str
     reason: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Training:
-    """The state of one training between two steps.
-
-    Attributes:
-        losses: Float[Tensor, "steps"] on the device; NaN where no step has been.
-        order_state: State of the generator of the data order at the start of the current epoch.
-        metrics: Of the last validation.
-    """
-
-    task: Task
-    recipe: Recipe
-    device: torch.device
-    data: HeldData
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: LRScheduler
-    order: torch.Generator
-    augmenting: torch.Generator
-    losses: Tensor
-    order_state: Tensor
-    step: int = 0
-    epochs_validated: int = 0
-    metrics: dict[str, float]
-
-    @property
-    def batch_size(self) -> int:
-        return min(self.recipe.batch_size, len(self.data.train))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.data.train) // self.batch_size
-
-    @property
-    def num_steps(self) -> int:
-        return self.steps_per_epoch * self.recipe.epochs
-
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.step // self.steps_per_epoch
-
-    def loss_digest(self) -> str:
-        """Return a digest of the loss bits of every step so far; equal trainings have equal digests."""
-        return hashlib.sha256(self.losses[: self.step].cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def train(
@@ -139,55 +87,6 @@ def train(
     return _ending(training, RunState.DONE)
 
 
-def begin(task: Task, run: Run) -> Training:
-    """Return a training before its first step: data held, model built, everything seeded."""
-    device = torch.device(run.device)
-    randomness.make_deterministic(is_on=run.deterministic)
-    recipe = task.recipe if run.epochs is None else replace(task.recipe, epochs=run.epochs)
-    randomness.seed_global(run.seed, "data")
-    data = hold(task.data(), scale=run.scale, sample=run.sample, device=device)
-    randomness.seed_global(run.seed, "model")
-    model = task.model().to(device)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe, device)
-    order = randomness.generator(run.seed, "order")
-    num_steps = max(1, recipe.epochs * (len(data.train) // min(recipe.batch_size, len(data.train))))
-    training = Training(
-        task=task,
-        recipe=recipe,
-        device=device,
-        data=data,
-        model=model,
-        optimizer=optimizer,
-        schedule=make_schedule(optimizer, recipe, num_steps=num_steps),
-        order=order,
-        augmenting=randomness.generator(run.seed, "augment", device),
-        losses=torch.full((num_steps,), math.nan, device=device),
-        order_state=order.get_state(),
-        metrics={},
-    )
-    randomness.seed_global(run.seed, "train")
-    return training
-
-
-def take_step(training: Training, batch: Batch) -> None:
-    """Take one optimiser step on a batch as stored."""
-    task, recipe = training.task, training.recipe
-    batch = task.augment(task.prepare(batch), training.augmenting)
-    with _autocast(training):
-        outputs = task.forward(training.model, _in_layout(batch, recipe))
-        loss = task.loss(outputs, batch)
-    training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip_norm)
-    training.optimizer.step()
-    training.schedule.step()
-    training.losses[training.step] = loss.detach()
-    training.step += 1
-
-
 def _epoch(training: Training) -> Iterator[bool]:
     """Take the steps that are left of the current epoch; yields after each whether it is time to report."""
     if training.epoch > training.epochs_validated:
@@ -209,22 +108,6 @@ def _epoch(training: Training) -> Iterator[bool]:
         yield is_watched
 
 
-def _autocast(training: Training) -> contextlib.AbstractContextManager[None]:
-    precision, kind = training.recipe.precision, training.device.type
-    if precision == "auto":
-        precision = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(kind, dtype=torch.bfloat16)
-
-
-def _in_layout(batch: Batch, recipe: Recipe) -> Batch:
-    is_image = batch.inputs.ndim == 4  # noqa: PLR2004  B C H W
-    if recipe.channels_last and is_image:
-        return batch.with_inputs(batch.inputs.contiguous(memory_format=torch.channels_last))
-    return batch
-
-
 def _loss_trouble(training: Training) -> str:
     since = training.step - training.steps_per_epoch
     finite = torch.isfinite(training.losses[max(0, since) : training.step])
@@ -237,37 +120,13 @@ def _loss_trouble(training: Training) -> str:
     )
 
 
-@torch.inference_mode()
-def evaluate(training: Training, split: HeldSplit) -> dict[str, Tensor]:
-    """Return the loss (one value) and every metric per example (Tensor with N rows) over a whole split."""
-    task, recipe, model = training.task, training.recipe, training.model
-    model.eval()
-    total = torch.zeros((), device=training.device, dtype=torch.float32)
-    parts: dict[str, list[Tensor]] = {}
-    size = recipe.batch_size * _EVAL_BATCH_FACTOR
-    for start in range(0, len(split), size):
-        batch = task.prepare(split.slice(start, start + size))
-        with _autocast(training):
-            outputs = task.forward(model, _in_layout(batch, recipe))
-            total += task.loss(outputs, batch).float() * len(batch)
-        for name, values in task.metrics(outputs, batch).items():
-            if values.shape[:1] != (len(batch),):
-                raise ValueError(
-                    f"metric '{name}' has shape {tuple(values.shape)} for a batch of {len(batch)}: "
-                    f"Task.metrics must return one value per example"
-                )
-            parts.setdefault(name, []).append(values)
-    return {
-        "loss": total / len(split),
-        **{name: torch.cat(values) for name, values in parts.items()},
-    }
-
-
 def _validate(training: Training, attempt: Attempt, *, is_last: bool) -> dict[str, float]:
     values = evaluate(training, training.data.val)
     metrics = _means("val", values)
     since = training.step - training.steps_per_epoch
-    metrics["train/loss"] = float(training.losses[max(0, since) : training.step].double().mean())
+    metrics["train/loss"] = float(
+        training.losses[max(0, since) : training.step].cpu().double().mean()
+    )
     if is_last:
         per_example = {name: value.cpu() for name, value in values.items() if name != "loss"}
         save_tensors(attempt.val_examples, {"ids": training.data.val.ids.cpu(), **per_example})
@@ -322,8 +181,8 @@ def _draw(training: Training, folder: RunFolder, events: EventWriter) -> None:
     batch = training.task.prepare(training.data.val.slice(0, training.recipe.batch_size))
     training.model.eval()
     try:
-        with torch.inference_mode(), _autocast(training):
-            outputs = training.task.forward(training.model, _in_layout(batch, training.recipe))
+        with torch.inference_mode(), autocast(training):
+            outputs = training.task.forward(training.model, in_layout(batch, training.recipe))
             pictures = training.task.pictures(outputs, batch)
         for name, picture in pictures.items():
             path = save_picture(folder.pictures, f"{name}-epoch{training.epoch:04d}", picture)

@@ -22,6 +22,7 @@ import torch
 from branchlab.domain import Run, RunState
 from branchlab.errors import ConfigError, nearest
 from branchlab.run_folder import EventWriter, RunFolder
+from branchlab.train import randomness
 from branchlab.train.task import Task
 from branchlab.train.trainer import Ending, train
 
@@ -48,10 +49,11 @@ def work(order: Order) -> int:
     stopping = _StopRequest()
     started = time.monotonic()
     torch.set_num_threads(run.threads)
+    randomness.seed_global(run.seed, "task")
     try:
         task = load_task(run, order.worktree)
         ending = train(task, run, folder, attempt, events, should_stop=stopping)
-    except Exception as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result
         traceback.print_exc()
         reason = say_why(error, order.worktree)
         ending = Ending(state=RunState.FAILED, metrics={}, steps=0, loss_digest="", reason=reason)
@@ -147,4 +149,5 @@ def say_why(error: BaseException, worktree: Path) -> str:
         text, place = error.msg, f" ({Path(error.filename).relative_to(worktree)}:{error.lineno})"
     if isinstance(error, torch.OutOfMemoryError):
         text = "the device is out of memory: " + text
-    return f"{type(error).__name__}: {text[:_REASON_LENGTH_MAX]}{place}"
+    said = f"{type(error).__name__}: {text[:_REASON_LENGTH_MAX]}" if text else type(error).__name__
+    return said + place

@@ -7,7 +7,8 @@ from torch import nn
 from branchlab import Examples, Recipe, Splits, Task
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.run_folder import EventWriter, RunFolder
-from branchlab.train.trainer import begin, take_step, train
+from branchlab.train.trainer import train
+from branchlab.train.training import begin, take_step
 
 pytestmark = [
     pytest.mark.gpu,

@@ -1,0 +1,172 @@
+"""The state of one training, how it begins, one step of it, and looking at a whole split: no loop, no file.
+
+Nothing in a step waits for the device: the loss of every step stays there until the loop asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from branchlab.domain import Run
+from branchlab.train import randomness
+from branchlab.train.data import HeldData, HeldSplit, hold
+from branchlab.train.optimizer import make_optimizer, make_schedule
+from branchlab.train.task import Batch, Recipe, Task
+
+_EVAL_BATCH_FACTOR = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """The state of one training between two steps.
+
+    Attributes:
+        losses: Float[Tensor, "steps"] on the device; NaN where no step has been.
+        order_state: State of the generator of the data order at the start of the current epoch.
+        metrics: Of the last validation.
+    """
+
+    task: Task
+    recipe: Recipe
+    device: torch.device
+    data: HeldData
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    order: torch.Generator
+    augmenting: torch.Generator
+    losses: Tensor
+    order_state: Tensor
+    step: int = 0
+    epochs_validated: int = 0
+    metrics: dict[str, float]
+
+    @property
+    def batch_size(self) -> int:
+        return min(self.recipe.batch_size, len(self.data.train))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.data.train) // self.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        return self.steps_per_epoch * self.recipe.epochs
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.step // self.steps_per_epoch
+
+    def loss_digest(self) -> str:
+        """Return a digest of the loss bits of every step so far; equal trainings have equal digests."""
+        return hashlib.sha256(self.losses[: self.step].cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def begin(task: Task, run: Run) -> Training:
+    """Return a training before its first step: data held, model built, everything seeded."""
+    device = torch.device(run.device)
+    randomness.make_deterministic(is_on=run.deterministic)
+    recipe = task.recipe if run.epochs is None else replace(task.recipe, epochs=run.epochs)
+    randomness.seed_global(run.seed, "data")
+    data = hold(task.data(), scale=run.scale, sample=run.sample, device=device)
+    randomness.seed_global(run.seed, "model")
+    model = task.model().to(device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe, device)
+    order = randomness.generator(run.seed, "order")
+    num_steps = max(1, recipe.epochs * (len(data.train) // min(recipe.batch_size, len(data.train))))
+    training = Training(
+        task=task,
+        recipe=recipe,
+        device=device,
+        data=data,
+        model=model,
+        optimizer=optimizer,
+        schedule=make_schedule(optimizer, recipe, num_steps=num_steps),
+        order=order,
+        augmenting=randomness.generator(run.seed, "augment", device),
+        losses=torch.full((num_steps,), math.nan, device=device),
+        order_state=order.get_state(),
+        metrics={},
+    )
+    randomness.seed_global(run.seed, "train")
+    return training
+
+
+def take_step(training: Training, batch: Batch) -> None:
+    """Take one optimiser step on a batch as stored."""
+    task, recipe = training.task, training.recipe
+    batch = task.augment(task.prepare(batch), training.augmenting)
+    with autocast(training):
+        outputs = task.forward(training.model, in_layout(batch, recipe))
+        loss = task.loss(outputs, batch)
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if recipe.clip_norm is not None:
+        nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip_norm)
+    training.optimizer.step()
+    training.schedule.step()
+    training.losses[training.step] = loss.detach()
+    training.step += 1
+
+
+@torch.inference_mode()
+def evaluate(training: Training, split: HeldSplit) -> dict[str, Tensor]:
+    """Return the loss (one value) and every metric per example (Tensor with N rows) over a whole split."""
+    task, recipe, model = training.task, training.recipe, training.model
+    model.eval()
+    total = torch.zeros((), device=training.device, dtype=torch.float32)
+    parts: dict[str, list[Tensor]] = {}
+    size = recipe.batch_size * _EVAL_BATCH_FACTOR
+    for start in range(0, len(split), size):
+        batch = task.prepare(split.slice(start, start + size))
+        with autocast(training):
+            outputs = task.forward(model, in_layout(batch, recipe))
+            total += task.loss(outputs, batch).float() * len(batch)
+        for name, values in task.metrics(outputs, batch).items():
+            parts.setdefault(name, []).append(_per_example(name, values, len(batch)))
+    return {
+        "loss": total / len(split),
+        **{name: torch.cat(values) for name, values in parts.items()},
+    }
+
+
+def _per_example(name: str, values: object, num: int) -> Tensor:
+    if isinstance(values, Tensor) and values.shape[:1] == (num,):
+        return values
+    found = (
+        f"shape {tuple(values.shape)}"
+        if isinstance(values, Tensor)
+        else f"type {type(values).__name__}"
+    )
+    raise ValueError(
+        f"metric '{name}' has {found} for a batch of {num}: "
+        f"Task.metrics must return a tensor with one value per example"
+    )
+
+
+def autocast(training: Training) -> contextlib.AbstractContextManager[None]:
+    """Return the precision of the recipe, for one forward pass and its loss."""
+    precision, kind = training.recipe.precision, training.device.type
+    if precision == "auto":
+        precision = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(kind, dtype=torch.bfloat16)
+
+
+def in_layout(batch: Batch, recipe: Recipe) -> Batch:
+    """Return the batch in the memory layout of the recipe."""
+    is_image = batch.inputs.ndim == 4  # noqa: PLR2004  B C H W
+    if recipe.channels_last and is_image:
+        return batch.with_inputs(batch.inputs.contiguous(memory_format=torch.channels_last))
+    return batch
