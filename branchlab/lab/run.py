@@ -25,7 +25,9 @@ from branchlab.run_folder import locked
 from branchlab.schedule.executor import Executor, Facts
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
-from branchlab.schedule.pool import Pool, StopRequest, slots_for
+from branchlab.schedule.pool import Pool, Slot, StopRequest, slots_for
+
+_SEEDS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,12 @@ class Prepared:
 
     plan: Plan
     facts: Facts
-    num_slots: int
+    slots: tuple[Slot, ...]
     notes: tuple[str, ...]
+
+    @property
+    def num_slots(self) -> int:
+        return len(self.slots)
 
 
 class RunSession:
@@ -105,7 +111,7 @@ class RunSession:
             is_forced=request.is_forced,
         )
         index.close()
-        return Prepared(plan=plan, facts=facts, num_slots=len(slots), notes=_notes(project, wanted))
+        return Prepared(plan=plan, facts=facts, slots=tuple(slots), notes=_notes(project, wanted))
 
     def carry_out(self, prepared: Prepared) -> Iterator[Progress]:
         """Carry the plan out; yields what is going on, several times a second, and last how it all ended.
@@ -124,17 +130,10 @@ class RunSession:
         yield watcher.look()
         if not runs:
             return
-        device = runs[0].device
-        slots = slots_for(
-            [device] if device != "cuda" else list(prepared.facts.devices),
-            jobs=prepared.num_slots,
-            num_cores=prepared.num_slots,
-            num_runs=len(runs),
-        )
         pool = Pool(
             self._executor,
             project.state,
-            slots,
+            prepared.slots[: len(runs)],
             prepare=self._checkout,
             timeout_s=project.config.run.timeout_s,
         )
@@ -157,7 +156,7 @@ class RunSession:
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
             flags |= _landed_flags(self.project, main, request.experiment)
-        if branch.name != main.name or request.names == (main.name,):
+        if branch.name != main.name or tuple(request.names) == (main.name,):
             flags |= request.flags
         return Target(branch=branch.name, commit=branch.tip, tree=branch.tree, flags=flags)
 
@@ -191,7 +190,11 @@ def _check(project: Project, request: RunRequest) -> None:
             hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
         )
     checks: list[tuple[bool, str, str]] = [
-        (request.seeds is not None and request.seeds < 1, "--seeds", "at least 1"),
+        (
+            request.seeds is not None and not 1 <= request.seeds <= _SEEDS_MAX,
+            "--seeds",
+            f"at least 1 and at most {_SEEDS_MAX}",
+        ),
         (request.epochs is not None and request.epochs < 1, "--epochs", "at least 1"),
         (request.jobs is not None and request.jobs < 0, "--jobs", "0 (as many as serve) or more"),
         (
