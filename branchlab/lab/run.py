@@ -89,19 +89,14 @@ class RunSession:
         index = project.index()
         facts = executor.facts()
         device = _device(request.device or project.config.run.device, facts)
-        num_cores = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-        seeds = range(request.seeds or project.config.run.seeds)
+        jobs = project.config.run.jobs if request.jobs is None else request.jobs
         slots = slots_for(
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
-            jobs=project.config.run.jobs if request.jobs is None else request.jobs,
-            num_cores=num_cores,
+            jobs=jobs,
+            num_cores=_num_cores(),
             num_runs=len(targets) * len(seeds),
         )
-        protocol = self._protocol(facts, device, threads=max(1, num_cores // len(slots)))
+        protocol = self._protocol(facts, device, threads=_threads(jobs))
         plan = make_plan(
             targets,
             seeds,
@@ -172,7 +167,7 @@ class RunSession:
             arguments=config.trainer.arguments,
             epochs=request.epochs,
             deterministic=config.run.deterministic,
-            environment={**facts.environment, "device": device.partition(":")[0]},
+            environment=_environment(facts, device, threads=threads),
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
         )
@@ -267,6 +262,24 @@ def _device(wanted: str, facts: Facts) -> str:
             hint="branchlab run --device auto",
         )
     return wanted
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(jobs: int) -> int:
+    """Divide the cores by the jobs that were asked for, not by the runs that happen to be left.
+
+    Sums over two threads round otherwise than over one: the same key must never be trained with another number.
+    """
+    return max(1, _num_cores() // (jobs or _num_cores()))
+
+
+def _environment(facts: Facts, device: str, *, threads: int) -> Mapping[str, str]:
+    kind = device.partition(":")[0]
+    found = {**facts.environment, "device": kind}
+    return {**found, "threads": str(threads)} if kind == "cpu" else found
 
 
 def _notes(project: Project, wanted: Sequence[Branch]) -> tuple[str, ...]:
