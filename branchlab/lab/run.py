@@ -89,6 +89,7 @@ class RunSession:
         index = project.index()
         facts = executor.facts()
         device = _device(request.device or project.config.run.device, facts)
+        seeds = range(request.seeds or project.config.run.seeds)
         jobs = project.config.run.jobs if request.jobs is None else request.jobs
         slots = slots_for(
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
