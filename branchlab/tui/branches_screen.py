@@ -1,0 +1,232 @@
+"""The overview: every branch, live, with a strip (or from 120 columns on a panel) about the selected one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Key as KeyEvent
+from textual.events import Paste
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from branchlab.terminal_text import safe_text
+from branchlab.tui import keys
+from branchlab.tui.detail import chart_run, detail_lines
+from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.line_table import LineTable
+from branchlab.tui.looks import Line, Look, Piece, content
+from branchlab.tui.messages import CurveRead
+from branchlab.tui.rows import Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
+
+_FILTER_LENGTH_MAX = 200
+_ROOMY = 180
+
+
+class FilterLine(Static, can_focus=True):
+    """The filter while it is typed. Textual's Input would show pasted control characters as they are."""
+
+    DEFAULT_CSS = """
+    FilterLine { height: 1; display: none; background: $boost; }
+    FilterLine.-shown { display: block; }
+    """
+
+    class Changed(Message):
+        """The text is another one."""
+
+    class Closed(Message):
+        """Enter (the filter stays) or Esc (it is cleared)."""
+
+        def __init__(self, *, is_kept: bool) -> None:
+            super().__init__()
+            self.is_kept = is_kept
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self.text = ""
+
+    def open(self) -> None:
+        """Begin to type."""
+        self.add_class("-shown")
+        self.focus()
+        self._draw()
+
+    def on_key(self, event: KeyEvent) -> None:
+        if event.key in {"enter", "escape"}:
+            self.post_message(self.Closed(is_kept=event.key == "enter"))
+        elif event.key == "backspace":
+            self._set(self.text[:-1])
+        elif event.key == "ctrl+u":
+            self._set("")
+        elif event.is_printable and event.character:
+            self._set(self.text + event.character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: Paste) -> None:
+        self._set(self.text + (event.text.splitlines() or [""])[0])
+        event.stop()
+
+    def _set(self, text: str) -> None:
+        self.text = safe_text(text, length_max=_FILTER_LENGTH_MAX)
+        self._draw()
+        self.post_message(self.Changed())
+
+    def _draw(self) -> None:
+        line: Line = (
+            (" / ", Look.STRONG),
+            (f"{self.text}▏", Look.LIVE),
+            ("   ⏎ keep  Esc clear", Look.DIM),
+        )
+        self.update(content([line]))
+
+
+class BranchesScreen(LabScreen):
+    """Main and the reference on top, then the experiments."""
+
+    DEFAULT_CSS = """
+    BranchesScreen #middle { height: 1fr; layout: vertical; }
+    BranchesScreen #detail { height: 7; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
+    BranchesScreen.-wide #middle { layout: horizontal; }
+    BranchesScreen.-wide #branches { width: 1fr; height: 100%; }
+    BranchesScreen.-wide #detail { width: 40%; max-width: 64; height: 100%; border-top: none;
+        border-left: solid $panel-lighten-2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCHES)
+    KEYS = keys.BRANCHES
+    NAME = "Branches"
+    AUTO_FOCUS = "#branches"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._snapshot: Snapshot | None = None
+        self._views: dict[str, BranchView] = {}
+        self._sort = Sort.DIFFERENCE
+        self._curve: CurveRead | None = None
+
+    def body(self) -> Iterable[Widget]:
+        middle = Container(LineTable(id="branches"), Static(id="detail", markup=False), id="middle")
+        yield middle
+        yield FilterLine()
+
+    def on_mount(self) -> None:
+        self.query_one(LineTable).show((), (), notice="reading branches…")
+        self.show_top(((f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),))
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._views = {view.name: view for view in branch_views(snapshot)}
+        self.show_warnings(snapshot.status.warnings)
+        self._draw_table()
+        self._draw_detail()
+
+    def show_curve(self, read: CurveRead) -> None:
+        self._curve = read
+        self._draw_detail()
+
+    def on_line_table_selected(self) -> None:
+        self._draw_detail()
+
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        self.lab.open_branch(event.key)
+
+    def on_filter_line_changed(self) -> None:
+        self._draw_table()
+        self._draw_detail()
+
+    def on_filter_line_closed(self, event: FilterLine.Closed) -> None:
+        line = self.query_one(FilterLine)
+        line.remove_class("-shown")
+        if not event.is_kept:
+            line.text = ""
+        self.query_one(LineTable).focus()
+        self.on_filter_line_changed()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).open()
+
+    def action_back(self) -> None:
+        if self.query_one(FilterLine).text:
+            self.on_filter_line_closed(FilterLine.Closed(is_kept=False))
+
+    def action_sort(self) -> None:
+        order = list(Sort)
+        self._sort = order[(order.index(self._sort) + 1) % len(order)]
+        self._draw_table()
+
+    def action_open(self) -> None:
+        self.query_one(LineTable).action_open()
+
+    def chosen(self) -> BranchView | None:
+        return self._views.get(self.query_one(LineTable).selected or "")
+
+    def _draw_table(self) -> None:
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        wanted = self.query_one(FilterLine).text
+        views = list(self._views.values())
+        pinned = [view for view in views if view.role is not Role.EXPERIMENT]
+        experiments = [view for view in views if view.role is Role.EXPERIMENT]
+        kept = [view for view in experiments if matches(view, wanted)]
+        ordered = sorted_views(kept, self._sort, snapshot.status.goal)
+        now, is_wide = self.lab.now(), self.size.width >= _ROOMY
+        rows = {view.name: branch_row(view, now, is_wide=is_wide) for view in views}
+        self.query_one(LineTable).show(
+            branch_columns(snapshot.status.metric, self._sort),
+            [rows[view.name] for view in (*pinned, *ordered)],
+            num_pinned=len(pinned),
+            notice=_notice(experiments, kept, wanted),
+            measured=list(rows.values()),
+        )
+        self._draw_top(snapshot, len(kept), len(experiments), wanted)
+
+    def _draw_top(self, snapshot: Snapshot, num_kept: int, num_all: int, wanted: str) -> None:
+        left: Line = (
+            (f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),
+            (f"  {snapshot.status.metric}", Look.DIM),
+        )
+        right: list[Piece] = []
+        if snapshot.num_running:
+            right.append((f"● {snapshot.num_running} running  ", Look.LIVE))
+        if wanted:
+            right += [(f"[/{wanted}]", Look.WARN), (" Esc clears  ", Look.DIM)]
+        counted = f"{num_kept} of {num_all}" if wanted else f"{num_all}"
+        right.append((f"{counted} branches", Look.DIM))
+        self.show_top(left, tuple(right))
+
+    def _draw_detail(self) -> None:
+        view, place = self.chosen(), self.query_one("#detail", Static)
+        if view is None or self._snapshot is None:
+            place.update("")
+            self.lab.feed.watch_run(None)
+            return
+        shown = chart_run(view)
+        self.lab.feed.watch_run(shown.run.id if shown else None)
+        is_ours = (
+            self._curve is not None and shown is not None and self._curve.run_id == shown.run.id
+        )
+        curve = self._curve.points if self._curve is not None and is_ours else ()
+        width, height = place.content_size.width, place.content_size.height
+        if self.size.width < WIDE:
+            height = 6
+        lines = detail_lines(
+            view, self._snapshot.status.metric, curve, width=max(20, width), height=height
+        )
+        place.update(content(lines))
+
+
+def _notice(experiments: list[BranchView], kept: list[BranchView], wanted: str) -> str:
+    if not experiments:
+        return "no experiment branch yet; start one: branchlab new-exp NAME"
+    if wanted and not kept:
+        return f"no branch has '{wanted}'; Esc clears the filter"
+    if not any(view.runs for view in experiments):
+        return "no runs yet; R runs the selected branch, all of them: branchlab run --all-branches"
+    return ""

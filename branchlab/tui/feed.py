@@ -1,0 +1,170 @@
+"""Polling: run folders twice a second while runs go on, git when refs or the config have changed.
+
+Everything happens in one worker thread, which owns its index; the event loop only gets messages. A poll that took long
+makes the next pause longer, so that watching never takes more than a fifth of a core.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
+
+from textual.message import Message
+
+from branchlab.config import CONFIG_NAME
+from branchlab.domain import RunRecord
+from branchlab.errors import BranchlabError
+from branchlab.lab.project import Project, open_project
+from branchlab.lab.status import Status, status
+from branchlab.store.index import Index
+from branchlab.tui.chart import thinned
+from branchlab.tui.failure import record_failure
+from branchlab.tui.messages import CurveRead, Said, SnapshotRead
+from branchlab.tui.views import Snapshot
+
+_BUSY_PAUSE_S = 0.5
+_IDLE_PAUSE_S = 1.0
+_REFS_EVERY_S = 2.0
+_PAUSE_PER_WORK = 4.0
+_PAUSE_MAX_S = 10.0
+
+
+class Feed:
+    """Reads the lab again and again, and tells what is new.
+
+    ``watch_run``, ``ask`` and ``stop`` may be called from any thread; all else belongs to the thread of ``work``.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        tell: Callable[[Message], object],
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.project = project
+        self._tell = tell
+        self._now = now
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._is_forced = False
+        self._wanted_run: str | None = None
+        self._index: Index | None = None
+        self._status: Status | None = None
+        self._records: tuple[RunRecord, ...] = ()
+        self._version = -1
+        self._told_curve: Hashable = None
+        self._refs: tuple[Hashable, Hashable] | None = None
+        self._refs_read_at = 0.0
+        self._states: Hashable = None
+        self._is_status_due = True
+        self._last_error = ""
+
+    def watch_run(self, run_id: str | None) -> None:
+        """Ask for the curve of a run, now and whenever it grows."""
+        if run_id != self._wanted_run:
+            self._wanted_run = run_id
+            self._wake.set()
+
+    def ask(self) -> None:
+        """Have everything read anew: the config, git and the index."""
+        self._is_forced = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let ``work`` return."""
+        self._is_stopping = True
+        self._wake.set()
+
+    def work(self) -> None:
+        """Poll until ``stop`` is called."""
+        while not self._is_stopping:
+            began = time.monotonic()
+            try:
+                self._poll()
+                if self._last_error:
+                    self._last_error = ""
+                    self._tell(Said("", is_error=False))
+            except BranchlabError as error:
+                self._complain(f"{error.message}; {error.hint}" if error.hint else error.message)
+            except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
+                self._complain(record_failure(error, self.project.state))
+            took = time.monotonic() - began
+            is_busy = any(not record.state.is_over for record in self._records)
+            pause = max(_BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S, took * _PAUSE_PER_WORK)
+            self._wake.wait(min(pause, _PAUSE_MAX_S))
+            self._wake.clear()
+        if self._index is not None:
+            self._index.close()
+
+    def _poll(self) -> None:
+        is_forced, self._is_forced = self._is_forced, False
+        if is_forced:
+            self._refs = None
+        has_new_refs = self._look_at_refs(is_forced=is_forced)
+        has_new_records = self._look_at_runs()
+        # A mean or a verdict changes only with a run's state; epochs are shown from the records.
+        states = frozenset((r.run.id, r.state, r.attempts) for r in self._records)
+        self._is_status_due |= has_new_refs or states != self._states
+        self._states = states
+        if self._status is None or self._is_status_due:
+            self._status = status(self.project)
+            self._is_status_due = False
+            has_new_records = True
+        if has_new_records:
+            self._tell(
+                SnapshotRead(
+                    Snapshot(status=self._status, records=self._records, read_at=self._now())
+                )
+            )
+        self._look_at_curve()
+
+    def _look_at_refs(self, *, is_forced: bool) -> bool:
+        """Return whether a branch or the config has changed; a changed config is read."""
+        now = time.monotonic()
+        if not is_forced and now - self._refs_read_at < _REFS_EVERY_S and self._refs is not None:
+            return False
+        self._refs_read_at = now
+        config = self._config_stamp()
+        branches = self.project.repository.branches()
+        refs = (config, tuple((branch.name, branch.tip) for branch in branches))
+        if refs == self._refs:
+            return False
+        if self._refs is None or config != self._refs[0]:
+            self.project = open_project(self.project.here)
+        self._refs = refs
+        return True
+
+    def _config_stamp(self) -> Hashable:
+        try:
+            found = (self.project.repository.root / CONFIG_NAME).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    def _look_at_runs(self) -> bool:
+        if self._index is None:
+            self._index = Index(self.project.state)
+        self._index.refresh()
+        version = self._index.data_version()
+        if version == self._version:
+            return False
+        self._version = version
+        self._records = tuple(self._index.runs())
+        self._told_curve = None
+        return True
+
+    def _look_at_curve(self) -> None:
+        run_id = self._wanted_run
+        if self._index is None or run_id is None or run_id == self._told_curve:
+            return
+        self._told_curve = run_id
+        points = self._index.curve(run_id, self.project.config.run.metric)
+        self._tell(CurveRead(run_id, tuple(thinned(points))))
+
+    def _complain(self, text: str) -> None:
+        if text != self._last_error:
+            self._last_error = text
+            self._tell(Said(text, is_error=True))

@@ -1,0 +1,138 @@
+"""The frame that the screens share: a line on top, warnings that shout, the body, a status line, the keys.
+
+Where the terminal is smaller than 60x15 only the size needed is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from branchlab.tui.footer import KeyBar
+from branchlab.tui.keys import Key
+from branchlab.tui.looks import Line, Look, content, cut
+from branchlab.tui.messages import CurveRead, RunRead
+from branchlab.tui.views import BranchView, Snapshot
+
+if TYPE_CHECKING:
+    from branchlab.tui.app import BranchlabApp
+
+WIDTH_MIN, HEIGHT_MIN = 60, 15
+WIDE = 120
+
+
+class LabScreen(Screen[None]):
+    """A screen of the lab; its children fill ``body`` and answer ``show_snapshot``."""
+
+    DEFAULT_CSS = """
+    LabScreen { layout: vertical; }
+    LabScreen .line { height: 1; width: 100%; text-wrap: nowrap; text-overflow: ellipsis; }
+    LabScreen #said { height: auto; max-height: 3; width: 100%; padding: 0 1; }
+    LabScreen #top { background: $panel; }
+    LabScreen #warnings { height: auto; max-height: 4; width: 100%; padding: 0 1; display: none;
+        background: $error-muted; color: $text-error; text-style: bold; }
+    LabScreen #warnings.-shown { display: block; }
+    LabScreen:ansi #warnings { text-style: reverse bold; }
+    LabScreen #too-small { display: none; width: 100%; height: 100%; content-align: center middle; }
+    LabScreen.-too-small > * { display: none; }
+    LabScreen.-too-small > #too-small { display: block; }
+    """
+    KEYS: ClassVar[Sequence[Key]] = ()
+    NAME: ClassVar[str] = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="top", classes="line", markup=False)
+        yield Static(id="warnings", markup=False)
+        yield from self.body()
+        yield Static(id="said", markup=False)
+        yield KeyBar(self.KEYS)
+        yield Static(
+            f"a terminal of {WIDTH_MIN}x{HEIGHT_MIN} is needed", id="too-small", markup=False
+        )
+
+    def body(self) -> Iterable[Widget]:
+        """Yield what stands between warnings and status line."""
+        raise NotImplementedError
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw what the lab is now; called only while this screen is the one seen."""
+        raise NotImplementedError
+
+    def show_curve(self, read: CurveRead) -> None:
+        """Draw a curve that was asked for."""
+
+    def show_run(self, read: RunRead) -> None:
+        """Draw a run that was asked for."""
+
+    @property
+    def lab(self) -> BranchlabApp:
+        return cast("BranchlabApp", self.app)
+
+    def on_mount(self) -> None:
+        self.show_said()
+        self.lab.ask_for(self)
+
+    def on_screen_resume(self) -> None:
+        self.show_said()
+        self.lab.ask_for(self)
+
+    def on_resize(self, event: Resize) -> None:
+        is_small = event.size.width < WIDTH_MIN or event.size.height < HEIGHT_MIN
+        self.set_class(is_small, "-too-small")
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self.query_one("#too-small", Static).update(
+            f"a terminal of {WIDTH_MIN}x{HEIGHT_MIN} is needed; this one is {event.size.width}x{event.size.height}"
+        )
+        self.call_after_refresh(self.lab.ask_for, self)
+
+    def show_top(self, left: Line, right: Line = ()) -> None:
+        """Set the first line; what stands right is kept whole, what stands left may be cut."""
+        left = cut(left, self.size.width - sum(cell_len(text) for text, _ in right) - 3)
+        room = self.size.width - sum(cell_len(text) for text, _ in (*left, *right)) - 2
+        space = (" " * max(1, room), Look.PLAIN)
+        self.query_one("#top", Static).update(content([((" ", Look.PLAIN), *left, space, *right)]))
+
+    def show_warnings(self, warnings: Sequence[str]) -> None:
+        """Let warnings shout, or be gone when there are none."""
+        place = self.query_one("#warnings", Static)
+        place.set_class(bool(warnings), "-shown")
+        place.update(content([((f"! {warning}", Look.PLAIN),) for warning in warnings]))
+
+    def show_said(self) -> None:
+        """Set the status line from what the app last heard."""
+        self.query_one("#said", Static).update(content([self.lab.status_line()]))
+
+    def action_refresh(self) -> None:
+        self.lab.feed.ask()
+        self.lab.say("reading…")
+
+    def action_copy(self) -> None:
+        name = self.copied()
+        if name is not None:
+            self.lab.copy(name)
+
+    def action_run(self) -> None:
+        view = self.chosen()
+        if view is not None:
+            self.lab.ask_to_run(view)
+
+    def action_stop(self) -> None:
+        view = self.chosen()
+        if view is not None:
+            self.lab.ask_to_stop(f"Stop {view.name}", [run.run.id for run in view.open_runs])
+
+    def chosen(self) -> BranchView | None:
+        """Return the branch that R and X are about."""
+        return None
+
+    def copied(self) -> str | None:
+        """Return what y copies."""
+        view = self.chosen()
+        return view.name if view else None

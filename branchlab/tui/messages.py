@@ -1,0 +1,52 @@
+"""What workers tell the screens. Each carries frozen values, and a newer one replaces an older one in the queue."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from branchlab.lab.runs import RunDetails
+from branchlab.tui.chart import Points
+from branchlab.tui.views import Snapshot
+
+
+class SnapshotRead(Message):
+    """The lab as it is now."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotRead)
+
+
+class CurveRead(Message):
+    """The metric of the run that a screen asked for."""
+
+    def __init__(self, run_id: str, points: Points) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.points = points
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, CurveRead)
+
+
+class RunRead(Message):
+    """One run with its log."""
+
+    def __init__(self, details: RunDetails) -> None:
+        super().__init__()
+        self.details = details
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunRead) and message.details.folder == self.details.folder
+
+
+class Said(Message):
+    """A line for the status line: what a command answered, or what went wrong."""
+
+    def __init__(self, text: str, *, is_error: bool) -> None:
+        super().__init__()
+        self.text = text
+        self.is_error = is_error

@@ -1,0 +1,203 @@
+"""One branch as the screens show it: what ``lab.status`` found, joined with the runs as they are this second.
+
+Git facts and verdicts are read when they can have changed; epochs go on meanwhile, so the records are newer than the
+status that they are joined with.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from branchlab.analysis.results import BranchResults
+from branchlab.domain import Drift, Freshness, Landed, RunRecord, RunState, Verdict
+from branchlab.lab.status import BranchStatus, Status
+
+
+class Role(StrEnum):
+    """What a branch is to the project."""
+
+    MAIN = "main"
+    REFERENCE = "reference"
+    EXPERIMENT = "experiment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that the screens draw from, at one moment."""
+
+    status: Status
+    records: tuple[RunRecord, ...]
+    read_at: datetime
+
+    @property
+    def num_running(self) -> int:
+        return sum(record.state is RunState.RUNNING for record in self.records)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchView:
+    """One row of the overview.
+
+    Attributes:
+        runs: Every run of the branch, by name or by content, the latest planned first.
+        counted: Ids of those that its mean and verdict are made of.
+        spread: Standard deviation over seeds; None below two.
+    """
+
+    name: str
+    role: Role
+    tip: str
+    subject: str = ""
+    title: str = ""
+    last_commit_at: datetime | None = None
+    main: Drift | None = None
+    reference: Drift | None = None
+    base_branch: str = ""
+    landed: Landed = Landed.NO
+    conflicts: tuple[str, ...] | None = ()
+    mean: float | None = None
+    spread: float | None = None
+    verdict: Verdict | None = None
+    freshness: Freshness = Freshness.NONE
+    is_stale: bool = False
+    runs: tuple[RunRecord, ...] = ()
+    counted: frozenset[str] = frozenset()
+
+    def count(self, *states: RunState) -> int:
+        """Return how many of the runs that count are in one of some states."""
+        return sum(run.state in states for run in self.runs if run.run.id in self.counted)
+
+    @property
+    def running(self) -> tuple[RunRecord, ...]:
+        """All runs that go on, also those of other flags or another scale than the ones that count."""
+        return tuple(run for run in self.runs if run.state is RunState.RUNNING)
+
+    @property
+    def open_runs(self) -> tuple[RunRecord, ...]:
+        return tuple(run for run in self.runs if not run.state.is_over)
+
+
+def branch_views(snapshot: Snapshot) -> tuple[BranchView, ...]:
+    """Return main, the reference and every experiment, in this order."""
+    by_name: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in snapshot.records:
+        by_name[record.run.branch].append(record)
+    by_id = {record.run.id: record for record in snapshot.records}
+    status = snapshot.status
+    views = [_main_view(status, by_name, by_id)]
+    if status.overview.reference is not None:
+        views.append(_reference_view(status, by_name, by_id))
+    views += [_experiment_view(branch, status.metric, by_name, by_id) for branch in status.branches]
+    return tuple(views)
+
+
+def _main_view(
+    status: Status, by_name: Mapping[str, list[RunRecord]], by_id: Mapping[str, RunRecord]
+) -> BranchView:
+    main, reference, results = status.overview.main, status.overview.reference, status.main_results
+    drift = None
+    if reference is not None:
+        drift = Drift(
+            merge_base=reference.tip, ahead=reference.main_ahead, behind=reference.main_behind
+        )
+    mean, spread = _mean_and_spread(results, status.metric)
+    return BranchView(
+        name=main.name,
+        role=Role.MAIN,
+        tip=main.tip,
+        subject=main.subject,
+        last_commit_at=main.last_commit_at,
+        reference=drift,
+        mean=mean,
+        spread=spread,
+        freshness=_freshness(results),
+        runs=_runs(main.name, results, by_name, by_id),
+        counted=_ids(results),
+    )
+
+
+def _reference_view(
+    status: Status, by_name: Mapping[str, list[RunRecord]], by_id: Mapping[str, RunRecord]
+) -> BranchView:
+    reference, results = status.overview.reference, status.reference_results
+    assert reference is not None
+    mean, spread = _mean_and_spread(results, status.metric)
+    return BranchView(
+        name=reference.name,
+        role=Role.REFERENCE,
+        tip=reference.tip,
+        main=Drift(
+            merge_base=reference.tip, ahead=reference.main_behind, behind=reference.main_ahead
+        ),
+        mean=mean,
+        spread=spread,
+        freshness=_freshness(results),
+        runs=_runs(reference.name, results, by_name, by_id),
+        counted=_ids(results),
+    )
+
+
+def _experiment_view(
+    branch: BranchStatus,
+    metric: str,
+    by_name: Mapping[str, list[RunRecord]],
+    by_id: Mapping[str, RunRecord],
+) -> BranchView:
+    standing = branch.standing
+    return BranchView(
+        name=standing.branch.name,
+        role=Role.EXPERIMENT,
+        tip=standing.branch.tip,
+        subject=standing.branch.subject,
+        title=branch.title,
+        last_commit_at=standing.branch.last_commit_at,
+        main=standing.main,
+        reference=standing.reference,
+        base_branch=standing.base_branch,
+        landed=standing.landed,
+        conflicts=standing.conflicts,
+        mean=branch.mean,
+        spread=_mean_and_spread(branch.results, metric)[1],
+        verdict=branch.verdict,
+        freshness=branch.freshness,
+        is_stale=branch.is_stale,
+        runs=_runs(standing.branch.name, branch.results, by_name, by_id),
+        counted=_ids(branch.results),
+    )
+
+
+def _freshness(results: BranchResults) -> Freshness:
+    if not results.count(RunState.DONE):
+        return Freshness.NONE
+    return Freshness.CURRENT if results.is_of_tip else Freshness.BRANCH_MOVED
+
+
+def _mean_and_spread(results: BranchResults, metric: str) -> tuple[float | None, float | None]:
+    values = list(results.seeds(metric).values())
+    if not values:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def _ids(results: BranchResults) -> frozenset[str]:
+    return frozenset(record.run.id for record in results.records)
+
+
+def _runs(
+    name: str,
+    results: BranchResults,
+    by_name: Mapping[str, list[RunRecord]],
+    by_id: Mapping[str, RunRecord],
+) -> tuple[RunRecord, ...]:
+    """Return the runs of a name, after those that count but were planned for another name of the same content."""
+    own = by_name.get(name, [])
+    known = {record.run.id for record in own}
+    others = [
+        by_id.get(record.run.id, record) for record in results.records if record.run.id not in known
+    ]
+    return (*others, *own)

@@ -1,0 +1,185 @@
+from datetime import UTC, datetime, timedelta
+
+from branchlab.domain import Drift, Goal, Landed, Outcome, RunState, Scale, Verdict
+from branchlab.tui.chart import braille, sparkline, thinned
+from branchlab.tui.commands import run_command, stop_command
+from branchlab.tui.footer import footer_line
+from branchlab.tui.keys import BRANCHES
+from branchlab.tui.line_table import fit, natural_widths
+from branchlab.tui.looks import (
+    Look,
+    age,
+    cut,
+    drift_text,
+    duration,
+    merge_piece,
+    outcome_piece,
+    plain,
+    state_piece,
+)
+from branchlab.tui.rows import Column, Row, Sort, matches, sorted_views
+from branchlab.tui.views import BranchView, Role
+
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
+
+
+def verdict(difference, outcome=Outcome.UNDECIDED):
+    return Verdict(
+        branch="b",
+        outcome=outcome,
+        difference=difference,
+        interval=None,
+        confidence=0.95,
+        seeds=3,
+        p_better=None,
+        seeds_needed=None,
+        scale=Scale.SAMPLE,
+        sentence="",
+    )
+
+
+def view(name, *, days=0, difference=None, mean=None, **more):
+    return BranchView(
+        name=name,
+        role=Role.EXPERIMENT,
+        tip="a" * 40,
+        last_commit_at=NOW - timedelta(days=days),
+        verdict=None if difference is None else verdict(difference),
+        mean=mean,
+        **more,
+    )
+
+
+def names(views):
+    return [found.name for found in views]
+
+
+def test_the_best_difference_stands_first_and_what_has_none_behind_by_age():
+    views = [
+        view("old", days=9),
+        view("worse", difference=-0.1),
+        view("young", days=1),
+        view("better", difference=0.2),
+    ]
+    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MAX)) == [
+        "better",
+        "worse",
+        "young",
+        "old",
+    ]
+    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MIN)) == [
+        "worse",
+        "better",
+        "young",
+        "old",
+    ]
+
+
+def test_a_difference_of_zero_counts_as_known():
+    views = [view("none"), view("zero", difference=0.0, days=5)]
+    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MAX)) == ["zero", "none"]
+
+
+def test_a_filter_wants_every_word_and_no_case():
+    found = view("exp/Mixup", title="Blend images", difference=0.1, landed=Landed.SQUASHED)
+    assert matches(found, "MIX blend")
+    assert matches(found, "squashed")
+    assert matches(found, "undecided")
+    assert matches(found, "  ")
+    assert not matches(found, "mix focal")
+    assert not matches(found, "running")
+
+
+def test_every_state_and_outcome_has_a_mark_and_a_word():
+    said = [state_piece(state)[0] for state in RunState]
+    said += [outcome_piece(outcome)[0] for outcome in Outcome]
+    assert all(len(text.split()) >= 2 for text in said)
+    assert len(set(said)) == len(said)
+
+
+def test_merge_states_are_told_apart():
+    def words(landed, conflicts, ahead=1):
+        return merge_piece(landed, conflicts, num_ahead=ahead)[0]
+
+    assert words(Landed.NO, ()) == "✓ clean"
+    assert words(Landed.NO, ("a.py",)) == "✗ conflict"
+    assert words(Landed.UNKNOWN, None) == "? unknown"
+    assert words(Landed.SQUASHED, ("a.py",)) == "◆ squashed"
+    assert words(Landed.NO, (), ahead=0) == ""
+
+
+def test_drift_never_claims_what_git_does_not_know():
+    assert drift_text(Drift(merge_base="a", ahead=None, behind=None)) == "?"
+    assert drift_text(Drift(merge_base=None, ahead=None, behind=None)) == "unrelated"
+    assert drift_text(Drift(merge_base="a", ahead=0, behind=0)) == "="
+    assert drift_text(Drift(merge_base="a", ahead=3, behind=0)) == "↑3"
+
+
+def test_ages_and_durations_take_few_columns():
+    assert age(NOW - timedelta(minutes=5), NOW) == "5m"
+    assert age(NOW - timedelta(hours=30), NOW) == "30h"
+    assert age(NOW + timedelta(hours=1), NOW) == "0m"
+    assert [duration(s) for s in (None, 4.0, 75, 7260)] == ["-", "4.0s", "1m15s", "2h01m"]
+
+
+def test_a_narrow_table_cuts_names_before_it_drops_columns_by_rank():
+    columns = (
+        Column(title="NAME", width_min=10),
+        Column(title="A", rank=1),
+        Column(title="B", rank=2),
+    )
+    natural = (30, 8, 8)
+    assert fit(columns, natural, 60, gap=1) == (30, 8, 8)
+    assert fit(columns, natural, 28, gap=1) == (10, 8, 8)
+    assert fit(columns, natural, 27, gap=1) == (18, 8, 0)
+    assert fit(columns, natural, 12, gap=1) == (12, 0, 0)
+
+
+def test_a_column_in_which_nothing_stands_takes_no_room():
+    columns = (Column(title="NAME"), Column(title="EMPTY"))
+    row = Row(key="a", cells=((("exp/a", Look.PLAIN),), (("", Look.PLAIN),)))
+    assert natural_widths(columns, [row]) == (5, 0)
+
+
+def test_wide_characters_are_cut_by_columns():
+    assert plain(cut((("実験的な枝", Look.PLAIN),), 6)) == "実験…"
+    assert plain(cut((("short", Look.PLAIN),), 5)) == "short"
+
+
+def test_the_footer_never_hides_the_two_keys_that_help_most():
+    for width in range(24, 130):
+        line = plain(footer_line(BRANCHES, width))
+        assert "? keys" in line
+        assert "q quit" in line
+        assert len(line.rstrip()) <= width
+        is_complete = "clear" in line
+        assert is_complete or "+" in line
+
+
+def test_a_spike_of_one_step_survives_thinning():
+    points = [(step, 0.0) for step in range(100_000)]
+    points[54_321] = (54_321, 9.0)
+    kept = thinned(points)
+    assert len(kept) <= 801
+    assert (54_321, 9.0) in kept
+    assert kept[0][0] == 0
+    assert kept[-1][0] == 99_999
+
+
+def test_curves_take_the_room_they_are_given():
+    points = [(step, step * step) for step in range(50)]
+    assert len(sparkline(points, 20)) == 20
+    assert sparkline(points, 20)[0] == "▁"
+    assert sparkline(points, 20)[-1] == "█"
+    assert sparkline([(0, 1.0)], 20) == "▁"
+    drawn = braille(points, 30, 5)
+    assert [len(line) for line in drawn] == [30] * 5
+    assert braille([(0, 1.0)], 30, 5) == []
+    assert braille([(0, 1.0), (0, 2.0), (3, 1.0)], 4, 2)
+
+
+def test_commands_are_shown_as_one_would_type_them():
+    assert run_command("exp/se").text == "branchlab run exp/se --detach"
+    assert run_command("exp/a'b").text == """branchlab run 'exp/a'"'"'b' --detach"""
+    assert run_command("-x").text == "branchlab run --detach -- -x"
+    assert stop_command("Stop", ["a-s0", "a-s1"]).text == "branchlab cancel a-s0 a-s1"
