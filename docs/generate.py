@@ -20,7 +20,9 @@ TERMINAL_WIDTH = 80
 
 def page_of(path: list[str], command: click.Command, *, width: int = WIDTH) -> str:
     """Return the help text of a command, as a terminal of so many columns shows it."""
-    context = click.Context(command, info_name=" ".join(path), terminal_width=width, max_content_width=width)
+    context = click.Context(
+        command, info_name=" ".join(path), terminal_width=width, max_content_width=width
+    )
     context.help_option_names = ["-h", "--help"]
     return command.get_help(context).rstrip() + "\n"
 
@@ -35,7 +37,9 @@ def commands_page() -> str:
     for name in COMMANDS:
         command = app.get_command(context, name)
         assert command is not None
-        parts.append(f"\n## branchlab {name}\n\n```text\n{page_of(['branchlab', name], command)}```\n")
+        parts.append(
+            f"\n## branchlab {name}\n\n```text\n{page_of(['branchlab', name], command)}```\n"
+        )
     return "".join(parts)
 
 
@@ -52,7 +56,9 @@ def main() -> int:
             continue
         drifted = 1
         if "--check" in sys.argv:
-            diff = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "generated", lineterm="")
+            diff = difflib.unified_diff(
+                found.splitlines(), text.splitlines(), str(path), "generated", lineterm=""
+            )
             sys.stdout.write("\n".join(diff) + f"\n{path} has drifted; write it again: make docs\n")
         else:
             path.write_text(text, encoding="utf-8")
