@@ -6,18 +6,22 @@ key with the nearest known one.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from branchlab.domain import Goal, Sample
 from branchlab.errors import ConfigError, nearest
-from branchlab.toml_file import parse_toml, read_toml_text
+from branchlab.toml_file import is_plain, parse_toml, read_toml_text, shown
 
 CONFIG_NAME = ".branchlab.toml"
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_HEADER = re.compile(r"\s*\[{1,2}([^\[\]]+)\]")
+_ASSIGNED = re.compile(r"\s*([^=#\[\]]+?)\s*=")
+_SEEDS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +143,7 @@ class _Reader:
 
     def table(self, found: object, kind: type, name: str) -> Any:  # noqa: ANN401  one of the dataclasses above
         if not isinstance(found, dict):
-            raise self.error(name, "", f"[{name}] must be a table, found {found!r}")
+            raise self.error(name, "", f"[{name}] must be a table, found {shown(found)}")
         known = {f.name: f for f in fields(kind)}
         self.check_known(found, known, table=name)
         values = {
@@ -152,7 +156,9 @@ class _Reader:
     ) -> None:
         for key in found:
             if key not in known:
-                what = f"unknown key '{key}' in [{table}]" if table else f"unknown table [{key}]"
+                what = (
+                    f"unknown key {shown(key)} in [{table}]" if table else f"unknown table [{key}]"
+                )
                 hint = f"{nearest(key, known)}known here: {', '.join(known)}"
                 raise self.error(table or key, key if table else "", what, hint=hint)
 
@@ -162,21 +168,23 @@ class _Reader:
                 return value
             case "bool", bool():
                 return value
-            case "int", int() if not isinstance(value, bool):
+            case "int", int() if not isinstance(value, bool) and is_plain(value):
                 return value
-            case (("float" | "float | None"), int() | float()) if not isinstance(value, bool):
+            case (("float" | "float | None"), int() | float()) if not isinstance(
+                value, bool
+            ) and is_plain(value):
                 return float(value)
             case "tuple[str, ...]", list() if all(isinstance(item, str) for item in value):
                 return tuple(value)
             case "Goal", ("max" | "min"):
                 return Goal(str(value))
             case "Mapping[str, bool | int | float | str]", dict() if all(
-                isinstance(item, bool | int | float | str) for item in value.values()
+                is_plain(item) for item in value.values()
             ):
                 return value
             case _:
                 pass
-        raise self.error(table, key, f"{key} = {value!r}: expected {_IN_WORDS[kind]}")
+        raise self.error(table, key, f"{key} = {shown(value)}: expected {_IN_WORDS[kind]}")
 
     def error(self, table: str, key: str, what: str, *, hint: str = "") -> ConfigError:
         line = self.line(table, key)
@@ -186,18 +194,28 @@ class _Reader:
 
     def line(self, table: str, key: str) -> int:
         """Return the line of a key, as near as a reading of the text can tell."""
-        inside = ""
-        for number, line in enumerate(self.text.splitlines(), 1):
-            header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-            if header:
-                inside = header[1].strip("\"'")
-                if not key and inside == table:
+        wanted = f"{table}.{key}" if key else table
+        places = list(self._places())
+        for path in (wanted, table):
+            for number, found in places:
+                if found == path or found.startswith(f"{path}."):
                     return number
-            elif (
-                inside == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line)
-            ) or (not key and not inside and re.match(rf"\s*{re.escape(table)}\s*[.=]", line)):
-                return number
         return 1
+
+    def _places(self) -> Iterator[tuple[int, str]]:
+        """Yield the line of every table and key that a line begins with, under its full dotted name."""
+        inside = ""
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if header := _HEADER.match(line):
+                inside = _dotted(header[1])
+                yield number, inside
+            elif assigned := _ASSIGNED.match(line):
+                name = _dotted(assigned[1])
+                yield number, f"{inside}.{name}" if inside else name
+
+
+def _dotted(name: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))
 
 
 _IN_WORDS = {
@@ -223,10 +241,15 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             "strategy",
             'is "stratified" or "random"',
         ),
-        (config.run.seeds < 1, "run", "seeds", "needs at least 1"),
-        (config.run.min_effect < 0, "run", "min_effect", "needs 0 or more"),
+        (
+            not 1 <= config.run.seeds <= _SEEDS_MAX,
+            "run",
+            "seeds",
+            f"needs at least 1 and at most {_SEEDS_MAX}",
+        ),
+        (not 0 <= config.run.min_effect < math.inf, "run", "min_effect", "needs 0 or more"),
         (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
-        (config.run.timeout_s <= 0, "run", "timeout_s", "needs more than 0 seconds"),
+        (not config.run.timeout_s > 0, "run", "timeout_s", "needs more than 0 seconds"),
         (not is_device(config.run.device), "run", "device", "is auto, cpu, mps, cuda or cuda:N"),
         (bool(task) and not is_task(task), "trainer", "task", "is written module:Class"),
         (
@@ -240,7 +263,7 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
     for is_wrong, table, key, needed in checks:
         if is_wrong:
             found = getattr(getattr(config, table), key)
-            raise reader.error(table, key, f"{key} = {found!r}: {key} {needed}")
+            raise reader.error(table, key, f"{key} = {shown(found)}: {key} {needed}")
     for shared in config.run.share:
         if (
             Path(shared).is_absolute()
@@ -248,7 +271,7 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             or Path(shared).parts[:1] in {(), (".git",)}
         ):
             raise reader.error(
-                "run", "share", f"share: '{shared}' is not a path inside the repository"
+                "run", "share", f"share: {shown(shared)} is not a path inside the repository"
             )
 
 

@@ -6,13 +6,15 @@ stages of an experiment's life (hypotheses, notes) are kept as they are and read
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from branchlab.domain import Flags
 from branchlab.errors import ConfigError
-from branchlab.toml_file import parse_toml
+from branchlab.toml_file import is_plain, parse_toml, shown
 
 FOLDER = "experiments"
 
@@ -51,14 +53,12 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
     for key in ("title", "base", "idea"):
         if not isinstance(document.get(key, ""), str):
             raise ConfigError(
-                f"{where}: {key} = {document[key]!r}: expected a string", hint=f"mend {where}"
+                f"{where}: {key} = {shown(document[key])}: expected a string", hint=f"mend {where}"
             )
     flags = document.get("flags", {})
-    if not isinstance(flags, dict) or not all(
-        isinstance(v, bool | int | float | str) for v in flags.values()
-    ):
+    if not isinstance(flags, dict) or not all(is_plain(value) for value in flags.values()):
         raise ConfigError(
-            f"{where}: flags = {flags!r}: expected a table of strings, numbers and booleans",
+            f"{where}: flags = {shown(flags)}: expected a table of strings, numbers and booleans",
             hint=f"mend {where}, for instance: flags = {{ squeeze_excite = true }}",
         )
     return Experiment(
@@ -71,13 +71,21 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
 
 def render_experiment(experiment: Experiment) -> str:
     """Return the text of a new experiment's file."""
-    import json
-
-    flags = ", ".join(f"{key} = {json.dumps(value)}" for key, value in experiment.flags.items())
+    flags = ", ".join(f"{_key(key)} = {_value(value)}" for key, value in experiment.flags.items())
     return (
-        f"title = {json.dumps(experiment.title, ensure_ascii=False)}\n"
-        f"base = {json.dumps(experiment.base, ensure_ascii=False)}\n"
-        f"idea = {json.dumps(experiment.idea, ensure_ascii=False)}\n"
-        f"flags = {{ {flags} }}".rstrip()
-        + "  # what this experiment switches on\n"
+        f"title = {_value(experiment.title)}\n"
+        f"base = {_value(experiment.base)}\n"
+        f"idea = {_value(experiment.idea)}\n"
+        f"flags = {{ {flags} }}  # what this experiment switches on\n"
     )
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: bool | float | str) -> str:  # noqa: FBT001  any plain value
+    if isinstance(value, str):
+        # JSON leaves DEL as it is, TOML does not allow it; JSON's pairs of surrogates are no TOML either.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)

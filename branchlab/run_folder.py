@@ -136,12 +136,18 @@ class RunFolder:
             document["sample"] = Sample(**document["sample"])
             document["scale"] = Scale(document["scale"])
             document["planned_at"] = from_text(document["planned_at"])
-            return Run(**document)
+            run = Run(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(
                 f"run.json of {self.path.name} cannot be read: {error}",
                 hint=f"if the run is of no use any more, delete the folder {self.path}",
             ) from None
+        if run.id != self.path.name:
+            raise StoreError(
+                f"run.json of {self.path.name} is the plan of another run, {run.id}",
+                hint=f"a copy of a run has no place among the runs; move {self.path} away",
+            )
+        return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,8 @@ class Attempt:
             document = json.loads(self.result.read_bytes())
         except (OSError, ValueError):
             return None
-        return document if isinstance(document, dict) and "state" in document else None
+        is_result = isinstance(document, dict) and document.get("state") in set(RunState)
+        return document if is_result else None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -210,6 +217,7 @@ class EventWriter:
             path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
         )
         self._seq = 0
+        self._is_torn = False
 
     def write(self, kind: str, **values: object) -> None:
         """Append one event; ``values`` must be plain types."""
@@ -218,14 +226,17 @@ class EventWriter:
             separators=(",", ":"),
         ).encode()
         line = body[:-1] + b',"crc32":"%08x"}\n' % zlib.crc32(body)
+        if self._is_torn:
+            line = b"\n" + line
         written = os.write(self._fd, line)
         if written != len(line):
-            # A full disk writes short. End the torn line, so that the next one stands alone.
-            os.write(self._fd, b"\n")
+            # A full disk writes short. The next line ends this one first, so that it stands alone.
+            self._is_torn = True
             raise OSError(
                 f"event {self._seq} was cut at {written} of {len(line)} bytes: is the disk full?"
             )
         self._seq += 1
+        self._is_torn = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,22 @@ from branchlab.errors import ConfigError
 _SIZE_MAX = 1_000_000
 
 
+def shown(value: object, *, length_max: int = 80) -> str:
+    """Return a value of a file as an error message names it: in one line, and never longer than serves."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, tables within tables
+        return "a value too large to be shown"
+    return text if len(text) <= length_max else f"{text[: length_max - 1]}…"
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is a string, a boolean or a number as TOML bounds it (integers of 64 bits)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, bool | float | str)
+
+
 def read_toml_text(path: Path, *, hint_when_missing: str = "") -> str:
     """Return a TOML file's text, with the size bounded and every failure named."""
     try:
