@@ -6,6 +6,7 @@ the same protocol (task, scale, sample, recipe overrides, environment).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,9 +37,10 @@ class BranchResults:
     is_of_tip: bool = False
 
     def seeds(self, metric: str) -> dict[int, float]:
-        """Return a metric's final value by seed, of the runs that are done and recorded it."""
+        """Return a metric's final value by seed, of the runs that are done and recorded a finite one."""
         done = [record for record in self.records if record.state is RunState.DONE]
-        return {r.run.seed: r.metrics[metric] for r in done if metric in r.metrics}
+        found = {r.run.seed: r.metrics.get(metric, math.nan) for r in done}
+        return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
     def count(self, *states: RunState) -> int:
         """Return how many of the runs are in one of some states."""

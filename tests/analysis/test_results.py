@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from branchlab.analysis.results import Subject, freshness, protocol_of, results_of
+from branchlab.domain import Freshness, Run, RunRecord, RunState, Sample, Scale
+
+START = datetime(2026, 11, 23, tzinfo=UTC)
+SE = Subject(branch="exp/se", tree="tree-2", flags={"se": True})
+
+
+def a_record(
+    *,
+    branch: str = "exp/se",
+    tree: str = "tree-2",
+    seed: int = 0,
+    value: float | None = 0.8,
+    state: RunState = RunState.DONE,
+    minute: int = 0,
+    **more: object,
+) -> RunRecord:
+    values: dict[str, object] = {
+        "flags": {"se": True},
+        "scale": Scale.SAMPLE,
+        "sample": Sample(fraction=0.1),
+        **more,
+    }
+    run = Run(
+        id=f"{branch}-{tree}-{seed}-{minute}",
+        key="",
+        branch=branch,
+        commit="c",
+        tree=tree,
+        task="t:T",
+        seed=seed,
+        planned_at=START + timedelta(minutes=minute),
+        **values,  # type: ignore[arg-type]
+    )
+    metrics = {} if value is None else {"val/accuracy": value}
+    return RunRecord(run=run, state=state, metrics=metrics)
+
+
+def test_runs_of_the_tips_content_come_before_later_ones_of_older_content() -> None:
+    records = [a_record(value=0.7), a_record(tree="tree-1", value=0.9, minute=5)]
+    results = results_of(SE, records)
+    assert results.is_of_tip
+    assert results.seeds("val/accuracy") == {0: 0.7}
+
+
+def test_an_amended_or_rebased_branch_without_a_changed_file_keeps_its_results() -> None:
+    records = [a_record(branch="exp/old-name", seed=s, value=0.7 + s) for s in range(2)]
+    results = results_of(SE, records)
+    assert results.is_of_tip
+    assert results.seeds("val/accuracy") == {0: 0.7, 1: 1.7}
+
+
+def test_without_runs_of_the_tip_the_latest_content_of_the_branch_is_shown_as_old() -> None:
+    records = [
+        a_record(tree="tree-0", minute=1, value=0.1),
+        a_record(tree="tree-1", minute=2, value=0.2),
+        a_record(tree="tree-0", minute=0, seed=1, value=0.3),
+    ]
+    results = results_of(SE, records)
+    assert not results.is_of_tip
+    assert results.seeds("val/accuracy") == {0: 0.2}
+
+
+def test_runs_with_other_flags_speak_for_another_experiment() -> None:
+    records = [a_record(flags={}), a_record(flags={"se": False}, seed=1)]
+    assert results_of(SE, records).records == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"scale": Scale.FULL},
+        {"sample": Sample(fraction=0.2)},
+        {"sample": Sample(fraction=0.1, seed=1)},
+        {"epochs": 3},
+        {"arguments": {"width": 8}},
+        {"environment": {"torch": "3"}},
+        {"deterministic": False},
+    ],
+)
+def test_protocols_are_never_mixed(other: dict[str, object]) -> None:
+    old = [a_record(seed=s, value=0.5) for s in range(3)]
+    new = [a_record(seed=s, value=0.9, minute=9, **other) for s in range(2)]
+    latest = results_of(SE, [*old, *new])
+    assert latest.seeds("val/accuracy") == {0: 0.9, 1: 0.9}
+    named = results_of(SE, [*old, *new], protocol=protocol_of(old[0].run))
+    assert named.seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
+
+
+def test_the_sample_does_not_matter_at_full_scale() -> None:
+    records = [
+        a_record(seed=s, scale=Scale.FULL, sample=Sample(fraction=1.0, seed=s)) for s in range(2)
+    ]
+    assert len(results_of(SE, records).records) == 2
+
+
+def test_a_scale_can_be_asked_for() -> None:
+    records = [a_record(value=0.5), a_record(value=0.9, scale=Scale.FULL, minute=5)]
+    assert results_of(SE, records, scale=Scale.SAMPLE).seeds("val/accuracy") == {0: 0.5}
+    assert results_of(SE, records).scale is Scale.FULL
+
+
+def test_a_failed_repeat_does_not_hide_a_result_and_a_later_result_replaces_it() -> None:
+    done = a_record(value=0.5)
+    failed = a_record(value=None, state=RunState.FAILED, minute=1)
+    again = a_record(value=0.6, minute=2)
+    assert results_of(SE, [failed, done]).seeds("val/accuracy") == {0: 0.5}
+    assert results_of(SE, [again, done, failed]).seeds("val/accuracy") == {0: 0.6}
+
+
+def test_of_runs_that_gave_nothing_the_latest_is_counted() -> None:
+    records = [
+        a_record(state=RunState.FAILED, value=None),
+        a_record(state=RunState.RUNNING, value=None, minute=1),
+    ]
+    results = results_of(SE, records)
+    assert results.count(RunState.RUNNING) == 1
+    assert results.count(RunState.FAILED) == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_not_finite_is_no_measurement(value: float) -> None:
+    records = [a_record(value=value), a_record(seed=1, value=0.5)]
+    assert results_of(SE, records).seeds("val/accuracy") == {1: 0.5}
+
+
+def test_runs_without_the_metric_or_not_done_are_no_measurement() -> None:
+    records = [
+        a_record(value=None),
+        a_record(seed=1, state=RunState.RUNNING),
+        a_record(seed=2, state=RunState.LOST),
+    ]
+    assert results_of(SE, records).seeds("val/accuracy") == {}
+
+
+def test_freshness_says_who_moved() -> None:
+    main = Subject(branch="main", tree="main-2")
+    main_now = results_of(main, [a_record(branch="main", tree="main-2", flags={})])
+    main_old = results_of(main, [a_record(branch="main", tree="main-1", flags={})])
+    now = results_of(SE, [a_record()])
+    old = results_of(SE, [a_record(tree="tree-1")])
+    assert freshness(now, main_now) is Freshness.CURRENT
+    assert freshness(now, main_old) is Freshness.MAIN_MOVED
+    assert freshness(now, results_of(main, [])) is Freshness.MAIN_MOVED
+    assert freshness(old, main_now) is Freshness.BRANCH_MOVED
+    running = replace(a_record(), state=RunState.RUNNING)
+    assert freshness(results_of(SE, [running]), main_now) is Freshness.NONE
