@@ -20,7 +20,7 @@ from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
-from branchlab.tui.rows import Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
 _FILTER_LENGTH_MAX = 200
@@ -107,6 +107,8 @@ class BranchesScreen(LabScreen):
         super().__init__()
         self._snapshot: Snapshot | None = None
         self._views: dict[str, BranchView] = {}
+        self._rows: dict[str, Row] = {}
+        self._measured: list[Row] = []
         self._sort = Sort.DIFFERENCE
         self._curve: CurveRead | None = None
 
@@ -122,6 +124,11 @@ class BranchesScreen(LabScreen):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._views = {view.name: view for view in branch_views(snapshot)}
+        now, is_wide = self.lab.now(), self.size.width >= _ROOMY
+        self._rows = {
+            name: branch_row(view, now, is_wide=is_wide) for name, view in self._views.items()
+        }
+        self._measured = list(self._rows.values())
         self.show_warnings(snapshot.status.warnings)
         self._draw_table()
         self._draw_detail()
@@ -176,14 +183,12 @@ class BranchesScreen(LabScreen):
         experiments = [view for view in views if view.role is Role.EXPERIMENT]
         kept = [view for view in experiments if matches(view, wanted)]
         ordered = sorted_views(kept, self._sort, snapshot.status.goal)
-        now, is_wide = self.lab.now(), self.size.width >= _ROOMY
-        rows = {view.name: branch_row(view, now, is_wide=is_wide) for view in views}
         self.query_one(LineTable).show(
             branch_columns(snapshot.status.metric, self._sort),
-            [rows[view.name] for view in (*pinned, *ordered)],
+            [self._rows[view.name] for view in (*pinned, *ordered)],
             num_pinned=len(pinned),
             notice=_notice(experiments, kept, wanted),
-            measured=list(rows.values()),
+            measured=self._measured,
         )
         self._draw_top(snapshot, len(kept), len(experiments), wanted)
 

@@ -88,6 +88,8 @@ class LineTable(ScrollView, can_focus=True):
         self._key: str | None = None
         self._widths: tuple[int, ...] = ()
         self._natural: tuple[int, ...] = ()
+        self._measured: Sequence[Row] | None = None
+        self._known: dict[int, tuple[Row, Row]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
 
     @property
@@ -116,8 +118,12 @@ class LineTable(ScrollView, can_focus=True):
         before = (self.columns, self._widths, self.num_pinned, self.notice)
         old_rows, old_selected = self.rows, self.selected
         self.columns, self.num_pinned, self.notice = tuple(columns), num_pinned, notice
-        self.rows = tuple(_safe(row) for row in rows)
-        self._natural = natural_widths(self.columns, self.rows if measured is None else measured)
+        self.rows = self._made_safe(rows)
+        if measured is None or measured is not self._measured or self.columns != before[0]:
+            self._measured = measured
+            self._natural = natural_widths(
+                self.columns, self.rows if measured is None else measured
+            )
         self._layout()
         self._keep_selection(first=not old_rows)
         has_moved = [row.key for row in old_rows] != [row.key for row in self.rows]
@@ -194,6 +200,13 @@ class LineTable(ScrollView, can_focus=True):
     @property
     def _gap(self) -> int:
         return 1 if self.size.width < _NARROW else _GAP
+
+    def _made_safe(self, rows: Sequence[Row]) -> tuple[Row, ...]:
+        """Return rows that nothing in can act; one that was shown before is not looked at again."""
+        known, self._known = self._known, {}
+        for row in rows:
+            self._known[id(row)] = known.get(id(row)) or (row, _safe(row))
+        return tuple(self._known[id(row)][1] for row in rows)
 
     def _keep_selection(self, *, first: bool) -> None:
         number = next((i for i, row in enumerate(self.rows) if row.key == self._key), None)

@@ -17,6 +17,7 @@ import pytest
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.lab.project import open_project
 from branchlab.run_folder import EventWriter, StateFolder, locked
+from branchlab.tui import feed
 from branchlab.tui.app import BranchlabApp
 
 START = 1_700_000_000
@@ -81,7 +82,7 @@ class TuiLab:
 
     def plan(self, branch: str, seed: int) -> str:
         """Write the plan of a run of a branch's tip and return its id."""
-        short = re.sub(r"[^a-z-]", "", branch.removeprefix("exp/")) or "odd"
+        short = re.sub(r"[^a-z0-9-]", "", branch.removeprefix("exp/")) or "odd"
         run_id = f"{short}-s{seed}"
         commit, tree = (self.git("rev-parse", f"{branch}{what}") for what in ("", "^{tree}"))
         run = Run(
@@ -177,7 +178,7 @@ class Eyes:
         """Wait until a text stands on the screen; return the row that it stands in."""
         until = time.monotonic() + within_s
         while True:
-            await self.pilot.pause(0.01)
+            await asyncio.sleep(0.01)
             found = [row for row in self.rows() if wanted in row]
             if found:
                 return found[0]
@@ -185,7 +186,7 @@ class Eyes:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
-        await self.pilot.pause(0.02)
+        await asyncio.sleep(0.02)
 
 
 def watch(app: BranchlabApp, look, *, size: tuple[int, int] = (80, 24)) -> None:
@@ -196,6 +197,12 @@ def watch(app: BranchlabApp, look, *, size: tuple[int, int] = (80, 24)) -> None:
             await look(Eyes(app, pilot))
 
     asyncio.run(session())
+
+
+@pytest.fixture(autouse=True)
+def _impatience(monkeypatch: pytest.MonkeyPatch):
+    for name in ("_BUSY_PAUSE_S", "_IDLE_PAUSE_S", "_REFS_EVERY_S"):
+        monkeypatch.setattr(feed, name, 0.1)
 
 
 @pytest.fixture(autouse=True)

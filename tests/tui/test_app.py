@@ -268,10 +268,8 @@ def test_a_bug_in_a_worker_is_shown_and_logged_whole(full_lab, tui, monkeypatch)
 
 
 HOSTILE = [
-    "[red]x[/red] [/foo] [@click=app.quit]y[/]",
-    "\x1b]52;c;cHduZWQ=\x07\x1b[2J\x1b[H",
-    "\x9b31m\x85 \x7f",
-    "\u202eright to left\u202c \u200b\ufeff",
+    "[red]x[/red] [/foo] [@click=app.quit]y[/] \x1b]52;c;cHduZWQ=\x07\x1b[2J\x1b[H",
+    "\x9b31m\x85 \x7f \u202eright to left\u202c \u200b\ufeff",
     "実験 👩\u200d🔬 e\u0301",
 ]
 
