@@ -211,7 +211,7 @@ def _save(training: Training, folder: RunFolder) -> None:
 def _resume(training: Training, folder: RunFolder) -> int | None:
     """Go on from the run's checkpoint; return its step, or None when there is none that serves."""
     saved = load_tensors(folder.checkpoint)
-    if saved is None or saved["step"] > training.num_steps:
+    if saved is None or saved.get("step", math.inf) > training.num_steps:
         return None
     training.model.load_state_dict(saved["model"])
     training.optimizer.load_state_dict(saved["optimizer"])

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import Dataset, TensorDataset
+
+import branchlab
+from branchlab.domain import Sample, Scale
+from branchlab.train.data import hold, sample_ids
+
+CPU = torch.device("cpu")
+TARGETS = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(torch.tensor)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    targets=TARGETS,
+    fractions=st.lists(st.floats(0.01, 1), min_size=2, max_size=2).map(sorted),
+    strategy=st.sampled_from(["stratified", "random"]),
+    seed=st.integers(0, 5),
+)
+def test_samples_of_growing_fraction_are_nested(
+    targets, fractions, strategy: str, seed: int
+) -> None:
+    small, large = (
+        set(sample_ids(targets, Sample(fraction=f, strategy=strategy, seed=seed)).tolist())
+        for f in fractions
+    )
+    assert small <= large
+
+
+@settings(max_examples=80, deadline=None)
+@given(targets=TARGETS, fraction=st.floats(0.01, 1))
+def test_a_stratified_sample_keeps_the_share_of_every_class_and_at_least_one(
+    targets, fraction: float
+) -> None:
+    ids = sample_ids(targets, Sample(fraction=fraction))
+    assert ids.tolist() == sorted(set(ids.tolist()))
+    for kind in targets.unique():
+        num, kept = int((targets == kind).sum()), int((targets[ids] == kind).sum())
+        assert kept == max(1, round(fraction * num))
+
+
+def test_another_seed_draws_another_sample_of_the_same_size() -> None:
+    targets = torch.arange(100) % 4
+    one, other = (sample_ids(targets, Sample(fraction=0.2, seed=s)) for s in (0, 1))
+    assert len(one) == len(other) == 20
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("targets", [torch.rand(50), torch.zeros(50, 4, 4, dtype=torch.long)])
+def test_targets_that_are_no_classes_are_drawn_at_random(targets) -> None:
+    assert len(sample_ids(targets, Sample(fraction=0.2))) == 10
+
+
+class Pairs(Dataset):
+    def __init__(self, *items: object) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> object:
+        return self.items[index]
+
+
+def test_a_dataset_is_held_in_memory_as_it_is_stored() -> None:
+    inputs = torch.randint(0, 256, (10, 1, 4, 4), dtype=torch.uint8)
+    splits = branchlab.Splits(
+        train=TensorDataset(inputs, torch.arange(10) % 2),
+        val=Pairs((inputs[0], 0), (inputs[1], 1)),
+        test=Pairs((inputs[0], 0)),
+    )
+    held = hold(splits, scale=Scale.FULL, sample=Sample(fraction=0.5), device=CPU)
+    assert torch.equal(held.train.inputs, inputs)
+    assert held.val.targets.tolist() == [0, 1]
+    assert held.test is not None
+    reduced = hold(splits, scale=Scale.SAMPLE, sample=Sample(fraction=0.4), device=CPU)
+    assert len(reduced.train) == 4
+    assert torch.equal(reduced.train.inputs, inputs[reduced.train.ids])
+    assert reduced.test is None
+    assert reduced.sample_digest != held.sample_digest
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [(torch.zeros(1, 4, 4), 0), (torch.zeros(1, 5, 5), 1)],
+        [torch.zeros(()), torch.zeros(())],
+        [("path.png", 0)],
+        [{"image": torch.zeros(1)}],
+        [],
+    ],
+    ids=["shapes", "no-pairs", "paths", "dicts", "empty"],
+)
+def test_a_dataset_that_cannot_be_held_says_what_its_items_must_be(items: list[object]) -> None:
+    with pytest.raises(TypeError, match="each item must be"):
+        branchlab.Examples.of(Pairs(*items))
+
+
+@pytest.mark.parametrize(("num_inputs", "num_targets"), [(3, 2), (0, 0)])
+def test_a_split_needs_examples_and_their_targets(num_inputs: int, num_targets: int) -> None:
+    with pytest.raises(ValueError, match=f"{num_inputs} inputs and {num_targets} targets"):
+        branchlab.Examples(torch.zeros(num_inputs, 1), torch.zeros(num_targets))

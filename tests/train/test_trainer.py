@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import branchlab
+from branchlab.domain import RunState, Scale
+from branchlab.run_folder import read_events
+from branchlab.train.checkpoint import load_tensors, save_tensors
+
+
+def kinds(training, kind: str) -> list[dict]:
+    events = read_events(training.latest.events).events
+    return [event for event in events if event["kind"] == kind]
+
+
+def saved(training) -> dict:
+    document = load_tensors(training.folder.checkpoint)
+    assert document is not None
+    return document
+
+
+def assert_same_bits(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def assert_same_training(one, other) -> None:
+    assert_same_bits(saved(one)["model"], saved(other)["model"])
+    assert torch.equal(saved(one)["losses"], saved(other)["losses"])
+    examples = load_tensors(one.latest.val_examples), load_tensors(other.latest.val_examples)
+    assert examples[0] is not None
+    assert examples[1] is not None
+    assert_same_bits(*examples)
+
+
+def test_two_runs_of_one_plan_give_the_same_bits(new_training) -> None:
+    one, other = new_training(), new_training()
+    endings = one(), other()
+    assert endings[0] == endings[1]
+    assert endings[0].state is RunState.DONE
+    assert endings[0].steps == 12
+    assert_same_training(one, other)
+
+
+def test_another_seed_gives_another_training(new_training) -> None:
+    assert new_training()(seed=0).loss_digest != new_training()(seed=1).loss_digest
+
+
+# Four steps an epoch, three epochs: within one, at both boundaries, and the very last step.
+@pytest.mark.parametrize("step", [1, 4, 6, 8, 12])
+def test_a_stopped_run_goes_on_bit_for_bit(new_training, step: int) -> None:
+    undisturbed, resumed = new_training(), new_training()
+    expected = undisturbed()
+    ending = resumed(stop_at=step)
+    assert ending.state is RunState.CANCELLED
+    assert ending.reason == f"stopped at step {step}"
+    torch.manual_seed(99)  # another process would have other global state
+    assert resumed() == expected
+    assert kinds(resumed, "start")[0]["resumed_at_step"] == step
+    assert_same_training(undisturbed, resumed)
+
+
+def test_a_run_stopped_after_every_step_still_ends_the_same(new_training) -> None:
+    expected, resumed = new_training()(), new_training()
+    for step in range(1, 13):
+        assert resumed(stop_at=1).reason == f"stopped at step {step}"
+    assert resumed() == expected
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "sgd", "schedule": "cosine"},
+        {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "clip_norm": 0.1},
+        {"precision": "bf16", "channels_last": False},
+        {"schedule": "cosine", "weight_decay": 0.0, "epochs": 1},
+    ],
+    ids=["sgd-cosine", "plain-sgd-clipped", "bf16", "one-epoch"],
+)
+def test_every_recipe_trains_and_goes_on_exactly(new_training, tiny, recipe: dict) -> None:
+    def task():
+        made = tiny()
+        made.recipe = branchlab.Recipe(**{"epochs": 2, "batch_size": 8, "lr": 0.02, **recipe})
+        return made
+
+    expected, resumed = new_training()(task()), new_training()
+    assert expected.state is RunState.DONE
+    resumed(task(), stop_at=3)
+    assert resumed(task()) == expected
+
+
+def test_clipping_the_gradient_changes_the_training(new_training, tiny) -> None:
+    clipped = tiny()
+    clipped.recipe = branchlab.Recipe(epochs=3, batch_size=8, lr=0.02, clip_norm=1e-3)
+    assert new_training()(clipped).loss_digest != new_training()().loss_digest
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"optimizer": "lion"}, "known here are adamw and sgd"),
+        ({"schedule": "linear"}, "known here are onecycle"),
+        ({"precision": "fp16"}, "known here are auto, fp32 and bf16"),
+        ({"epochs": 0}, "at least one epoch"),
+        ({"batch_size": 0}, "batch_size = 0"),
+    ],
+)
+def test_a_recipe_that_means_nothing_is_refused(training, tiny, recipe: dict, said: str) -> None:
+    def train_by_it() -> None:
+        task = tiny()
+        task.recipe = branchlab.Recipe(**recipe)
+        training(task)
+
+    with pytest.raises(ValueError, match=said):
+        train_by_it()
+
+
+def test_a_model_that_draws_more_numbers_sees_the_same_batches(new_training, tiny) -> None:
+    base, more = tiny(), tiny(extra_draws=1000)
+    endings = new_training()(base), new_training()(more)
+    assert [ids.tolist() for ids in base.seen] == [ids.tolist() for ids in more.seen]
+    assert len(base.seen) == 12
+    assert endings[0].loss_digest != endings[1].loss_digest
+
+
+def test_every_example_is_seen_at_most_once_an_epoch_in_an_order_of_its_own(training, tiny) -> None:
+    task = tiny()
+    training(task)
+    epochs = [torch.cat(task.seen[start : start + 4]).tolist() for start in (0, 4, 8)]
+    for ids in epochs:
+        assert len(set(ids)) == len(ids) == 32
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_test_set_is_touched_at_full_scale_alone(new_training) -> None:
+    sample, full = new_training()(), new_training()(scale=Scale.FULL)
+    assert set(sample.metrics) == {"val/loss", "val/accuracy", "train/loss"}
+    assert set(full.metrics) == {*sample.metrics, "test/loss", "test/accuracy"}
+    assert full.steps == 15
+
+
+def test_a_batch_larger_than_the_sample_is_the_whole_sample(training, tiny) -> None:
+    task = tiny()
+    task.recipe = branchlab.Recipe(epochs=2, batch_size=1000)
+    assert training(task).steps == 2
+
+
+def test_planned_epochs_come_before_the_recipes_own(training) -> None:
+    assert training(epochs=1).steps == 4
+
+
+def test_validation_is_kept_for_each_example(training) -> None:
+    ending = training()
+    examples = load_tensors(training.latest.val_examples)
+    assert examples is not None
+    assert examples["ids"].tolist() == list(range(20))
+    assert examples["accuracy"].double().mean().item() == ending.metrics["val/accuracy"]
+
+
+def test_a_loss_that_is_not_finite_fails_with_its_step(training, tiny) -> None:
+    class Diverging(tiny):
+        def loss(self, outputs, batch):
+            factor = math.inf if len(self.seen) == 6 else 1.0
+            return super().loss(outputs, batch) * factor
+
+    ending = training(Diverging())
+    assert ending.state is RunState.FAILED
+    assert ending.reason == "the loss is inf at step 6 of 12 (epoch 2)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        (lambda outputs, batch: outputs.mean(), r"shape \(\) for a batch of"),
+        (lambda outputs, batch: outputs[:-1, 0], r"shape \(19,\) for a batch of 20"),
+        (lambda outputs, batch: 0.5, "type float for a batch of"),
+    ],
+)
+def test_a_metric_that_is_not_one_value_an_example_fails_with_its_name(
+    training, tiny, metric, said: str
+) -> None:
+    class Odd(tiny):
+        def metrics(self, outputs, batch):
+            return {"odd": metric(outputs, batch)}
+
+    with pytest.raises(ValueError, match=f"metric 'odd' has {said}"):
+        training(Odd())
+
+
+def test_an_undefined_metric_is_recorded_and_is_no_crash(training, tiny) -> None:
+    class Undefined(tiny):
+        def metrics(self, outputs, batch):
+            return {"ratio": torch.full((len(batch),), math.nan)}
+
+    assert math.isnan(training(Undefined()).metrics["val/ratio"])
+    assert kinds(training, "epoch")[-1]["values"]["val/ratio"] == "nan"
+
+
+def damage_cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def damage_bytes(content: bytes) -> bytes:
+    return content[:100] + b"\xff" * 200 + content[300:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_cut, damage_bytes, lambda _: b"", lambda _: b"\x80\x02garbage", lambda _: b"{}"],
+    ids=["cut", "overwritten", "empty", "pickle", "text"],
+)
+def test_a_damaged_checkpoint_starts_the_run_anew_and_says_so(new_training, damage) -> None:
+    expected, resumed = new_training()(), new_training()
+    resumed(stop_at=6)
+    checkpoint = resumed.folder.checkpoint
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    assert resumed() == expected
+    assert kinds(resumed, "start")[0]["resumed_at_step"] == 0
+    assert "starts anew" in kinds(resumed, "warning")[0]["text"]
+
+
+def test_no_damaged_byte_of_a_checkpoint_goes_unnoticed(training) -> None:
+    training(stop_at=2)
+    checkpoint = training.folder.checkpoint
+    content = checkpoint.read_bytes()
+    whole = saved(training)
+    for at in range(0, len(content), len(content) // 60):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x10
+        checkpoint.write_bytes(bytes(damaged))
+        found = load_tensors(checkpoint)
+        if found is not None:
+            assert_same_bits(found["model"], whole["model"])
+            assert torch.equal(found["losses"], whole["losses"])
+
+
+def test_a_checkpoint_of_something_else_starts_the_run_anew(new_training) -> None:
+    expected, odd = new_training()(), new_training()
+    save_tensors(odd.folder.checkpoint, {"weights": torch.zeros(3)})
+    assert odd() == expected
+
+
+def test_a_run_without_a_checkpoint_warns_of_nothing(training) -> None:
+    training()
+    assert kinds(training, "warning") == []
+
+
+def test_pictures_are_saved_after_the_first_and_the_last_epoch(training, tiny) -> None:
+    class Seeing(tiny):
+        def pictures(self, outputs, batch):
+            return {"in put/1": batch.inputs[0], "map": batch.inputs[0].repeat(3, 1, 1)}
+
+    training(Seeing())
+    names = sorted(path.name for path in training.folder.pictures.iterdir())
+    assert names == [f"{n}-epoch000{e}.png" for n in ("in-put-1", "map") for e in (1, 3)]
+    assert [event["file"] for event in kinds(training, "picture")] == sorted(
+        names, key=lambda name: name[-5]
+    )
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [{"flat": torch.zeros(64)}, {"many": torch.zeros(7, 8, 8)}, None, {"text": "x"}],
+    ids=["flat", "channels", "none", "text"],
+)
+def test_a_picture_that_fails_is_a_warning_and_hurts_nothing(
+    new_training, tiny, pictures: object
+) -> None:
+    class Blind(tiny):
+        def pictures(self, outputs, batch):
+            return pictures
+
+    expected, blind = new_training()(), new_training()
+    assert blind(Blind()) == expected
+    assert len(kinds(blind, "warning")) == 2
+    assert "no pictures" in kinds(blind, "warning")[0]["text"]
+
+
+def test_what_the_project_raises_passes_through(training, tiny) -> None:
+    class Broken(tiny):
+        def model(self) -> nn.Module:
+            raise RuntimeError("no such layer")
+
+    with pytest.raises(RuntimeError, match="no such layer"):
+        training(Broken())
+
+
+def test_events_tell_the_whole_course_of_a_training(training) -> None:
+    ending = training()
+    start = kinds(training, "start")[0]
+    assert (start["steps"], start["epochs"], start["num_train"], start["num_val"]) == (
+        12,
+        3,
+        33,
+        20,
+    )
+    epochs = kinds(training, "epoch")
+    assert [event["epoch"] for event in epochs] == [1, 2, 3]
+    assert epochs[-1]["values"] == ending.metrics
