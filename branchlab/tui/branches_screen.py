@@ -9,7 +9,6 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Key as KeyEvent
 from textual.events import Paste
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -27,56 +26,44 @@ _FILTER_LENGTH_MAX = 200
 _ROOMY = 180
 
 
-class FilterLine(Static, can_focus=True):
-    """The filter while it is typed. Textual's Input would show pasted control characters as they are."""
+class FilterLine(Static):
+    """The filter while it is typed. Textual's Input would show pasted control characters as they are.
 
-    DEFAULT_CSS = """
-    FilterLine { height: 1; display: none; background: $boost; }
-    FilterLine.-shown { display: block; }
+    It never has the focus: a focus moves later than keys are dealt out, so that what is typed fast after ``/`` would
+    go to the table. The screen, which every key passes in order, hands keys in while the line is open.
     """
 
-    class Changed(Message):
-        """The text is another one."""
-
-    class Closed(Message):
-        """Enter (the filter stays) or Esc (it is cleared)."""
-
-        def __init__(self, *, is_kept: bool) -> None:
-            super().__init__()
-            self.is_kept = is_kept
+    DEFAULT_CSS = "FilterLine { height: 1; background: $boost; }"
 
     def __init__(self) -> None:
         super().__init__(markup=False)
         self.text = ""
+        self.display = False
 
     def open(self) -> None:
         """Begin to type."""
-        self.add_class("-shown")
-        self.focus()
+        self.display = True
         self._draw()
 
-    def on_key(self, event: KeyEvent) -> None:
+    def take(self, event: KeyEvent) -> bool:
+        """Take a key; return whether the text is another one."""
+        before = self.text
         if event.key in {"enter", "escape"}:
-            self.post_message(self.Closed(is_kept=event.key == "enter"))
+            self.display = False
+            if event.key == "escape":
+                self.set_text("")
         elif event.key == "backspace":
-            self._set(self.text[:-1])
+            self.set_text(self.text[:-1])
         elif event.key == "ctrl+u":
-            self._set("")
+            self.set_text("")
         elif event.is_printable and event.character:
-            self._set(self.text + event.character)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
+            self.set_text(self.text + event.character)
+        return self.text != before
 
-    def on_paste(self, event: Paste) -> None:
-        self._set(self.text + (event.text.splitlines() or [""])[0])
-        event.stop()
-
-    def _set(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
+        """Set the filter."""
         self.text = safe_text(text, length_max=_FILTER_LENGTH_MAX)
         self._draw()
-        self.post_message(self.Changed())
 
     def _draw(self) -> None:
         line: Line = (
@@ -143,24 +130,37 @@ class BranchesScreen(LabScreen):
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
         self.lab.open_branch(event.key)
 
-    def on_filter_line_changed(self) -> None:
-        self._draw_table()
-        self._draw_detail()
-
-    def on_filter_line_closed(self, event: FilterLine.Closed) -> None:
+    def on_key(self, event: KeyEvent) -> None:
         line = self.query_one(FilterLine)
-        line.remove_class("-shown")
-        if not event.is_kept:
-            line.text = ""
-        self.query_one(LineTable).focus()
-        self.on_filter_line_changed()
+        if line.display:
+            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
+                return
+            if line.take(event):
+                self._filter_changed()
+        elif event.key == "slash":
+            line.open()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: Paste) -> None:
+        line = self.query_one(FilterLine)
+        if line.display:
+            line.set_text(line.text + (event.text.splitlines() or [""])[0])
+            self._filter_changed()
 
     def action_filter(self) -> None:
         self.query_one(FilterLine).open()
 
     def action_back(self) -> None:
         if self.query_one(FilterLine).text:
-            self.on_filter_line_closed(FilterLine.Closed(is_kept=False))
+            self.query_one(FilterLine).set_text("")
+            self._filter_changed()
+
+    def _filter_changed(self) -> None:
+        self._draw_table()
+        self._draw_detail()
 
     def action_sort(self) -> None:
         order = list(Sort)

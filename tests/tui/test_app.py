@@ -65,6 +65,17 @@ def test_a_filter_narrows_and_esc_clears_it(full_lab, tui):
     tui.watch(full_lab.app(), look)
 
 
+def test_keys_typed_faster_than_the_screen_answers_reach_the_filter(full_lab, tui):
+    async def look(eyes):
+        await eyes.see("exp/gelu")
+        for key in ("slash", *"wider", "enter", "y"):
+            eyes.app.simulate_key(key)
+        await eyes.see("copied exp/wider")
+        await eyes.see("[/wider]")
+
+    tui.watch(full_lab.app(), look)
+
+
 def test_enter_opens_a_branch_and_a_run_and_esc_returns(full_lab, tui):
     async def look(eyes):
         await eyes.see("exp/gelu")
