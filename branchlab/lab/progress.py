@@ -72,6 +72,9 @@ class Watcher:
             # What an earlier attempt left is not this batch's doing.
             if record is not None and record.attempts > earlier_attempts:
                 self._records[run_id] = record
+        for run in change.elsewhere:
+            # Another process works on it, or has finished it: whatever it shows is the truth of this batch too.
+            self._records[run.id] = self._index.run(run.id) or self._records[run.id]
         over = [*change.ended, *(run for run, _ in change.refused), *change.elsewhere]
         for run in over:
             self._open.pop(run.id, None)

@@ -111,6 +111,8 @@ def follow_log(
         content = b""
         if log.exists():
             with log.open("rb") as file:
+                # A log that flooded was cut shorter than what was read of it.
+                offset = min(offset, file.seek(0, os.SEEK_END))
                 file.seek(offset)
                 content = file.read()
         end = len(content) if is_over or not is_following else content.rfind(b"\n") + 1

@@ -29,6 +29,7 @@ class LocalExecutor:
         self._preload = preload
         self._host: subprocess.Popen[bytes] | None = None
         self._pending = b""
+        self._log_from = 0
         self._selector = selectors.DefaultSelector()
         self._facts: Facts | None = None
 
@@ -41,6 +42,7 @@ class LocalExecutor:
         environment.pop("PYTHONPATH", None)
         environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         with self._state.host_log.open("ab") as log:
+            self._log_from = log.tell()
             self._host = subprocess.Popen(
                 [sys.executable, "-P", "-m", "branchlab.train.host", *self._preload],
                 stdin=subprocess.PIPE,
@@ -136,14 +138,14 @@ class LocalExecutor:
 
     def _trouble(self, what: str) -> ExecutorError:
         return ExecutorError(
-            f"the process that starts runs {what}: {_last_line(self._state.host_log) or 'it printed nothing'}",
+            f"the process that starts runs {what}: {_last_line(self._state.host_log, self._log_from) or 'it printed nothing'}",
             hint=f"its log: {self._state.host_log}; try: {sys.executable} -c 'import torch'",
         )
 
 
-def _last_line(path: Path) -> str:
+def _last_line(path: Path, offset: int) -> str:
     try:
-        lines = path.read_text(errors="replace").strip().splitlines()
+        lines = path.read_bytes()[offset:].decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
     return lines[-1] if lines else ""

@@ -7,6 +7,7 @@ changes no file keeps its results. Order: seed by seed, main first, so that ever
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,7 +112,7 @@ def make_plan(
             if key not in planned:
                 records = list(known(key))
                 earlier = _earlier(records, is_forced=is_forced)
-                run = _new_run(target, seed, protocol, key=key, number=len(records) + 1, now=now)
+                run = _new_run(target, seed, protocol, key=key, known=records, now=now)
                 planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
     return Plan(batch=_batch_name(now), runs=tuple(planned.values()))
 
@@ -128,10 +129,18 @@ def _batch_name(now: datetime) -> str:
 
 
 def _new_run(
-    target: Target, seed: int, protocol: Protocol, *, key: str, number: int, now: datetime
+    target: Target,
+    seed: int,
+    protocol: Protocol,
+    *,
+    key: str,
+    known: Sequence[RunRecord],
+    now: datetime,
 ) -> Run:
+    taken = {record.run.id for record in known}
+    ids = (run_id(target.branch, seed, key, number=n) for n in itertools.count(1))
     return Run(
-        id=run_id(target.branch, seed, key, number=number),
+        id=next(found for found in ids if found not in taken),
         key=key,
         branch=target.branch,
         commit=target.commit,

@@ -66,17 +66,18 @@ class Index:
         wanted = list(branches)
         where = f"WHERE branch IN ({','.join('?' * len(wanted))})" if wanted else ""
         query = f"SELECT * FROM runs {where} ORDER BY planned_at DESC, id LIMIT ?"  # noqa: S608  placeholders only
-        return [_record(row) for row in self._read(query, (*wanted, limit))]
+        return self._records(query, (*wanted, limit))
 
     def run(self, run_id: str) -> RunRecord | None:
         """Return one run."""
-        rows = self._read("SELECT * FROM runs WHERE id = ?", (run_id,))
-        return _record(rows[0]) if rows else None
+        records = self._records("SELECT * FROM runs WHERE id = ?", (run_id,))
+        return records[0] if records else None
 
     def runs_of_key(self, key: str) -> list[RunRecord]:
         """Return every run of a key, the latest planned first."""
-        rows = self._read("SELECT * FROM runs WHERE key = ? ORDER BY planned_at DESC, id", (key,))
-        return [_record(row) for row in rows]
+        return self._records(
+            "SELECT * FROM runs WHERE key = ? ORDER BY planned_at DESC, id", (key,)
+        )
 
     def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         """Return (step, value) pairs of one metric."""
@@ -104,18 +105,29 @@ class Index:
             self._reader = None
 
     def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
-        if self._reader is None:
-            if not self._state.index.exists():
-                return []
-            self._reader = sqlite3.connect(f"file:{_quoted(self._state.index)}?mode=ro", uri=True)
-            self._reader.row_factory = sqlite3.Row
+        if self._reader is None and not self._state.index.exists():
+            return []
         try:
+            if self._reader is None:
+                self._reader = sqlite3.connect(
+                    f"file:{_quoted(self._state.index)}?mode=ro", uri=True
+                )
+                self._reader.row_factory = sqlite3.Row
             return self._reader.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the index cannot be read: {error}",
-                hint=f"delete it, it is made again from the run folders: rm {self._state.index}",
-            ) from None
+            raise self._unreadable(error) from None
+
+    def _records(self, query: str, values: tuple[object, ...]) -> list[RunRecord]:
+        try:
+            return [_record(row) for row in self._read(query, values)]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"the index cannot be read: {error}",
+            hint=f"delete it, it is made again from the run folders: rm {self._state.index}",
+        )
 
     def _put_aside(self) -> None:
         self.close()
@@ -140,7 +152,9 @@ class Index:
         with self._writer() as connection:
             known = {
                 row["id"]: row
-                for row in connection.execute("SELECT id, state, attempt, events_offset FROM runs")
+                for row in connection.execute(
+                    "SELECT id, state, attempt, events_offset, events_damaged FROM runs"
+                )
             }
             folders = {folder.path.name: folder for folder in self._state.all_runs()}
             updates = []
@@ -193,7 +207,9 @@ def _record(row: sqlite3.Row) -> RunRecord:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorname", "") in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+    # SQLITE_ERROR: its tables are not those that its version promises.
+    name = getattr(error, "sqlite_errorname", "")
+    return name in {"SQLITE_NOTADB", "SQLITE_ERROR"} or name.startswith("SQLITE_CORRUPT")
 
 
 def _quoted(path: Path) -> str:

@@ -12,26 +12,25 @@ from branchlab.domain import Run, RunState
 from branchlab.errors import StoreError
 from branchlab.run_folder import JSON, EventChunk, RunFolder, locked, read_events, to_text
 
+_LOST = "its processes ended without a result: killed, or the machine stopped"
 Update = tuple[dict[str, Any], list[tuple[str, str, int, int, float]]]
 
 
 def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
     """Return what a folder holds beyond the row, or None when nothing is new."""
     number = folder.attempts()
-    is_same_attempt = row is not None and row["attempt"] == number
     if (
         row is not None
-        and is_same_attempt
+        and row["attempt"] == number
         and row["state"] in {RunState.FAILED, RunState.CANCELLED, RunState.LOST}
     ):
         return None
-    offset = row["events_offset"] if row is not None and is_same_attempt else 0
-    attempt = folder.attempt(number)
-    # The result is looked for before the events: a run that ends in between is found unfinished, and read again later.
-    result = attempt.read_result() if number else None
-    chunk = read_events(attempt.events, offset=offset) if number else EventChunk((), 0, 0)
-    state = _state(folder, number, result)
-    if row is not None and is_same_attempt and row["state"] == state and not chunk.events:
+    # How it ended is looked for before the events: a run that ends in between is found unfinished, and read again later.
+    number, state, result = _standing(folder)
+    is_same_attempt = row is not None and row["attempt"] == number
+    earlier, chunk = _new_events(folder, number, row)
+    is_quiet = row is not None and chunk.next_offset == row["events_offset"]
+    if row is not None and is_same_attempt and row["state"] == state and is_quiet:
         return None
     try:
         run = folder.read_plan()
@@ -45,7 +44,7 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
         "events_offset": chunk.next_offset,
         "events_damaged": chunk.num_damaged,
     }
-    metric_rows = _fold(values, chunk.events, run.id)
+    metric_rows = _fold({}, earlier, run.id) + _fold(values, chunk.events, run.id)
     if result is not None:
         values["ended_at"] = result.get("ended_at")
         values["duration_s"] = result.get("duration_s")
@@ -56,22 +55,56 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
     return values, metric_rows
 
 
-def _state(folder: RunFolder, number: int, result: JSON | None) -> RunState:
-    """Return the state that the folder shows; a dead attempt is recorded as lost by whoever finds it."""
-    if result is not None:
-        return RunState(result["state"])
-    if not number:
-        return RunState.PLANNED
-    with locked(folder.lease) as is_free:
-        if not is_free:
-            return RunState.RUNNING
-        attempt = folder.attempt(folder.attempts())
-        attempt.write_result(
-            RunState.LOST,
-            reason="its processes ended without a result: killed, or the machine stopped",
+def _new_events(
+    folder: RunFolder, number: int, row: sqlite3.Row | None
+) -> tuple[list[JSON], EventChunk]:
+    """Return what attempts before ``number`` hold beyond the row, and what ``number`` itself does.
+
+    A run that went on from a checkpoint has the first part of its curves in an earlier attempt.
+    """
+    earlier: list[JSON] = []
+    chunk = EventChunk((), 0, 0)
+    first = max(1, row["attempt"]) if row is not None else 1
+    for at in range(min(first, number), number + 1):
+        earlier += chunk.events
+        is_known = row is not None and row["attempt"] == at
+        chunk = _read_to_end(
+            folder,
+            at,
+            offset=row["events_offset"] if row is not None and is_known else 0,
+            num_damaged=row["events_damaged"] if row is not None and is_known else 0,
         )
-        document = attempt.read_result()
-        return RunState(document["state"]) if document else RunState.LOST
+    return earlier, chunk
+
+
+def _read_to_end(folder: RunFolder, number: int, *, offset: int, num_damaged: int) -> EventChunk:
+    events: list[JSON] = []
+    while number:
+        chunk = read_events(folder.attempt(number).events, offset=offset)
+        if chunk.next_offset == offset:
+            break
+        events += chunk.events
+        offset, num_damaged = chunk.next_offset, num_damaged + chunk.num_damaged
+    return EventChunk(tuple(events), offset, num_damaged)
+
+
+def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
+    """Return the latest attempt, its state and its result; a dead attempt is recorded as lost by whoever finds it."""
+    number = folder.attempts()
+    if not number:
+        return 0, RunState.PLANNED, None
+    result = folder.attempt(number).read_result()
+    if result is None:
+        with locked(folder.lease) as is_free:
+            if not is_free:
+                return number, RunState.RUNNING, None
+            # Under the lease nothing moves: what has ended or begun since the first look is seen now.
+            number = folder.attempts()
+            folder.attempt(number).write_result(RunState.LOST, reason=_LOST)
+            result = folder.attempt(number).read_result()
+    if result is None:  # there is one, and it is damaged
+        result = {"state": RunState.LOST, "reason": "its result cannot be read"}
+    return number, RunState(result["state"]), result
 
 
 def _plan_columns(run: Run) -> dict[str, Any]:

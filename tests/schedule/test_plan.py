@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from branchlab.domain import RunRecord, RunState, Sample, Scale
+from branchlab.schedule.plan import Protocol, Target, make_plan, run_id, run_key
+from branchlab.schedule.pool import Slot, slots_for
+
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+MAIN = Target(branch="main", commit="c0", tree="t0")
+SE = Target(branch="exp/se", commit="c1", tree="t1", flags={"se": True})
+WIDE = Target(branch="exp/wide", commit="c2", tree="t2")
+PROTOCOL = Protocol(
+    task="t:T", scale=Scale.SAMPLE, sample=Sample(fraction=0.1), environment={"torch": "2.15"}
+)
+
+
+class Known:
+    """Records by key, as the index gives them."""
+
+    def __init__(self) -> None:
+        self.records: list[RunRecord] = []
+
+    def __call__(self, key: str) -> list[RunRecord]:
+        found = [record for record in self.records if record.run.key == key]
+        return sorted(found, key=lambda record: record.run.planned_at, reverse=True)
+
+    def plan(self, *targets: Target, seeds=range(2), is_forced: bool = False, minute: int = 0):
+        return make_plan(
+            targets or (MAIN, SE, WIDE), seeds, PROTOCOL,
+            known=self, now=NOW + timedelta(minutes=minute), is_forced=is_forced,
+        )  # fmt: skip
+
+    def end(self, plan, state: RunState = RunState.DONE) -> None:
+        self.records += [RunRecord(run=run, state=state) for run in plan.to_start]
+
+
+def test_seeds_come_one_after_another_and_main_first_in_each() -> None:
+    order = [(p.run.seed, p.run.branch) for p in Known().plan().runs]
+    assert order == [(s, b) for s in range(2) for b in ("main", "exp/se", "exp/wide")]
+
+
+@pytest.mark.parametrize(
+    ("target", "seed", "protocol"),
+    [
+        (replace(MAIN, tree="t9"), 0, PROTOCOL),
+        (replace(MAIN, flags={"se": True}), 0, PROTOCOL),
+        (replace(MAIN, flags={"se": 1}), 0, PROTOCOL),
+        (MAIN, 1, PROTOCOL),
+        (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.2))),
+        (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, seed=1))),
+        (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, strategy="random"))),
+        (MAIN, 0, replace(PROTOCOL, scale=Scale.FULL)),
+        (MAIN, 0, replace(PROTOCOL, epochs=3)),
+        (MAIN, 0, replace(PROTOCOL, task="t:U")),
+        (MAIN, 0, replace(PROTOCOL, arguments={"width": 8})),
+        (MAIN, 0, replace(PROTOCOL, environment={"torch": "2.16"})),
+        (MAIN, 0, replace(PROTOCOL, deterministic=False)),
+    ],
+)
+def test_whatever_decides_a_result_is_in_its_key(target, seed: int, protocol) -> None:
+    assert run_key(target, seed, protocol) != run_key(MAIN, 0, PROTOCOL)
+
+
+def test_neither_name_nor_commit_is_in_the_key() -> None:
+    moved = replace(MAIN, branch="exp/other", commit="c9")
+    assert run_key(moved, 0, PROTOCOL) == run_key(MAIN, 0, PROTOCOL)
+
+
+def test_the_order_of_flags_is_not_in_the_key() -> None:
+    one = replace(MAIN, flags={"a": 1, "b": 2})
+    other = replace(MAIN, flags={"b": 2, "a": 1})
+    assert run_key(one, 0, PROTOCOL) == run_key(other, 0, PROTOCOL)
+
+
+def test_branches_of_equal_content_share_their_runs() -> None:
+    twin = replace(MAIN, branch="exp/twin", commit="c9")
+    assert [p.run.branch for p in Known().plan(MAIN, twin).runs] == ["main", "main"]
+
+
+def test_known_results_are_used_again() -> None:
+    known = Known()
+    first = known.plan()
+    known.end(first)
+    second = known.plan(minute=1)
+    assert second.to_start == ()
+    assert [p.run for p in second.runs] == [p.run for p in first.runs]
+    assert [p.run.branch for p in known.plan(MAIN, seeds=range(3)).runs if not p.is_reused] == [
+        "main"
+    ]
+
+
+@pytest.mark.parametrize(
+    "state", [RunState.FAILED, RunState.CANCELLED, RunState.LOST, RunState.PLANNED]
+)
+def test_a_run_that_gave_nothing_is_gone_on_with(state: RunState) -> None:
+    known = Known()
+    first = known.plan(MAIN, seeds=[0])
+    known.end(first, state)
+    second = known.plan(MAIN, seeds=[0], minute=1)
+    assert second.to_start == first.to_start
+    assert not second.runs[0].is_reused
+
+
+def test_a_result_comes_before_a_later_failure() -> None:
+    known = Known()
+    known.end(known.plan(MAIN, seeds=[0]))
+    known.end(known.plan(MAIN, seeds=[0], is_forced=True, minute=1), RunState.FAILED)
+    assert known.plan(MAIN, seeds=[0], minute=2).to_start == ()
+
+
+def test_force_trains_again_under_new_ids() -> None:
+    known = Known()
+    ids: list[str] = []
+    for minute in range(3):
+        plan = known.plan(MAIN, seeds=[0], is_forced=True, minute=minute)
+        known.end(plan)
+        ids += [run.id for run in plan.to_start]
+    assert len(set(ids)) == 3
+    assert ids[1:] == [f"{ids[0]}-2", f"{ids[0]}-3"]
+    # A run that was deleted meanwhile must not make the next one write into another's folder.
+    known.records = [record for record in known.records if record.run.id != ids[1]]
+    again = known.plan(MAIN, seeds=[0], is_forced=True, minute=4).to_start[0].id
+    assert again not in {record.run.id for record in known.records}
+
+
+def test_no_targets_are_an_empty_plan() -> None:
+    plan = make_plan([], [0], PROTOCOL, known=Known(), now=NOW)
+    assert plan.runs == plan.to_start == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    branch=st.text() | st.sampled_from(["exp/../../etc", "-rf", "--", "a/.lock", "CON", "/", ""])
+)
+def test_an_id_is_a_safe_folder_and_ref_name_for_any_branch(branch: str) -> None:
+    found = run_id(branch, 12, "f" * 64, number=3)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}-s12-ffffffff-3", found)
+
+
+CORES = 4
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "num_runs", "slots"),
+    [
+        (["cpu"], 0, 9, [("cpu", None)] * 4),
+        (["cpu"], 0, 2, [("cpu", None)] * 2),
+        (["cpu"], 2, 9, [("cpu", None)] * 2),
+        (["cpu"], 8, 9, [("cpu", None)] * 8),
+        (["cpu"], 0, 0, [("cpu", None)]),
+        (["mps"], 0, 9, [("mps", None)]),
+        (["mps"], 2, 9, [("mps", None)] * 2),
+        (["cuda:0", "cuda:1"], 0, 9, [("cuda", "0"), ("cuda", "1")]),
+        (["cuda:0", "cuda:1"], 0, 1, [("cuda", "0")]),
+        (["cuda:0", "cuda:1"], 3, 9, [("cuda", "0"), ("cuda", "1"), ("cuda", "0")]),
+        (["cuda:1"], 0, 9, [("cuda", "1")]),
+        (["cuda:1"], 2, 9, [("cuda", "1")] * 2),
+    ],
+)
+def test_slots_are_as_many_as_serve(devices, jobs: int, num_runs: int, slots) -> None:
+    found = slots_for(devices, jobs=jobs, num_cores=CORES, num_runs=num_runs)
+    assert found == [Slot(device=device, visible_device=visible) for device, visible in slots]
