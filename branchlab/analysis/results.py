@@ -7,7 +7,7 @@ the same protocol (task, scale, sample, recipe overrides, environment).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from branchlab.domain import Flags, Freshness, Run, RunRecord, RunState, Scale
@@ -51,6 +51,23 @@ class BranchResults:
         return self.records[0].run.scale if self.records else None
 
 
+class Recorded:
+    """Recorded runs by content and by branch, so that a subject's are found without looking at all of them."""
+
+    def __init__(self, records: Sequence[RunRecord]) -> None:
+        self._by_tree: dict[str, list[RunRecord]] = {}
+        self._by_branch: dict[str, list[RunRecord]] = {}
+        for record in records:
+            self._by_tree.setdefault(record.run.tree, []).append(record)
+            self._by_branch.setdefault(record.run.branch, []).append(record)
+
+    def about(self, subject: Subject) -> list[RunRecord]:
+        """Return the runs of the subject's content, and those planned for its branch."""
+        of_tree = self._by_tree.get(subject.tree, [])
+        of_branch = self._by_branch.get(subject.branch, [])
+        return of_tree + [record for record in of_branch if record.run.tree != subject.tree]
+
+
 def protocol_of(run: Run) -> ProtocolKey:
     """Return what must be equal for two runs to be comparable."""
     return (
@@ -74,7 +91,7 @@ def results_of(
     """Return the runs that speak for a branch.
 
     Runs of the tip's content come first; without any, the latest ones that were planned for the branch's name. Of
-    several protocols the one that was planned last is taken, unless ``protocol`` names one.
+    several protocols the one with most seeds done is taken, unless ``protocol`` names one.
     """
     wanted = [
         record
@@ -105,16 +122,43 @@ def freshness(results: BranchResults, main: BranchResults) -> Freshness:
     )
 
 
+def is_identical(one: BranchResults, other: BranchResults) -> bool:
+    """Whether two or more common seeds are done and every metric that both record, the losses too, is equal to the bit.
+
+    Then both did the same computation: a change of comments, or a flag that is off.
+    """
+    theirs = {r.run.seed: r.metrics for r in other.records if r.state is RunState.DONE}
+    pairs = [
+        (r.metrics, theirs[r.run.seed])
+        for r in one.records
+        if r.state is RunState.DONE and r.run.seed in theirs
+    ]
+    return len(pairs) > 1 and all(
+        "train/loss" in a
+        and "train/loss" in b
+        and all(a[name] == b[name] for name in a.keys() & b.keys())
+        for a, b in pairs
+    )
+
+
 def _one_protocol(records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
-    """Return the runs of the protocol that was planned last, the best-known one for each seed."""
-    protocol = protocol_of(max(records, key=_planned).run)
-    by_seed: dict[int, RunRecord] = {}
+    """Return the runs of one protocol: the one with most seeds done, of equals the one planned last.
+
+    A quick try with one epoch therefore doesn't hide what three seeds have shown.
+    """
+    groups: dict[ProtocolKey, dict[int, RunRecord]] = {}
     for record in sorted(records, key=_planned):
-        if protocol_of(record.run) == protocol:
-            known = by_seed.get(record.run.seed)
-            if known is None or record.state is RunState.DONE or known.state is not RunState.DONE:
-                by_seed[record.run.seed] = record
-    return tuple(by_seed[seed] for seed in sorted(by_seed))
+        by_seed = groups.setdefault(protocol_of(record.run), {})
+        known = by_seed.get(record.run.seed)
+        if known is None or record.state is RunState.DONE or known.state is not RunState.DONE:
+            by_seed[record.run.seed] = record
+    best = max(groups.values(), key=_weight)
+    return tuple(best[seed] for seed in sorted(best))
+
+
+def _weight(by_seed: Mapping[int, RunRecord]) -> tuple[int, float]:
+    num_done = sum(record.state is RunState.DONE for record in by_seed.values())
+    return num_done, max(_planned(record) for record in by_seed.values())
 
 
 def _planned(record: RunRecord) -> float:

@@ -74,6 +74,22 @@ def judge(branches: Mapping[str, Seeds], other: Seeds, question: Question) -> di
     }
 
 
+def same(name: str, num_seeds: int, question: Question) -> Verdict:
+    """Return the verdict of a branch that computed what the other did, bit for bit; there is nothing to test."""
+    return Verdict(
+        branch=name,
+        outcome=Outcome.NO_DIFFERENCE,
+        difference=0.0,
+        interval=(0.0, 0.0),
+        confidence=CONFIDENCE,
+        seeds=num_seeds,
+        p_better=0.5,
+        seeds_needed=None,
+        scale=question.scale,
+        sentence=f"same as {question.against}: every metric is equal to the bit on all {num_seeds} seeds",
+    )
+
+
 def additive_noise(table: Mapping[str, Seeds]) -> Noise | None:
     """Return the pooled noise of the additive branch + seed model, or None without degrees of freedom.
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from branchlab.analysis.results import BranchResults, ProtocolKey, Subject, protocol_of, results_of
-from branchlab.analysis.verdict import Question, judge
+from branchlab.analysis.results import (
+    BranchResults,
+    ProtocolKey,
+    Recorded,
+    Subject,
+    is_identical,
+    protocol_of,
+    results_of,
+)
+from branchlab.analysis.verdict import Question, judge, same
 from branchlab.config import Config
 from branchlab.domain import Branch, Goal, RunRecord, Scale, Verdict
 from branchlab.errors import ConfigError, nearest
@@ -53,11 +61,8 @@ def compare(
         if against
         else main_branch(project, branches)
     )
-    wanted = (
-        find_branches(project, names, branches)
-        if names
-        else [b for b in branches if is_experiment(project, b.name) and b.name != other.name]
-    )
+    experiments = [b for b in branches if is_experiment(project, b.name) and b.name != other.name]
+    wanted = find_branches(project, names, branches) if names else experiments
     index = project.index()
     metric = metric or project.config.run.metric
     known = index.metric_names()
@@ -66,7 +71,9 @@ def compare(
             f"no run has recorded the metric '{metric}'",
             hint=f"{nearest(metric, known)}recorded: {', '.join(known)}",
         )
-    subjects = subjects_of(project, [other, *wanted])
+    # All experiments are judged, whichever are asked for: what was tried counts, and naming one hides no other.
+    family = list({branch.name: branch for branch in [*experiments, *wanted]}.values())
+    subjects = subjects_of(project, [other, *family])
     judged = judge_all(
         index.runs(), subjects[1:], subjects[0], metric=metric, config=project.config
     )
@@ -74,7 +81,7 @@ def compare(
         metric=metric,
         goal=project.config.run.goal,
         against=other.name,
-        judged=tuple(judged[subject.branch] for subject in subjects[1:]),
+        judged=tuple(judged[branch.name] for branch in wanted),
     )
 
 
@@ -99,14 +106,15 @@ def judge_all(
     config: Config,
 ) -> Mapping[str, Judged]:
     """Judge branches against another, those of one protocol together so that their noise is pooled."""
-    found = {subject.branch: (subject, results_of(subject, records)) for subject in subjects}
+    recorded = Recorded(records)
+    found = {s.branch: (s, results_of(s, recorded.about(s))) for s in subjects}
     groups: dict[ProtocolKey | None, list[str]] = {}
     for name, (_, results) in found.items():
         protocol = protocol_of(results.records[0].run) if results.records else None
         groups.setdefault(protocol, []).append(name)
     judged: dict[str, Judged] = {}
     for protocol, names in groups.items():
-        against = results_of(other, records, protocol=protocol)
+        against = results_of(other, recorded.about(other), protocol=protocol)
         verdicts = _verdicts(
             {n: found[n][1] for n in names}, against, other.branch, metric=metric, config=config
         )
@@ -126,15 +134,19 @@ def _verdicts(
     metric: str,
     config: Config,
 ) -> Mapping[str, Verdict]:
+    equal = {name for name, found in results.items() if is_identical(found, against)}
     seeds = {name: found.seeds(metric) for name, found in results.items()}
-    measured = {name: values for name, values in seeds.items() if values}
+    measured = {name: values for name, values in seeds.items() if values and name not in equal}
     scales = [found.scale for found in results.values() if found.scale is not None]
-    if not measured or not scales:
-        return {}
     question = Question(
         goal=config.run.goal,
         min_effect=config.run.min_effect,
-        scale=scales[0] or Scale.SAMPLE,
+        scale=scales[0] if scales else Scale.SAMPLE,
         against=other,
     )
-    return judge(measured, against.seeds(metric), question)
+    others = against.seeds(metric)
+    # What computed the same as main is main once more: pooled, it would count main's noise twice.
+    verdicts = judge(measured, others, question) if measured else {}
+    return verdicts | {
+        name: same(name, len(seeds[name].keys() & others.keys()), question) for name in equal
+    }

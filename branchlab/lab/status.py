@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ class BranchStatus:
 
     Attributes:
         mean: Of the metric over the seeds that are done; None without any.
+        num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
 
     standing: Standing
@@ -81,11 +83,8 @@ def status(project: Project, names: Sequence[str] = ()) -> Status:
         landed=landed,
     )
     standings = seen.standings
-    if names:
-        wanted = {
-            branch.name for branch in find_branches(project, names, project.repository.branches())
-        }
-        standings = tuple(s for s in standings if s.branch.name in wanted)
+    named = find_branches(project, names, project.repository.branches()) if names else []
+    wanted = {branch.name for branch in named}
     metric = config.run.metric
     records = project.index().runs()
     branches = [standing.branch for standing in standings]
@@ -93,6 +92,7 @@ def status(project: Project, names: Sequence[str] = ()) -> Status:
     main = Subject(branch=seen.main.name, tree=seen.main.tree)
     subjects = [subject_of(branch, experiments[branch.name]) for branch in branches]
     judged = judge_all(records, subjects, main, metric=metric, config=config) if records else {}
+    running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     reference = Subject(
         branch=config.branches.reference, tree=_reference_tree(project, seen, records)
     )
@@ -103,8 +103,15 @@ def status(project: Project, names: Sequence[str] = ()) -> Status:
         main_results=results_of(main, records),
         reference_results=results_of(reference, records),
         branches=tuple(
-            _branch_status(s, experiments[s.branch.name], judged.get(s.branch.name), metric)
-            for s in standings
+            _branch_status(
+                standing,
+                experiments[standing.branch.name],
+                judged.get(standing.branch.name),
+                metric=metric,
+                num_running=running[standing.branch.name],
+            )
+            for standing in standings
+            if not names or standing.branch.name in wanted
         ),
         warnings=_warnings(project, seen, experiments.values()),
     )
@@ -117,7 +124,12 @@ def _reference_tree(project: Project, seen: Overview, records: Sequence[RunRecor
 
 
 def _branch_status(
-    standing: Standing, experiment: Experiment | ConfigError, judged: Judged | None, metric: str
+    standing: Standing,
+    experiment: Experiment | ConfigError,
+    judged: Judged | None,
+    *,
+    metric: str,
+    num_running: int,
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
@@ -129,7 +141,7 @@ def _branch_status(
         verdict=judged.verdict if judged else None,
         mean=sum(values) / len(values) if values else None,
         num_done=results.count(RunState.DONE),
-        num_running=results.count(RunState.RUNNING),
+        num_running=num_running,
         num_failed=results.count(RunState.FAILED, RunState.LOST),
         is_stale=_is_stale(standing),
     )

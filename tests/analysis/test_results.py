@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from branchlab.analysis.results import Subject, freshness, protocol_of, results_of
+from branchlab.analysis.results import (
+    BranchResults,
+    Recorded,
+    Subject,
+    freshness,
+    is_identical,
+    protocol_of,
+    results_of,
+)
 from branchlab.domain import Freshness, Run, RunRecord, RunState, Sample, Scale
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -88,11 +96,17 @@ def test_runs_with_other_flags_speak_for_another_experiment() -> None:
 )
 def test_protocols_are_never_mixed(other: dict[str, object]) -> None:
     old = [a_record(seed=s, value=0.5) for s in range(3)]
-    new = [a_record(seed=s, value=0.9, minute=9, **other) for s in range(2)]
+    new = [a_record(seed=s, value=0.9, minute=9, **other) for s in range(3)]
     latest = results_of(SE, [*old, *new])
-    assert latest.seeds("val/accuracy") == {0: 0.9, 1: 0.9}
+    assert latest.seeds("val/accuracy") == {0: 0.9, 1: 0.9, 2: 0.9}
     named = results_of(SE, [*old, *new], protocol=protocol_of(old[0].run))
     assert named.seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
+
+
+def test_a_quick_try_does_not_hide_what_more_seeds_have_shown() -> None:
+    old = [a_record(seed=s, value=0.5) for s in range(3)]
+    quick = [a_record(seed=s, value=0.9, minute=9, epochs=1) for s in range(2)]
+    assert results_of(SE, [*old, *quick]).seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
 
 
 def test_the_sample_does_not_matter_at_full_scale() -> None:
@@ -153,3 +167,29 @@ def test_freshness_says_who_moved() -> None:
     assert freshness(old, main_now) is Freshness.BRANCH_MOVED
     running = replace(a_record(), state=RunState.RUNNING)
     assert freshness(results_of(SE, [running]), main_now) is Freshness.NONE
+
+
+def computed(losses: list[float], **more: float) -> BranchResults:
+    metrics = [{"train/loss": loss, "val/accuracy": 0.8, **more} for loss in losses]
+    records = [replace(a_record(seed=s), metrics=m) for s, m in enumerate(metrics)]
+    return BranchResults(records=tuple(records), is_of_tip=True)
+
+
+def test_equal_losses_on_two_seeds_are_the_same_computation() -> None:
+    assert is_identical(computed([0.5, 0.25], top2=0.9), computed([0.5, 0.25]))
+
+
+@pytest.mark.parametrize("losses", [[0.5, 0.2500001], [0.5]])
+def test_one_other_bit_or_one_seed_is_not_the_same_computation(losses: list[float]) -> None:
+    assert not is_identical(computed(losses), computed([0.5, 0.25]))
+
+
+def test_equal_accuracies_without_the_losses_prove_nothing() -> None:
+    one = BranchResults(records=tuple(a_record(seed=s) for s in range(3)))
+    assert not is_identical(one, one)
+
+
+def test_recorded_runs_are_found_by_content_and_by_name_once() -> None:
+    mine, others, old = a_record(), a_record(branch="exp/copy", seed=1), a_record(tree="tree-1")
+    recorded = Recorded([mine, others, old, a_record(branch="exp/x", tree="tree-9")])
+    assert recorded.about(SE) == [mine, others, old]
