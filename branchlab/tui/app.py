@@ -50,11 +50,12 @@ class BranchlabApp(App[None]):
     def __init__(
         self, project: Project, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        # An empty NO_COLOR means nothing, yet Textual would show greys; a set one means no colour codes at all.
+        # An empty NO_COLOR means nothing, yet Textual would show greys. A set one needs ansi_color from the start:
+        # with the theme alone everything is drawn black on black (Textual 8.2.8).
         is_colourless = bool(os.environ.get("NO_COLOR"))
         if not is_colourless:
             os.environ.pop("NO_COLOR", None)
-        super().__init__()
+        super().__init__(ansi_color=True if is_colourless else None)
         if is_colourless:
             self.theme = "ansi-dark"
         self.project = project

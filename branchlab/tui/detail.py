@@ -82,6 +82,9 @@ def verdict_line(view: BranchView) -> Line:
         return (*prefix, (f"mean {figure(view.mean)}{spread}, {seeds}", Look.PLAIN))
     if view.open_runs:
         return (("no result yet; runs go on", Look.DIM),)
+    num_failed = view.count(RunState.FAILED, RunState.LOST)
+    if num_failed:
+        return ((f"no result: {num_failed} failed; ⏎ shows why, R runs it again", Look.BAD),)
     return (("no result yet; R runs it: ", Look.DIM), (f"branchlab run {view.name}", Look.LIVE))
 
 

@@ -5,6 +5,7 @@ import subprocess
 import unicodedata
 
 import pytest
+from textual.color import Color
 
 from branchlab.errors import StoreError
 from branchlab.terminal_text import safe_text
@@ -39,6 +40,7 @@ def test_the_selected_branch_is_told_in_full(full_lab, tui):
         await eyes.see("✗ conflicts with main in model.py")
         await eyes.press("G")
         await eyes.see("ValueError: logits are NaN at step 12")
+        await eyes.see("no result: 1 failed; ⏎ shows why, R runs it again")
         await eyes.press("g")
         await eyes.see("mean 0.8610 ±0.0010, 3 seeds")
 
@@ -358,9 +360,30 @@ def test_a_signal_leaves_in_order(full_lab, tui, number):
     assert app.return_code == 128 + number
 
 
-def test_no_color_chooses_the_theme_without_colour_codes(full_lab, monkeypatch):
+def test_no_color_means_no_colour_codes(full_lab, tui, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    assert full_lab.app().theme == "ansi-dark"
+    app = full_lab.app()
+
+    async def look(eyes):
+        await eyes.see("exp/gelu")
+        strips = app.screen._compositor.render_strips()
+        filtered = [
+            strip.apply_filter(f, Color(0, 0, 0))
+            for strip in strips
+            for f in app._filters
+            if f.enabled
+        ]
+        colours = {
+            found.name
+            for strip in filtered
+            for segment in strip
+            if segment.style is not None
+            for found in (segment.style.color, segment.style.bgcolor)
+            if found is not None
+        }
+        assert colours == {"default"}
+
+    tui.watch(app, look)
     monkeypatch.setenv("NO_COLOR", "")
     assert full_lab.app().theme != "ansi-dark"
 
