@@ -1,0 +1,197 @@
+"""Real runs through a real warm parent: a tiny task whose flags say at which step it misbehaves, and how."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from branchlab.domain import Run, RunRecord, Sample, Scale
+from branchlab.run_folder import JSON, StateFolder
+from branchlab.schedule.executor import Executor
+from branchlab.schedule.local import LocalExecutor
+from branchlab.schedule.pool import Change, Pool, Slot, StopRequest
+from branchlab.store.index import Index
+
+WITHIN_S = 60.0
+
+TASK = """
+import os, signal, subprocess, time
+from pathlib import Path
+import torch
+from torch import nn
+import branchlab
+
+class Tiny(branchlab.Task):
+    recipe = branchlab.Recipe(epochs=8, batch_size=8, lr=0.02)
+
+    def __init__(self, *, deed: str = "", gate: str = "", at: int = 6):
+        # A deed is done once: a run that goes on finds its gate open.
+        self.deed = "" if gate and Path(gate).exists() else deed
+        self.gate, self.at, self.step = gate, at, 0
+
+    def data(self):
+        source = torch.Generator().manual_seed(0)
+        inputs = torch.randint(0, 256, (48, 1, 8, 8), generator=source, dtype=torch.uint8)
+        targets = (inputs.float().mean((1, 2, 3)) > 127).long()
+        return branchlab.Splits(
+            train=branchlab.Examples(inputs[:32], targets[:32]),
+            val=branchlab.Examples(inputs[32:], targets[32:]),
+        )
+
+    def model(self):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, 2))
+
+    def augment(self, batch, generator):
+        self.step += 1
+        if self.deed and self.step == self.at:
+            print("at the gate", flush=True)
+            if self.gate:
+                Path(self.gate).touch()
+            getattr(self, self.deed)()
+        elif self.deed == "slow" and self.step > self.at:
+            time.sleep(0.2)
+        return batch
+
+    def slow(self):
+        pass
+
+    def leave(self):
+        os._exit(7)
+
+    def die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleep(self):
+        time.sleep(600)
+
+    def blow(self):
+        raise ValueError("boom")
+
+    def orphan(self):
+        os.kill(os.getppid(), signal.SIGKILL)
+
+    def vanish(self):
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def spawn(self):
+        command = "sleep 600 & echo $! > " + self.gate
+        subprocess.run(["sh", "-c", command], start_new_session=True)
+"""
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that must come; the bound is only there so that a failure ends."""
+    end = time.monotonic() + WITHIN_S
+    while not is_so():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+class Lab:
+    """A state folder, a work tree with the tiny task, and pools over a warm parent."""
+
+    def __init__(self, root: Path, executor: Executor) -> None:
+        self.root, self.executor = root, executor
+        self.state = StateFolder(root / ".branchlab")
+        self.state.create()
+        self.tree = root / "tree"
+        self.tree.mkdir()
+        (self.tree / "tiny.py").write_text(TASK)
+
+    def plan(self, run_id: str, **flags: object) -> Run:
+        """Record a run; its gate, a file that its deed opens, is called after it."""
+        if "deed" in flags:
+            flags["gate"] = str(self.gate(run_id))
+        run = Run(
+            id=run_id, key=f"key of {run_id}", branch="main", commit="c" * 40, tree="t" * 40,
+            task="tiny:Tiny", seed=0, scale=Scale.SAMPLE, sample=Sample(fraction=1.0),
+            flags=flags, planned_at=datetime(2026, 11, 23, tzinfo=UTC),
+        )  # type: ignore[arg-type]  # fmt: skip
+        self.state.run(run_id).write_plan(run)
+        return run
+
+    def gate(self, run_id: str) -> Path:
+        return self.root / f"{run_id}.gate"
+
+    def start(
+        self,
+        runs: Sequence[Run],
+        stop: StopRequest | None = None,
+        *,
+        executor: Executor | None = None,
+        prepare: Callable[[Run], Path] | None = None,
+        timeout_s: float = 600.0,
+        num_slots: int = 2,
+    ) -> Iterator[Change]:
+        pool = Pool(
+            executor or self.executor, self.state, [Slot(device="cpu")] * num_slots,
+            prepare=prepare or (lambda _: self.tree), timeout_s=timeout_s,
+        )  # fmt: skip
+        return pool.carry_out(runs, stop or StopRequest())
+
+    def carry_out(self, *runs: Run, **how: object) -> dict[str, RunRecord]:
+        for _ in self.start(runs, **how):  # type: ignore[arg-type]
+            pass
+        return self.records()
+
+    def records(self) -> dict[str, RunRecord]:
+        index = Index(self.state)
+        index.refresh()
+        records = {record.run.id: record for record in index.runs()}
+        index.close()
+        return records
+
+    def result(self, run_id: str) -> JSON:
+        attempt = self.state.run(run_id).latest()
+        assert attempt is not None
+        result = attempt.read_result()
+        assert result is not None
+        return result
+
+    def outcome(self, run_id: str) -> tuple[object, ...]:
+        """Return what must be equal between a run that was disturbed and one that was not."""
+        result = self.result(run_id)
+        return result["state"], result["loss_digest"], result["steps"], result["metrics"]
+
+    def log(self, run_id: str) -> str:
+        attempt = self.state.run(run_id).latest()
+        assert attempt is not None
+        return attempt.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    """One warm parent for all tests of a module: its imports take two seconds."""
+    state = StateFolder(tmp_path_factory.mktemp("warm") / ".branchlab")
+    state.create()
+    executor = LocalExecutor(state)
+    executor.facts()
+    yield executor
+    executor.close()
+    assert state.host_log.read_text() == ""
+
+
+@pytest.fixture
+def own_executor(tmp_path: Path) -> Iterator[LocalExecutor]:
+    """Return a parent that a test may kill."""
+    state = StateFolder(tmp_path / "own")
+    state.create()
+    executor = LocalExecutor(state)
+    executor.facts()
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, warm: LocalExecutor) -> Lab:
+    return Lab(tmp_path, warm)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    return until

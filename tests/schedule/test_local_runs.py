@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from branchlab.domain import RunState
+from branchlab.errors import ConfigError, ExecutorError
+from branchlab.run_folder import StateFolder, locked
+from branchlab.schedule.local import LocalExecutor
+from branchlab.schedule.pool import StopRequest
+from branchlab.train.host import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, _bound_log
+
+
+def stop_at_gate(lab, run, level: int) -> StopRequest:
+    """Carry a run out, and raise the stop as soon as it stands at its gate."""
+    stop = StopRequest()
+    for _ in lab.start([run], stop):
+        if lab.gate(run.id).exists():
+            stop.level = level
+    return stop
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_run_is_trained_and_recorded(lab) -> None:
+    record = lab.carry_out(lab.plan("a"))["a"]
+    assert record.state is RunState.DONE
+    assert (record.epoch, record.step, record.attempts) == (8, 32, 1)
+    assert record.metrics.keys() == {"val/accuracy", "val/loss", "train/loss"}
+    folder = lab.state.run("a")
+    assert folder.checkpoint.exists()
+    assert folder.attempt(1).val_examples.exists()
+    with locked(folder.lease) as is_free:
+        assert is_free
+
+
+def test_runs_side_by_side_give_the_same_bits(lab) -> None:
+    lab.carry_out(lab.plan("a"), lab.plan("b"), lab.plan("c"))
+    assert lab.outcome("a") == lab.outcome("b") == lab.outcome("c")
+
+
+def test_a_failing_import_fails_its_run_alone_with_its_reason_and_log(lab) -> None:
+    broken = lab.root / "broken"
+    broken.mkdir()
+    (broken / "tiny.py").write_text("print('hello')\nimport nowhere_at_all\n")
+    runs = [lab.plan("a"), lab.plan("b"), lab.plan("c")]
+    records = lab.carry_out(*runs, prepare=lambda run: broken if run.id == "a" else lab.tree)
+    assert [records[name].state for name in "abc"] == [
+        RunState.FAILED, RunState.DONE, RunState.DONE,
+    ]  # fmt: skip
+    reason = "ModuleNotFoundError: No module named 'nowhere_at_all' (tiny.py:2)"
+    assert records["a"].reason == reason
+    assert lab.log("a").startswith("hello\n")
+    assert "Traceback" in lab.log("a")
+
+
+def test_a_work_tree_that_cannot_be_made_refuses_its_run_alone(lab) -> None:
+    def prepare(run) -> Path:
+        if run.id == "a":
+            raise ConfigError("share: 'data' does not exist")
+        return lab.tree
+
+    runs = [lab.plan("a"), lab.plan("b")]
+    changes = list(lab.start(runs, prepare=prepare))
+    assert [(run.id, why) for c in changes for run, why in c.refused] == [
+        ("a", "share: 'data' does not exist")
+    ]
+    assert lab.records()["b"].state is RunState.DONE
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("leave", "the training process left with exit code 7 without a result"),
+        ("die", "the training process was ended by SIGKILL (out of memory?)"),
+        ("blow", "ValueError: boom (tiny.py:"),
+    ],
+)
+def test_a_run_that_breaks_off_is_a_failed_run_and_can_be_gone_on_with(
+    lab, deed: str, reason: str
+) -> None:
+    record = lab.carry_out(lab.plan("a", deed=deed), lab.plan("whole"))["a"]
+    assert record.state is RunState.FAILED
+    assert record.reason.startswith(reason)
+    assert "at the gate" in lab.log("a")
+    again = lab.carry_out(lab.state.run("a").read_plan())["a"]
+    assert (again.state, again.attempts) == (RunState.DONE, 2)
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_no_process_that_a_run_started_outlives_it(lab, wait_until) -> None:
+    record = lab.carry_out(lab.plan("a", deed="spawn"))["a"]
+    assert record.state is RunState.DONE
+    pid = int(lab.gate("a").read_text())
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_run_that_takes_too_long_is_ended_and_says_so(lab) -> None:
+    record = lab.carry_out(lab.plan("a", deed="sleep"), timeout_s=0.5)["a"]
+    assert record.state is RunState.FAILED
+    assert record.reason == "it took longer than [run] timeout_s = 0.5"
+
+
+def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_and_goes_on_bit_for_bit(lab) -> None:
+    run = lab.plan("a", deed="slow")
+    stop_at_gate(lab, run, 1)
+    record = lab.records()["a"]
+    assert record.state is RunState.CANCELLED
+    assert record.reason.startswith("stopped at step ")
+    assert lab.state.run("a").checkpoint.exists()
+    again = lab.carry_out(run, lab.plan("whole"))["a"]
+    assert (again.state, again.attempts) == (RunState.DONE, 2)
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_run_that_is_ended_at_once_is_cancelled(lab) -> None:
+    stop_at_gate(lab, lab.plan("a", deed="sleep"), 2)
+    record = lab.records()["a"]
+    assert record.state is RunState.CANCELLED
+    assert "SIGKILL" in record.reason
+
+
+def test_after_a_stop_nothing_more_is_started(lab) -> None:
+    stop = StopRequest(level=1)
+    assert list(lab.start([lab.plan("a")], stop)) == []
+    assert lab.records()["a"].state is RunState.PLANNED
+
+
+def test_a_run_whose_shim_is_killed_is_finished_by_its_trainer(lab, wait_until) -> None:
+    run = lab.plan("a", deed="orphan")
+    lab.carry_out(run, lab.plan("whole"))
+    wait_until(lambda: lab.records()["a"].state.is_over)
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_run_whose_processes_are_all_killed_is_lost_and_can_be_gone_on_with(
+    lab, wait_until
+) -> None:
+    run = lab.plan("a", deed="vanish")
+    lab.carry_out(run)
+    wait_until(lambda: lab.records()["a"].state.is_over)
+    record = lab.records()["a"]
+    assert record.state is RunState.LOST
+    assert "killed" in record.reason
+    assert lab.carry_out(run, lab.plan("whole"))["a"].state is RunState.DONE
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_runs_survive_the_kill_of_everything_above_them(lab, own_executor, wait_until) -> None:
+    run = lab.plan("a", deed="slow", at=26)
+    changes = lab.start([run], executor=own_executor)
+
+    def watch() -> None:
+        for _ in changes:
+            if lab.gate("a").exists():
+                os.kill(own_executor._host.pid, signal.SIGKILL)
+
+    with pytest.raises(ExecutorError, match="has ended") as caught:
+        watch()
+    assert "host.log" in caught.value.hint
+    assert not lab.records()["a"].state.is_over
+    wait_until(lambda: lab.records()["a"].state.is_over)
+    records = lab.carry_out(lab.plan("whole"))
+    assert (records["a"].state, records["a"].attempts) == (RunState.DONE, 1)
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_run_that_two_pools_are_given_is_trained_once(lab, own_executor) -> None:
+    run = lab.plan("a", deed="slow", at=28)
+    one, other = lab.start([run]), lab.start([run], executor=own_executor)
+    next(one), next(other)
+    changes = [*other, *one]
+    assert sum(len(change.elsewhere) for change in changes) == 1
+    assert sum(len(change.ended) for change in changes) == 1
+    record = lab.records()["a"]
+    assert (record.state, record.attempts) == (RunState.DONE, 1)
+
+
+def test_an_order_that_comes_after_its_run_has_ended_starts_nothing(lab) -> None:
+    run = lab.plan("a")
+    changes = lab.start([run])
+    folder = lab.state.run("a")
+    with locked(folder.lease):
+        next(changes)  # the order is given: attempt 1
+        folder.attempt(1).write_result(RunState.DONE, metrics={})
+    assert sum(len(change.elsewhere) for change in changes) == 1
+    assert lab.records()["a"].attempts == 1
+
+
+def test_a_log_that_floods_keeps_its_beginning_and_says_that_it_was_cut(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    _bound_log(log)
+    assert not log.exists()
+    log.write_bytes(b"the beginning")
+    os.truncate(log, _LOG_BYTES_MAX)
+    _bound_log(log)
+    assert log.stat().st_size == _LOG_BYTES_MAX
+    os.truncate(log, _LOG_BYTES_MAX + 1)
+    _bound_log(log)
+    content = log.read_bytes()
+    assert content.startswith(b"the beginning")
+    assert len(content) < _LOG_BYTES_KEPT + 200
+    assert b"the log passed 67108864 bytes" in content[_LOG_BYTES_KEPT:]
+
+
+def test_a_parent_that_cannot_start_says_why_and_nothing_of_an_older_one(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    state.host_log.write_text("an old complaint\n")
+    executor = LocalExecutor(state)
+    executor.warm_up()
+    os.kill(executor._host.pid, signal.SIGKILL)
+    with pytest.raises(ExecutorError, match="has ended: it printed nothing"):
+        executor.facts()
+    executor.close()
+
+
+def test_closing_a_parent_that_was_never_started_does_nothing(tmp_path: Path) -> None:
+    LocalExecutor(StateFolder(tmp_path)).close()
