@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from branchlab.version import __version__
+
 if TYPE_CHECKING:
     from branchlab.train.task import Batch, Examples, Recipe, Splits, Task
 
-__version__ = "0.1.0"
 __all__ = ["Batch", "Examples", "Recipe", "Splits", "Task", "__version__"]
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from branchlab import __version__
 from branchlab.errors import BranchlabError
 from branchlab.terminal_text import safe_text
+from branchlab.version import __version__
 
 COMMANDS = {
     "init": ("setup", "Freeze the reference, write .branchlab.toml."),

@@ -7,9 +7,10 @@ import click
 from branchlab.cli.app import branch_names
 from branchlab.cli.documents import compare_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.table import figure, outcome_text, table
+from branchlab.cli.table import outcome_text, table
 from branchlab.lab.judge import Comparison
 from branchlab.lab.judge import compare as judge
+from branchlab.lab.words import figure
 from branchlab.terminal_text import safe_text
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from branchlab.cli.table import duration, figure, state_text
+from branchlab.cli.table import state_text
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.progress import Progress
 from branchlab.lab.run import Prepared
+from branchlab.lab.words import duration, figure
 from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_text
 

@@ -243,7 +243,7 @@ def _detach(project: Project, request: RunRequest) -> int:
     log = project.state.path / "detached.log"
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "branchlab.cli", *arguments],
+            [sys.executable, "-P", "-m", "branchlab.cli", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

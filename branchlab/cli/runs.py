@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import click
 
 from branchlab.cli.app import run_ids
 from branchlab.cli.documents import print_document, run_document, runs_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.table import age, duration, figure, state_text, table
+from branchlab.cli.table import state_text, table
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab import runs as verbs
+from branchlab.lab.words import age, duration, figure
 from branchlab.terminal_text import safe_log_line, safe_text
 
 
@@ -67,7 +69,7 @@ def _row(record: RunRecord, metric: str) -> list[str]:
         state_text(record.state) + progress,
         figure(record.metrics.get(metric)),
         duration(record.duration_s),
-        age(record.ended_at or record.started_at or run.planned_at),
+        age(record.ended_at or record.started_at or run.planned_at, datetime.now(UTC)),
     ]
 
 

@@ -12,7 +12,7 @@ from branchlab.errors import ConfigError
 
 
 @click.command(epilog="\b\nExamples:\n  branchlab tui")
-def tui() -> None:
+def tui() -> int:
     """Open the overview: every branch, its state and its last result, live while runs go on. `?` shows the keys."""
     project = project_here()
     # Textual draws on stderr, reads stdin, and ignores TERM=dumb.
@@ -21,4 +21,6 @@ def tui() -> None:
         raise ConfigError("branchlab tui needs a terminal", hint="for text, try: branchlab status")
     from branchlab.tui.app import BranchlabApp
 
-    BranchlabApp(project).run()
+    app = BranchlabApp(project)
+    app.run()
+    return app.return_code or 0

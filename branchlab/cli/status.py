@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from datetime import UTC, datetime
 
 import click
 
 from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.table import age, figure, outcome_text, table
-from branchlab.domain import Drift, Freshness, Landed
+from branchlab.cli.table import outcome_text, table
+from branchlab.domain import Landed
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
+from branchlab.lab.words import FRESHNESS_WORDS, age, drift_text, figure
 from branchlab.terminal_text import safe_text
-
-_FRESHNESS_WORDS = {
-    Freshness.CURRENT: "",
-    Freshness.BRANCH_MOVED: "old commit",
-    Freshness.MAIN_MOVED: "old main",
-    Freshness.NONE: "",
-}
 
 
 @click.command(epilog="\b\nExamples:\n  branchlab status\n  branchlab status squeeze-excite --json")
@@ -88,22 +83,12 @@ def _row(branch: BranchStatus) -> list[str]:
         figure(branch.mean),
         figure(verdict.difference, sign=True) if verdict else "-",
         interval,
-        f"{outcome_text(verdict.outcome)} {_FRESHNESS_WORDS[branch.freshness]}".strip()
+        f"{outcome_text(verdict.outcome)} {FRESHNESS_WORDS[branch.freshness]}".strip()
         if verdict
         else "",
         runs_text(branch),
-        age(branch.standing.branch.last_commit_at),
+        age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
     ]
-
-
-def drift_text(drift: Drift | None) -> str:
-    """Return ``↑3 ↓5``; ``?`` where git cannot know."""
-    if drift is None:
-        return "-"
-    if drift.ahead is None or drift.behind is None:
-        return "?" if drift.merge_base else "unrelated"
-    parts = [f"↑{drift.ahead}" if drift.ahead else "", f"↓{drift.behind}" if drift.behind else ""]
-    return " ".join(part for part in parts if part) or "="
 
 
 def merge_text(branch: BranchStatus) -> str:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import click
 
 from branchlab.domain import Outcome, RunState
+from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS
 
-STATE_LOOKS = {
-    RunState.PLANNED: ("○", "bright_black"),
-    RunState.RUNNING: ("●", "cyan"),
-    RunState.DONE: ("✓", "green"),
-    RunState.FAILED: ("✗", "red"),
-    RunState.CANCELLED: ("-", "yellow"),
-    RunState.LOST: ("?", "red"),
+_STATE_COLOURS = {
+    RunState.PLANNED: "bright_black",
+    RunState.RUNNING: "cyan",
+    RunState.DONE: "green",
+    RunState.FAILED: "red",
+    RunState.CANCELLED: "yellow",
+    RunState.LOST: "red",
 }
-OUTCOME_LOOKS = {
-    Outcome.BETTER: ("▲", "green"),
-    Outcome.WORSE: ("▽", "red"),
-    Outcome.NO_DIFFERENCE: ("=", "yellow"),
-    Outcome.UNDECIDED: ("~", "yellow"),
+_OUTCOME_COLOURS = {
+    Outcome.BETTER: "green",
+    Outcome.WORSE: "red",
+    Outcome.NO_DIFFERENCE: "yellow",
+    Outcome.UNDECIDED: "yellow",
 }
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def width(text: str) -> int:
@@ -54,39 +53,9 @@ def table(
 
 def state_text(state: RunState) -> str:
     """Return a state with its mark, coloured."""
-    mark, colour = STATE_LOOKS[state]
-    return click.style(f"{mark} {state}", fg=colour)
+    return click.style(f"{STATE_MARKS[state]} {state}", fg=_STATE_COLOURS[state])
 
 
 def outcome_text(outcome: Outcome) -> str:
     """Return a verdict with its mark, coloured."""
-    mark, colour = OUTCOME_LOOKS[outcome]
-    return click.style(f"{mark} {outcome}", fg=colour)
-
-
-def figure(value: float | None, *, sign: bool = False) -> str:
-    """Return a metric's value with four digits after the point, or a dash."""
-    if value is None:
-        return "-"
-    return f"{value:+.4f}" if sign else f"{value:.4f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in the largest unit that says enough."""
-    if seconds is None:
-        return "-"
-    if seconds < _MINUTE_S:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)} min {int(seconds % _MINUTE_S)} s"
-    return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
-
-
-def age(moment: datetime | None) -> str:
-    """Return how long ago a moment was, as ``5m``, ``3h`` or ``12d``."""
-    if moment is None:
-        return "-"
-    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)}m"
-    return f"{int(seconds // _HOUR_S)}h" if seconds < 2 * _DAY_S else f"{int(seconds // _DAY_S)}d"
+    return click.style(f"{OUTCOME_MARKS[outcome]} {outcome}", fg=_OUTCOME_COLOURS[outcome])

@@ -9,12 +9,13 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
+from branchlab.lab.words import figure
 from branchlab.tui import keys
 from branchlab.tui.chart import sparkline
 from branchlab.tui.detail import head_lines, merge_line, verdict_line
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, content, figure, state_piece
+from branchlab.tui.looks import Line, Look, content, state_piece
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import run_columns, run_row
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from branchlab.domain import Landed, RunRecord, RunState
+from branchlab.lab.words import drift_text, figure
 from branchlab.tui.chart import Points, braille, sparkline
-from branchlab.tui.looks import (
-    STATE_MARKS,
-    Line,
-    Look,
-    Piece,
-    cut,
-    drift_text,
-    figure,
-    freshness_piece,
-    state_piece,
-)
+from branchlab.tui.looks import Line, Look, Piece, cut, freshness_piece, state_mark, state_piece
 from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
 
@@ -143,7 +134,7 @@ def _counts_line(runs: Sequence[RunRecord]) -> Line:
     for state in RunState:
         found = [run for run in runs if run.state is state]
         if found:
-            mark, look = STATE_MARKS[state]
+            mark, look = state_mark(state)
             how_far = f" ({progress_text(found)})" if state is RunState.RUNNING else ""
             pieces.append((f"{mark} {len(found)} {state}{how_far}   ", look))
     return tuple(pieces)

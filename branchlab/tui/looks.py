@@ -7,13 +7,13 @@ in ``LineTable``: the two doors at which text passes ``safe_text``. Nothing is e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from branchlab.domain import Drift, Freshness, Landed, Outcome, RunState
+from branchlab.domain import Freshness, Landed, Outcome, RunState
+from branchlab.lab.words import FRESHNESS_WORDS, OUTCOME_MARKS, STATE_MARKS
 from branchlab.terminal_text import safe_text
 
 
@@ -43,27 +43,20 @@ STYLES = {
     Look.WARN: "$text-warning",
     Look.LIVE: "$text-accent",
 }
-STATE_MARKS = {
-    RunState.PLANNED: ("○", Look.DIM),
-    RunState.RUNNING: ("●", Look.LIVE),
-    RunState.DONE: ("✓", Look.GOOD),
-    RunState.FAILED: ("✗", Look.BAD),
-    RunState.CANCELLED: ("-", Look.WARN),
-    RunState.LOST: ("?", Look.BAD),
+_STATES = {
+    RunState.PLANNED: Look.DIM,
+    RunState.RUNNING: Look.LIVE,
+    RunState.DONE: Look.GOOD,
+    RunState.FAILED: Look.BAD,
+    RunState.CANCELLED: Look.WARN,
+    RunState.LOST: Look.BAD,
 }
 _OUTCOMES = {
-    Outcome.BETTER: ("▲ better", Look.GOOD),
-    Outcome.WORSE: ("▽ worse", Look.BAD),
-    Outcome.NO_DIFFERENCE: ("= no diff", Look.PLAIN),
-    Outcome.UNDECIDED: ("~ undecided", Look.WARN),
+    Outcome.BETTER: ("better", Look.GOOD),
+    Outcome.WORSE: ("worse", Look.BAD),
+    Outcome.NO_DIFFERENCE: ("no diff", Look.PLAIN),
+    Outcome.UNDECIDED: ("undecided", Look.WARN),
 }
-_FRESHNESS = {
-    Freshness.CURRENT: "",
-    Freshness.BRANCH_MOVED: "old tip",
-    Freshness.MAIN_MOVED: "old main",
-    Freshness.NONE: "",
-}
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def content(lines: Iterable[Iterable[Piece]]) -> Content:
@@ -99,28 +92,24 @@ def cut(line: Line, width: int) -> Line:
 
 def outcome_piece(outcome: Outcome) -> Piece:
     """Return a verdict as mark and word."""
-    return _OUTCOMES[outcome]
+    word, look = _OUTCOMES[outcome]
+    return f"{OUTCOME_MARKS[outcome]} {word}", look
 
 
 def state_piece(state: RunState) -> Piece:
     """Return a run's state as mark and word."""
-    mark, look = STATE_MARKS[state]
+    mark, look = state_mark(state)
     return f"{mark} {state}", look
+
+
+def state_mark(state: RunState) -> Piece:
+    """Return a run's state as its mark alone."""
+    return STATE_MARKS[state], _STATES[state]
 
 
 def freshness_piece(freshness: Freshness) -> Piece:
     """Return which present a result no longer speaks of; empty while it is current."""
-    return _FRESHNESS[freshness], Look.WARN
-
-
-def drift_text(drift: Drift | None) -> str:
-    """Return ``↑3 ↓5``, ``=`` for the same commit, ``?`` where git cannot know."""
-    if drift is None:
-        return "-"
-    if drift.ahead is None or drift.behind is None:
-        return "?" if drift.merge_base else "unrelated"
-    parts = [f"↑{drift.ahead}" if drift.ahead else "", f"↓{drift.behind}" if drift.behind else ""]
-    return " ".join(part for part in parts if part) or "="
+    return FRESHNESS_WORDS[freshness], Look.WARN
 
 
 def merge_piece(landed: Landed, conflicts: Sequence[str] | None, *, num_ahead: int | None) -> Piece:
@@ -132,31 +121,3 @@ def merge_piece(landed: Landed, conflicts: Sequence[str] | None, *, num_ahead: i
     if conflicts:
         return "✗ conflict", Look.BAD
     return ("✓ clean", Look.PLAIN) if num_ahead else ("", Look.DIM)
-
-
-def figure(value: float | None, *, sign: bool = False) -> str:
-    """Return a metric's value with four digits after the point, or a dash."""
-    if value is None:
-        return "-"
-    return f"{value:+.4f}" if sign else f"{value:.4f}"
-
-
-def age(moment: datetime | None, now: datetime) -> str:
-    """Return how long ago a moment was, as ``5m``, ``3h`` or ``12d``."""
-    if moment is None:
-        return "-"
-    seconds = max(0.0, (now - moment).total_seconds())
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)}m"
-    return f"{int(seconds // _HOUR_S)}h" if seconds < 2 * _DAY_S else f"{int(seconds // _DAY_S)}d"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in the largest unit that says enough."""
-    if seconds is None:
-        return "-"
-    if seconds < _MINUTE_S:
-        return f"{seconds:.1f}s"
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)}m{int(seconds % _MINUTE_S):02}s"
-    return f"{int(seconds // _HOUR_S)}h{int(seconds % _HOUR_S // _MINUTE_S):02}m"

@@ -8,19 +8,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from branchlab.domain import Goal, RunRecord, RunState
+from branchlab.lab.words import age, drift_text, duration, figure
 from branchlab.tui.looks import (
-    STATE_MARKS,
     Line,
     Look,
     Piece,
-    age,
-    drift_text,
-    duration,
-    figure,
     freshness_piece,
     merge_piece,
     outcome_piece,
     plain,
+    state_mark,
     state_piece,
 )
 from branchlab.tui.views import BranchView, Role
@@ -126,7 +123,7 @@ def runs_cell(view: BranchView, *, is_wide: bool) -> Line:
     pieces: list[Piece] = []
     for state, number in counts.items():
         if number:
-            mark, look = STATE_MARKS[state]
+            mark, look = state_mark(state)
             how_far = f" {progress_text(running)}" if state is RunState.RUNNING else ""
             word = f" {state}" if is_wide else ""
             pieces.append((f"{' ' if pieces else ''}{mark}{number}{word}{how_far}", look))

@@ -12,10 +12,11 @@ from textual.widgets import Log, Static
 
 from branchlab.domain import Scale
 from branchlab.lab.runs import RunDetails
+from branchlab.lab.words import duration, figure
 from branchlab.terminal_text import safe_log_line
 from branchlab.tui import keys
 from branchlab.tui.frame import LabScreen
-from branchlab.tui.looks import Line, Look, content, duration, figure, state_piece
+from branchlab.tui.looks import Line, Look, content, state_piece
 from branchlab.tui.messages import RunRead
 from branchlab.tui.views import Snapshot
 

@@ -1,22 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 from branchlab.domain import Drift, Goal, Landed, Outcome, RunState, Scale, Verdict
+from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
 from branchlab.tui.commands import run_command, stop_command
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
 from branchlab.tui.line_table import fit, natural_widths
-from branchlab.tui.looks import (
-    Look,
-    age,
-    cut,
-    drift_text,
-    duration,
-    merge_piece,
-    outcome_piece,
-    plain,
-    state_piece,
-)
+from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
 from branchlab.tui.rows import Column, Row, Sort, matches, sorted_views
 from branchlab.tui.views import BranchView, Role
 
