@@ -64,11 +64,15 @@ class Prepared:
 class RunSession:
     """One ``branchlab run``: the warm parent starts importing torch at once, planning goes on meanwhile."""
 
-    def __init__(self, project: Project, request: RunRequest) -> None:
+    def __init__(
+        self, project: Project, request: RunRequest, *, executor: Executor | None = None
+    ) -> None:
         self.project = project
         self.request = request
         self.stop = StopRequest()
-        self._executor: Executor | None = None
+        self._executor = executor
+        """The caller's own when one is given: it may be warm already, and stays so."""
+        self._is_executor_ours = executor is None
 
     def prepare(self) -> Prepared:
         """Return the plan; nothing has been written yet but the state folder itself.
@@ -82,9 +86,7 @@ class RunSession:
         main = main_branch(project, branches)
         wanted = _wanted(project, request, branches, main)
         project.state.create()
-        executor = LocalExecutor(project.state, preload=_preload(project, main.tip))
-        self._executor = executor
-        executor.warm_up()
+        executor = self._executor or self._warm_up(main)
         targets = [self._target(branch, main) for branch in wanted]
         index = project.index()
         facts = executor.facts()
@@ -143,9 +145,15 @@ class RunSession:
 
     def close(self) -> None:
         """Let the warm parent end; runs that still work go on by themselves."""
-        if self._executor is not None:
+        if self._executor is not None and self._is_executor_ours:
             self._executor.close()
             self._executor = None
+
+    def _warm_up(self, main: Branch) -> Executor:
+        executor = LocalExecutor(self.project.state, preload=_preload(self.project, main.tip))
+        self._executor = executor
+        executor.warm_up()
+        return executor
 
     def _target(self, branch: Branch, main: Branch) -> Target:
         request = self.request

@@ -30,6 +30,7 @@ class LocalExecutor:
         self._host: subprocess.Popen[bytes] | None = None
         self._pending = b""
         self._log_from = 0
+        self._has_orders = False
         self._selector = selectors.DefaultSelector()
         self._facts: Facts | None = None
 
@@ -79,6 +80,7 @@ class LocalExecutor:
 
     def start(self, order: Start) -> None:
         """Start a run; returns at once."""
+        self._has_orders = True
         self._tell(
             op="start",
             ticket=order.ticket,
@@ -107,6 +109,8 @@ class LocalExecutor:
             return
         assert self._host.stdin is not None
         assert self._host.stdout is not None
+        if not self._has_orders:
+            self._host.kill()  # it may be importing torch, and would see only later that nobody wants it
         with contextlib.suppress(OSError):
             self._host.stdin.close()
         self._selector.close()

@@ -86,7 +86,8 @@ class Pool:
 
     def carry_out(self, runs: Sequence[Run], stop: StopRequest) -> Iterator[Change]:
         """Yield what changes; once ``stop`` is raised nothing more is started and what runs is stopped."""
-        queue = deque(runs)
+        # Which attempt it will be is said now: a run that is cancelled or taken up by others meanwhile is left alone.
+        queue = deque((run, self._state.run(run.id).attempts() + 1) for run in runs)
         stopped_at_level = 0
         while self._active or (queue and not stop.level):
             if queue and self._free and not stop.level:
@@ -97,28 +98,27 @@ class Pool:
                     self._executor.stop(ticket, is_now=stop.level > 1)
             yield self._collect()
 
-    def _fill(self, queue: deque[Run]) -> Change:
+    def _fill(self, queue: deque[tuple[Run, int]]) -> Change:
         started: list[Run] = []
         refused: list[tuple[Run, str]] = []
         while self._free and queue:
-            run = queue.popleft()
+            run, attempt = queue.popleft()
             try:
                 worktree = self._prepare(run)
             except BranchlabError as error:
                 refused.append((run, error.message))
             else:
-                self._start(run, worktree, self._free.pop(0))
+                self._start(run, attempt, worktree, self._free.pop(0))
                 started.append(run)
         return Change(started=tuple(started), refused=tuple(refused))
 
-    def _start(self, run: Run, worktree: Path, slot: Slot) -> None:
-        folder = self._state.run(run.id)
+    def _start(self, run: Run, attempt: int, worktree: Path, slot: Slot) -> None:
         self._num_tickets += 1
         self._executor.start(
             Start(
                 ticket=self._num_tickets,
-                run_folder=folder,
-                attempt=folder.attempts() + 1,
+                run_folder=self._state.run(run.id),
+                attempt=attempt,
                 worktree=worktree,
                 timeout_s=self._timeout_s,
                 visible_device=slot.visible_device,

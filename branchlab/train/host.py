@@ -139,7 +139,7 @@ def _shim(order: Order, parents_waker: Waker) -> int:
     become_subreaper()
     folder = RunFolder(order.run_folder)
     with locked(folder.lease, wait_s=2.0) as is_ours:
-        if not is_ours or folder.attempts() >= order.attempt:
+        if not is_ours or folder.attempts() >= order.attempt or _is_done(folder):
             return EXIT_ELSEWHERE
         attempt = folder.attempt(order.attempt)
         attempt.path.mkdir(parents=True)
@@ -147,6 +147,12 @@ def _shim(order: Order, parents_waker: Waker) -> int:
             f"{os.getpid()}\n"
         )  # whom to signal; the lock itself says whether it lives
         return _supervise(order, attempt, waker)
+
+
+def _is_done(folder: RunFolder) -> bool:
+    latest = folder.latest()
+    result = latest.read_result() if latest is not None else None
+    return result is not None and result["state"] == RunState.DONE
 
 
 def _supervise(order: Order, attempt: Attempt, waker: Waker) -> int:

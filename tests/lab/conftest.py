@@ -1,0 +1,170 @@
+"""A repository with a tiny task: main, a frozen reference and experiments, real git with a fixed author and clock."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from branchlab.domain import RunRecord
+from branchlab.lab.progress import Progress
+from branchlab.lab.project import Project, open_project
+from branchlab.lab.run import Prepared, RunRequest, RunSession
+from branchlab.run_folder import StateFolder
+from branchlab.schedule.local import LocalExecutor
+
+TASK = """
+import time
+from pathlib import Path
+import torch
+from torch import nn
+import branchlab
+
+class Tiny(branchlab.Task):
+    recipe = branchlab.Recipe(epochs=2, batch_size=8, lr=0.02)
+
+    def __init__(self, *, squeeze: bool = False, pause: float = 0.0):
+        self.squeeze, self.pause = squeeze, pause
+
+    def data(self):
+        source = torch.Generator().manual_seed(0)
+        inputs = torch.randint(0, 256, (48, 1, 8, 8), generator=source, dtype=torch.uint8)
+        targets = (inputs.float().mean((1, 2, 3)) > 127).long()
+        e = branchlab.Examples
+        return branchlab.Splits(train=e(inputs[:32], targets[:32]), val=e(inputs[32:], targets[32:]))
+
+    def model(self):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 2, bias=not self.squeeze))
+
+    def augment(self, batch, generator):
+        time.sleep(self.pause)
+        return batch
+"""
+
+CONFIG = """
+[trainer]
+task = "tiny.task:Tiny"
+
+[run]
+seeds = 2
+device = "cpu"
+jobs = 2
+
+[sample]
+fraction = 0.5
+"""
+
+
+class LabRepo:
+    """A repository of a user, one git command at a time."""
+
+    def __init__(self, root: Path, executor: LocalExecutor) -> None:
+        self.root, self.executor = root, executor
+        root.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=self.root, capture_output=True, check=False)
+        assert done.returncode == 0, (args, done.stderr)
+        return done.stdout.decode()
+
+    def commit(self, files: dict[str, str], message: str = "work") -> None:
+        for path, content in files.items():
+            place = self.root / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content)
+            self.git("add", "--", path)
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
+
+    def branch(self, name: str, files: dict[str, str], *, start: str = "main") -> None:
+        """Commit files on a new branch, and stand on main again."""
+        self.git("switch", "--quiet", "-c", name, start)
+        self.commit(files)
+        self.git("switch", "--quiet", "main")
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return what must not change: refs but ours, HEAD, index, stash, every file of the work tree."""
+        files = [
+            path
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and not {".git", ".branchlab"} & set(path.parts)
+        ]
+        refs = self.git("for-each-ref").splitlines()
+        return {
+            "head": (self.root / ".git/HEAD").read_text(),
+            "refs": "\n".join(ref for ref in refs if "refs/branchlab/" not in ref),
+            "index": hashlib.sha256((self.root / ".git/index").read_bytes()).hexdigest(),
+            "stash": self.git("stash", "list"),
+            "status": self.git("status", "--porcelain"),
+            "config": (self.root / ".git/config").read_text(),
+            **{str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        }
+
+    def open(self) -> Project:
+        return open_project(self.root)
+
+    def session(self, **request: object) -> RunSession:
+        wanted = RunRequest(**request)  # type: ignore[arg-type]
+        return RunSession(self.open(), wanted, executor=self.executor)
+
+    def run(
+        self,
+        *,
+        watch: Callable[[RunSession, Progress], None] | None = None,
+        **request: object,
+    ) -> tuple[Prepared, Progress]:
+        """Plan and carry out runs; return the plan and how it all ended."""
+        session = self.session(**request)
+        try:
+            prepared = session.prepare()
+            last = None
+            for last in session.carry_out(prepared):
+                if watch is not None:
+                    watch(session, last)
+        finally:
+            session.close()
+        assert last is not None
+        return prepared, last
+
+    def records(self) -> dict[str, RunRecord]:
+        index = self.open().index()
+        records = {record.run.id: record for record in index.runs()}
+        index.close()
+        return records
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    """One warm parent for all tests of a module: its imports take two seconds."""
+    state = StateFolder(tmp_path_factory.mktemp("warm") / ".branchlab")
+    state.create()
+    executor = LocalExecutor(state)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: LocalExecutor) -> LabRepo:
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "ada@example.org")
+        monkeypatch.setenv(f"GIT_{who}_DATE", "1700000000 +0000")
+    made = LabRepo(tmp_path / "project", warm)
+    made.commit(
+        {
+            ".branchlab.toml": CONFIG,
+            ".gitignore": "data\n",
+            "tiny/__init__.py": "",
+            "tiny/task.py": TASK,
+        }
+    )
+    made.git("branch", "original")
+    return made
