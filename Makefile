@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LAB    ?= build/demo
 STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 .PHONY: help install demo test check bench docs clean
 
@@ -23,7 +24,7 @@ demo: install  ## build a lab with real data and branches, train all of them, sh
 	$(BIN)/branchlab demo $(LAB)
 
 test: install  ## pass the tests
-	$(BIN)/python -m pytest -q -m 'not slow and not gpu and not slurm and not ray'
+	$(PYTEST) -m 'not slow and not gpu and not slurm and not ray'
 
 check: install  ## ruff, mypy --strict, the floors, generated pages, all tests that run here
 	$(BIN)/ruff check .
@@ -31,7 +32,7 @@ check: install  ## ruff, mypy --strict, the floors, generated pages, all tests t
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -q -m 'not gpu and not slurm and not ray'
+	$(PYTEST) -m 'not gpu and not slurm and not ray'
 
 bench: install  ## compare with what one would use instead; figures go into benchmarks/RESULTS.md by hand
 	$(BIN)/python benchmarks/startup.py

@@ -6,10 +6,12 @@ batches, the same augmentation draws and the same dropout stream as main at the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -72,3 +74,13 @@ def restore(state: dict[str, Any], device: torch.device) -> None:
         numpy.random.set_state(
             (kind, numpy.array(keys, dtype="uint32"), position, has_gauss, cached)
         )
+
+
+@contextlib.contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Put the global generators back afterwards: what is drawn for a look at the model is no part of its training."""
+    before = snapshot(device)
+    try:
+        yield
+    finally:
+        restore(before, device)

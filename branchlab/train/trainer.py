@@ -77,12 +77,14 @@ def train(
         if reason:
             return _ending(training, RunState.FAILED, reason=reason)
         is_last = training.epoch == training.recipe.epochs
-        training.metrics = _validate(training, attempt, is_last=is_last)
+        with randomness.undisturbed(training.device):
+            training.metrics = _validate(training, attempt, is_last=is_last)
         training.epochs_validated = training.epoch
         rate = (training.step - first_step) * training.batch_size / (time.monotonic() - started)
         _report_epoch(training, events, images_per_s=rate)
         if training.epoch == 1 or is_last:
-            _draw(training, folder, events)
+            with randomness.undisturbed(training.device):
+                _draw(training, folder, events)
     _save(training, folder)
     return _ending(training, RunState.DONE)
 

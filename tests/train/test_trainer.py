@@ -128,6 +128,21 @@ def test_a_model_that_draws_more_numbers_sees_the_same_batches(new_training, tin
     assert endings[0].loss_digest != endings[1].loss_digest
 
 
+def test_numbers_drawn_for_metrics_and_pictures_are_no_part_of_the_training(
+    new_training, tiny
+) -> None:
+    class Drawing(tiny):
+        def metrics(self, outputs, batch):
+            torch.rand(3)
+            return super().metrics(outputs, batch)
+
+        def pictures(self, outputs, batch):
+            return {"noise": torch.rand(1, 4, 4)}
+
+    plain, drawing = new_training(), new_training()
+    assert plain(tiny()).loss_digest == drawing(Drawing()).loss_digest
+
+
 def test_every_example_is_seen_at_most_once_an_epoch_in_an_order_of_its_own(training, tiny) -> None:
     task = tiny()
     training(task)
