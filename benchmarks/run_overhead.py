@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from repositories import build_tiny_project
@@ -148,9 +149,12 @@ def _inside(template: Path) -> dict[str, Timed]:
     executor = LocalExecutor(project.state)
     executor.facts()
     walls, durations = Timed(), Timed()
-    for ticket, folder in enumerate(project.state.all_runs(), 1):
-        folder.checkpoint.unlink(missing_ok=True)
-        attempt = folder.attempts() + 1
+    for ticket, finished in enumerate(project.state.all_runs(), 1):
+        # The same plan under another name: a run that is finished is left alone.
+        run = finished.read_plan()
+        folder = project.state.run(f"{run.id}-again")
+        folder.write_plan(replace(run, id=folder.path.name))
+        attempt = 1
         started = time.perf_counter()
         order = Start(
             ticket=ticket, run_folder=folder, attempt=attempt, worktree=worktree, timeout_s=60
