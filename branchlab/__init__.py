@@ -5,10 +5,11 @@ A project needs four names from here, all of them loaded on first use so that ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from branchlab.version import __version__
 
+TYPE_CHECKING = (
+    False  # type checkers know the name; importing typing would be a third of ``branchlab --help``
+)
 if TYPE_CHECKING:
     from branchlab.train.task import Batch, Examples, Recipe, Splits, Task
 

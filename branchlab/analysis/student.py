@@ -7,6 +7,7 @@ against SciPy to 1e-10.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _TINY = 1e-300
 _PRECISION = 4e-15
@@ -23,6 +24,7 @@ def t_cdf(t: float, df: float) -> float:
     return 1 - tail if t > 0 else tail
 
 
+@lru_cache(maxsize=4096)  # all branches of a comparison ask for the same few
 def t_quantile(p: float, df: float) -> float:
     """Return the t with P(T <= t) = p, for 0 < p < 1.
 

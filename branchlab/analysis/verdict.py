@@ -35,6 +35,7 @@ _SEEDS_MAX = 1000
 _ALONE = 2
 """A branch and what it is held against: there is nothing to pool."""
 _ROUNDS_MAX = 500
+_MANY = 10
 _FIT_PRECISION = 1e-12
 _STEP_PRECISION = 1e-9
 
@@ -178,15 +179,21 @@ def _noises(
     if everyone is None:
         return dict.fromkeys(pairs)
     own = {name: _own_noise(differences) for name, differences in pairs.items()}
-    left_out = {name for name, noise in own.items() if noise and _is_far_above(noise, everyone)}
+    left_out = {
+        name
+        for name, noise in own.items()
+        if noise and _is_above(noise, everyone, factor=_NOISY_FACTOR)
+    }
     calm = additive_noise({name: seeds for name, seeds in table.items() if name not in left_out})
     noises: dict[str, Noise | None] = {}
     for name, noise in own.items():
         noises[name] = None if noise is None else (calm or everyone)
-        # Whoever is above the others is above the pool with itself in it: most need no pool of their own.
-        if noise is not None and noise.deviation > everyone.deviation:
+        # Whoever is far above the others is above the pool with itself in it, among many by half as far at least (v/P is
+        # 4k/(k+3) for k branches): most need no pool of their own.
+        bar = _NOISY_FACTOR / 2 if len(table) >= _MANY else 1.0
+        if noise is not None and _is_above(noise, everyone, factor=bar):
             others = additive_noise({n: seeds for n, seeds in table.items() if n != name})
-            if others is not None and _is_far_above(noise, others):
+            if others is not None and _is_above(noise, others, factor=_NOISY_FACTOR):
                 noises[name] = noise
     return noises
 
@@ -198,8 +205,8 @@ def _own_noise(differences: list[float]) -> Noise | None:
     return Noise(deviation=deviation, df=len(differences) - 1, num_branches=2)
 
 
-def _is_far_above(noise: Noise, pool: Noise) -> bool:
-    return noise.deviation**2 > _NOISY_FACTOR * pool.deviation**2
+def _is_above(noise: Noise, pool: Noise, *, factor: float) -> bool:
+    return noise.deviation**2 > factor * pool.deviation**2
 
 
 def _rounding(table: Mapping[str, Seeds]) -> float:
