@@ -66,6 +66,20 @@ def test_commands_in_the_readme_exist() -> None:
     assert targets <= made
 
 
+def test_every_key_of_the_config_is_explained() -> None:
+    from dataclasses import fields
+
+    from branchlab.config import Config, parse_config
+
+    text = (ROOT / "docs/config.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0].replace("1f3c…", "1f3c" * 10)
+    config = parse_config(example)
+    for section in fields(Config):
+        table = example.partition(f"[{section.name}]")[2].partition("\n[")[0]
+        for key in fields(getattr(config, section.name)):
+            assert f"\n{key.name} = " in table, f"[{section.name}] {key.name}"
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["run", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     heavy = loaded_after(arguments)

@@ -54,7 +54,10 @@ def work(order: Order) -> int:
         task = load_task(run, order.worktree)
         ending = train(task, run, folder, attempt, events, should_stop=stopping)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result
-        traceback.print_exc()
+        if isinstance(error, ConfigError):
+            sys.stderr.write(f"{error.message}\n")
+        else:
+            traceback.print_exc()
         reason = say_why(error, order.worktree)
         ending = Ending(state=RunState.FAILED, metrics={}, steps=0, loss_digest="", reason=reason)
     sys.stdout.flush()
