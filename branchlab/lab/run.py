@@ -190,7 +190,7 @@ def _check(project: Project, request: RunRequest) -> None:
     config = project.config
     if not config.trainer.task:
         raise ConfigError(
-            f"{project.repository.root / CONFIG_NAME}: [trainer] task is not set: nothing says what to train",
+            f"[trainer] task is not set in {CONFIG_NAME}: nothing says what to train",
             hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
         )
     checks: list[tuple[bool, str, str]] = [
