@@ -50,7 +50,7 @@ def runs(
     metric = project.config.run.metric
     rows = [_row(record, metric) for record in found]
     header = ["RUN", "BRANCH", "COMMIT", "SEED", "SCALE", "STATE", safe_text(metric), "TIME", "AGE"]
-    click.echo(table(rows, header=header, right=(3, 6, 7)))
+    click.echo(table(rows, header=header, right=(3, 6, 7), giving_way=(2, 4, 7)))
 
 
 def _row(record: RunRecord, metric: str) -> list[str]:

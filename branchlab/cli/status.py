@@ -65,7 +65,8 @@ def print_status(found: Status) -> None:
         "RUNS",
         "AGE",
     ]
-    click.echo(table([_row(branch) for branch in found.branches], header=header, right=(4, 5)))
+    rows = [_row(branch) for branch in found.branches]
+    click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 9, 2, 8, 4)))
 
 
 def _row(branch: BranchStatus) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -10,6 +12,7 @@ import click
 from branchlab.domain import Outcome, RunState
 from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS
 
+_GAP = "  "
 _STATE_COLOURS = {
     RunState.PLANNED: "bright_black",
     RunState.RUNNING: "cyan",
@@ -36,19 +39,42 @@ def width(text: str) -> int:
 
 
 def table(
-    rows: Sequence[Sequence[str]], *, header: Sequence[str], right: Sequence[int] = ()
+    rows: Sequence[Sequence[str]],
+    *,
+    header: Sequence[str],
+    right: Sequence[int] = (),
+    giving_way: Sequence[int] = (),
 ) -> str:
-    """Return rows under a header, columns aligned; those in ``right`` to the right."""
+    """Return rows under a header, columns aligned; those in ``right`` to the right.
+
+    On a terminal too narrow for all of them, the columns in ``giving_way`` are left out, the first one first. What is
+    piped is always whole.
+    """
     cells = [[click.style(title, bold=True) for title in header], *rows]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
+    shown = _columns_that_fit(widths, giving_way)
     lines = []
     for row in cells:
         padded = [
-            " " * (w - width(cell)) + cell if i in right else cell + " " * (w - width(cell))
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            " " * (widths[i] - width(row[i])) + row[i]
+            if i in right
+            else row[i] + " " * (widths[i] - width(row[i]))
+            for i in shown
         ]
-        lines.append("  ".join(padded).rstrip())
+        lines.append(_GAP.join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _columns_that_fit(widths: Sequence[int], giving_way: Sequence[int]) -> list[int]:
+    shown = list(range(len(widths)))
+    if not sys.stdout.isatty():
+        return shown
+    room = shutil.get_terminal_size().columns
+    for column in giving_way:
+        if sum(widths[i] + len(_GAP) for i in shown) - len(_GAP) <= room:
+            break
+        shown.remove(column)
+    return shown
 
 
 def state_text(state: RunState) -> str:
