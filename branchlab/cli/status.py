@@ -10,8 +10,8 @@ import click
 from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.table import outcome_text, table
-from branchlab.domain import Landed
+from branchlab.cli.table import outcome_text, state_text, table
+from branchlab.domain import Landed, RunState
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
 from branchlab.lab.words import FRESHNESS_WORDS, age, drift_text, figure
@@ -84,12 +84,18 @@ def _row(branch: BranchStatus) -> list[str]:
         figure(branch.mean),
         figure(verdict.difference, sign=True) if verdict else "-",
         interval,
-        f"{outcome_text(verdict.outcome)} {FRESHNESS_WORDS[branch.freshness]}".strip()
-        if verdict
-        else "",
+        verdict_text(branch),
         runs_text(branch),
         age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
     ]
+
+
+def verdict_text(branch: BranchStatus) -> str:
+    """Return the verdict and what its results no longer speak of; without one, that runs have failed."""
+    if branch.verdict is not None:
+        old = FRESHNESS_WORDS[branch.freshness]
+        return f"{outcome_text(branch.verdict.outcome)} {old}".rstrip()
+    return state_text(RunState.FAILED) if branch.num_failed else ""
 
 
 def merge_text(branch: BranchStatus) -> str:
