@@ -85,7 +85,6 @@ def results_of(
     subject: Subject,
     records: Sequence[RunRecord],
     *,
-    scale: Scale | None = None,
     protocol: ProtocolKey | None = None,
 ) -> BranchResults:
     """Return the runs that speak for a branch.
@@ -96,8 +95,7 @@ def results_of(
     wanted = [
         record
         for record in records
-        if (scale is None or record.run.scale is scale)
-        and (protocol is None or protocol_of(record.run) == protocol)
+        if (protocol is None or protocol_of(record.run) == protocol)
         and dict(record.run.flags) == dict(subject.flags)
     ]
     of_tip = [record for record in wanted if record.run.tree == subject.tree]

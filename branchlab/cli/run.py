@@ -110,7 +110,7 @@ def run(
         is_forced=force,
     )
     if detach:
-        return _detach(project, request)
+        return _detach(project, request, as_json=as_json)
     return run_and_report(project, request, Outlook(as_json=as_json, is_dry=dry_run))
 
 
@@ -143,12 +143,6 @@ def _stopping(stop: StopRequest) -> Iterator[None]:
 
     def interrupted(_number: int, _frame: object) -> None:
         stop.level = min(2, stop.level + 1)
-        word = (
-            "ending runs at once"
-            if stop.level > 1
-            else "runs write a checkpoint and end; Ctrl-C again ends them now"
-        )
-        click.echo(f"\nstopping: {word}", err=True)
 
     before = {
         number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)
@@ -232,7 +226,7 @@ def _main(project: Project) -> str:
     return project.config.branches.main
 
 
-def _detach(project: Project, request: RunRequest) -> int:
+def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:
     """Start the same command in a session of its own, after the plan has been found good."""
     session = RunSession(project, request)
     try:
@@ -249,6 +243,10 @@ def _detach(project: Project, request: RunRequest) -> int:
             stderr=file,
             start_new_session=True,
         )
+    if as_json:
+        to_start = [run.id for run in prepared.plan.to_start]
+        print_document({"to_start": to_start, "process": process.pid, "log": str(log)})
+        return 0
     click.echo(
         f"{len(prepared.plan.to_start)} runs go on in the background (process {process.pid}); its log: {log}"
     )

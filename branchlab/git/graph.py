@@ -134,18 +134,3 @@ def read_graph(
     parents = [tuple([number[parent] for parent in row[1:]]) for row in rows]
     reference_tip = number[reference] if reference else None
     return Graph(ids, number, trunk_of(parents, number[main]), reference_tip)
-
-
-def drifts(
-    repository: Repository, tips: Iterable[str], *, main: str, reference: str | None = None
-) -> dict[str, tuple[Drift, Drift | None]]:
-    """Return each tip's drift against main and against the reference.
-
-    In a shallow repository every value is None: git counts there without a word of warning, and wrongly.
-    """
-    wanted = list(dict.fromkeys(tips))
-    if repository.is_shallow():
-        unknown = Drift(merge_base=None, ahead=None, behind=None)
-        return dict.fromkeys(wanted, (unknown, unknown if reference else None))
-    graph = read_graph(repository, wanted, main=main, reference=reference)
-    return {tip: (graph.drift(tip), graph.reference_drift(tip)) for tip in wanted}

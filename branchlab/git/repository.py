@@ -121,10 +121,6 @@ class Repository:
         answer = ask(at or self.root, "symbolic-ref", "--quiet", "HEAD")
         return None if answer.rc else text(answer.out).strip().removeprefix("refs/heads/")
 
-    def is_dirty(self, *, at: Path | None = None) -> bool:
-        """Whether anything is changed or untracked in the main work tree (or the one ``at``)."""
-        return bool(self.dirty_paths(at=at))
-
     def dirty_paths(self, *, at: Path | None = None) -> list[str]:
         """Return changed and untracked paths that are not ignored; a whole untracked folder is one, with ``/``."""
         wanted = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal")
@@ -135,21 +131,13 @@ class Repository:
         """Whether history is cut off, so that counts along it mean nothing."""
         return (self.common_dir / "shallow").exists()
 
-    def keep(self, run_id: str, commit: str) -> None:
-        """Keep a run's commit from git's collector, whatever happens to its branch."""
-        git(self.root, "update-ref", "--no-deref", _RUNS + run_id, object_id(commit))
-
     def keep_all(self, commits: Mapping[str, str]) -> None:
-        """Keep the commits of many runs, by run id, in one process."""
+        """Keep the commits of runs, by run id, from git's collector, whatever happens to their branches."""
         lines = (
             f"update {_RUNS}{run_id} {object_id(commit)}\n" for run_id, commit in commits.items()
         )
         if commits:
             git(self.root, "update-ref", "--no-deref", "--stdin", stdin=to_bytes("".join(lines)))
-
-    def forget(self, run_id: str) -> None:
-        """Undo ``keep``; a run that was never kept is no error."""
-        git(self.root, "update-ref", "--no-deref", "-d", _RUNS + run_id)
 
     def grep(self, commit: str, pattern: str) -> bool:
         """Whether a line of a Python file of a commit matches an extended regular expression."""

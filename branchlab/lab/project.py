@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from branchlab.config import CONFIG_NAME, Config, parse_config
+from branchlab.config import CONFIG_NAME, Config, parse_config, read_config
 from branchlab.domain import Branch
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, experiment_name, experiment_path, parse_experiment
 from branchlab.git.repository import Repository
 from branchlab.run_folder import StateFolder
 from branchlab.store.index import Index
-from branchlab.toml_file import read_toml_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +56,7 @@ def _config(repository: Repository) -> Config:
             text = repository.read_file(commit, CONFIG_NAME) if commit else None
             if text is not None:
                 return parse_config(text, path=Path(f"{branch}:{CONFIG_NAME}"))
-    return parse_config(
-        read_toml_text(path, hint_when_missing="make one with: branchlab init"), path=path
-    )
+    return read_config(repository.root)
 
 
 def main_branch(project: Project, branches: Iterable[Branch]) -> Branch:

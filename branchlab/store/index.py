@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,12 +61,9 @@ class Index:
                 self._put_aside()
                 self._ingest_all()
 
-    def runs(self, *, branches: Iterable[str] = (), limit: int = -1) -> list[RunRecord]:
-        """Return runs, the latest planned first; of some branches only when any are named."""
-        wanted = list(branches)
-        where = f"WHERE branch IN ({','.join('?' * len(wanted))})" if wanted else ""
-        query = f"SELECT * FROM runs {where} ORDER BY planned_at DESC, id LIMIT ?"  # noqa: S608  placeholders only
-        return self._records(query, (*wanted, limit))
+    def runs(self) -> list[RunRecord]:
+        """Return all runs, the latest planned first."""
+        return self._records("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
 
     def run(self, run_id: str) -> RunRecord | None:
         """Return one run."""

@@ -16,7 +16,6 @@ from branchlab.tui.looks import (
     freshness_piece,
     merge_piece,
     outcome_piece,
-    plain,
     state_mark,
     state_piece,
 )
@@ -224,8 +223,3 @@ def matches(view: BranchView, wanted: str) -> bool:
     ]
     text = "\n".join(said).casefold()
     return all(word in text for word in words)
-
-
-def cell_text(row: Row, number: int) -> str:
-    """Return the text of one cell."""
-    return plain(row.cells[number])

@@ -116,12 +116,6 @@ def test_the_sample_does_not_matter_at_full_scale() -> None:
     assert len(results_of(SE, records).records) == 2
 
 
-def test_a_scale_can_be_asked_for() -> None:
-    records = [a_record(value=0.5), a_record(value=0.9, scale=Scale.FULL, minute=5)]
-    assert results_of(SE, records, scale=Scale.SAMPLE).seeds("val/accuracy") == {0: 0.5}
-    assert results_of(SE, records).scale is Scale.FULL
-
-
 def test_a_failed_repeat_does_not_hide_a_result_and_a_later_result_replaces_it() -> None:
     done = a_record(value=0.5)
     failed = a_record(value=None, state=RunState.FAILED, minute=1)

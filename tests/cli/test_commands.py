@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -339,3 +340,16 @@ def test_branches_are_completed(project: Any) -> None:
         check=False,
     )
     assert "plain,wide" in done.stdout
+
+
+def test_a_detached_run_answers_at_once_and_goes_on(project: Any) -> None:
+    started = document(project.branchlab("run", "wide", "--seeds", "1", "--detach", "--json"))
+    assert len(started["to_start"]) == 2
+    states: dict[str, str] = {}
+    for _ in range(300):
+        runs = document(project.branchlab("runs", "--json"))["runs"]
+        states = {run["id"]: run["state"] for run in runs}
+        if set(states.values()) == {"done"}:
+            break
+        time.sleep(0.1)
+    assert states == dict.fromkeys(started["to_start"], "done")

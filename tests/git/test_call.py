@@ -25,7 +25,7 @@ def test_a_config_that_runs_programs_runs_none(lab, tmp_path):
     repository = lab.repository
     (lab.root / "model.py").write_text("changed")
     assert repository.dirty_paths() == ["model.py"]
-    repository.keep("r1", repository.resolve("main"))
+    repository.keep_all({"r1": repository.resolve("main")})
     git(lab.root, "log", "-p", "--no-ext-diff", "-1")
     assert list(traces.iterdir()) == []
 
@@ -34,7 +34,7 @@ def test_the_environment_of_a_hook_does_not_lead_to_another_repository(lab, tmp_
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
     assert lab.repository.root == lab.root
-    assert not lab.repository.is_dirty()
+    assert not lab.repository.dirty_paths()
 
 
 def test_the_last_line_of_stderr_is_the_message(lab):

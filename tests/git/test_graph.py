@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from branchlab.domain import Drift
-from branchlab.git.graph import drifts, read_graph
+from branchlab.git.graph import read_graph
 from branchlab.git.repository import Repository
 
 _batch = itertools.count()
@@ -82,8 +82,8 @@ def test_a_line_of_commits_counts_both_ways(lab):
     tip = lab.branch("exp/a", {"a.py": "1"})
     lab.commit({"b.py": "1"})
     main = lab.commit({"c.py": "1"})
-    found = drifts(lab.repository, [tip], main=main, reference=base)
-    assert found[tip] == (
+    graph = read_graph(lab.repository, [tip], main=main, reference=base)
+    assert (graph.drift(tip), graph.reference_drift(tip)) == (
         Drift(merge_base=base, ahead=1, behind=2),
         Drift(merge_base=base, ahead=1, behind=0),
     )
@@ -93,9 +93,9 @@ def test_an_unrelated_history_has_no_merge_base(lab):
     lab.git("checkout", "--quiet", "--orphan", "exp/other")
     tip = lab.commit({"z.py": "1"}, "orphan")
     main = lab.git("rev-parse", "main")
-    ((drift, reference),) = drifts(lab.repository, [tip], main=main).values()
-    assert drift == Drift(merge_base=None, ahead=1, behind=1)
-    assert reference is None
+    graph = read_graph(lab.repository, [tip], main=main)
+    assert graph.drift(tip) == Drift(merge_base=None, ahead=1, behind=1)
+    assert graph.reference_drift(tip) is None
 
 
 def test_a_criss_cross_has_two_merge_bases(lab):
@@ -122,17 +122,6 @@ def test_a_reference_with_commits_of_its_own_is_counted(lab):
     graph = read_graph(lab.repository, [tip, on_reference], main=main, reference=reference)
     assert graph.reference_drift(tip) == Drift(merge_base=base, ahead=2, behind=1)
     assert graph.reference_drift(on_reference) == Drift(merge_base=reference, ahead=1, behind=0)
-
-
-def test_a_shallow_history_is_unknown_not_wrong(lab, tmp_path):
-    tip = lab.branch("exp/a", {"a.py": "1"})
-    main = lab.commit({"b.py": "1"})
-    lab.git(
-        "clone", "-q", "--depth=1", "--no-single-branch", f"file://{lab.root}", str(tmp_path / "s")
-    )
-    unknown = Drift(merge_base=None, ahead=None, behind=None)
-    found = drifts(Repository.find(tmp_path / "s"), [tip], main=main, reference=main)
-    assert found == {tip: (unknown, unknown)}
 
 
 @pytest.mark.parametrize("name", ["--all", "main"])

@@ -2,7 +2,7 @@
 
 import warnings
 
-from branchlab.git.graph import drifts
+from branchlab.git.graph import read_graph
 
 
 def test_branches_trees_and_drift_agree_with_gitpython(lab):
@@ -24,7 +24,9 @@ def test_branches_trees_and_drift_agree_with_gitpython(lab):
         } == {name: (branch.tip, branch.tree) for name, branch in branches.items()}
         main, original = branches["main"].tip, branches["original"].tip
         tips = [branch.tip for branch in branches.values()]
-        for tip, pair in drifts(repository, tips, main=main, reference=original).items():
+        graph = read_graph(repository, tips, main=main, reference=original)
+        for tip in tips:
+            pair = (graph.drift(tip), graph.reference_drift(tip))
             for other, drift in zip((main, original), pair, strict=True):
                 (base,) = oracle.merge_base(tip, other)
                 ahead = sum(1 for _ in oracle.iter_commits(f"{other}..{tip}"))

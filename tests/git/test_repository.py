@@ -125,11 +125,11 @@ def test_many_files_are_read_at_once(lab):
 
 def test_dirty_means_changed_or_untracked_but_not_ignored(lab):
     repository = lab.repository
-    assert not repository.is_dirty()
+    assert not repository.dirty_paths()
     lab.commit({".gitignore": "*.log\n"})
     (lab.root / "x.log").write_text("ignored")
     lab.git("config", "status.showUntrackedFiles", "no")
-    assert not repository.is_dirty()
+    assert not repository.dirty_paths()
     (lab.root / "new file.py").write_text("x")
     lab.git("mv", "model.py", "net.py")
     assert set(repository.dirty_paths()) == {"new file.py", "model.py", "net.py"}
@@ -137,19 +137,16 @@ def test_dirty_means_changed_or_untracked_but_not_ignored(lab):
 
 def test_our_own_state_is_not_dirt(lab):
     lab.repository.state.create()
-    assert not lab.repository.is_dirty()
+    assert not lab.repository.dirty_paths()
 
 
 def test_a_kept_commit_survives_its_branch_and_the_collector(lab):
     tip = lab.branch("exp/a", {"a.py": "x"})
-    lab.repository.keep("run-1", tip)
+    lab.repository.keep_all({"run-1": tip})
     lab.git("branch", "-D", "exp/a")
     lab.git("reflog", "expire", "--expire=now", "--all")
     lab.git("gc", "--quiet", "--prune=now")
     assert lab.repository.resolve(tip) == tip
-    lab.repository.forget("run-1")
-    lab.repository.forget("run-1")
-    assert lab.git("for-each-ref", "refs/branchlab") == ""
 
 
 def test_grep_looks_at_python_files_of_a_commit(lab):

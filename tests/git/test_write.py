@@ -116,7 +116,7 @@ def test_a_work_tree_for_the_user_is_on_its_branch(lab, tmp_path):
     assert lab.git("symbolic-ref", "HEAD", cwd=tmp_path / "project-a") == "refs/heads/exp/a"
     assert lab.git("rev-parse", "HEAD", cwd=tmp_path / "project-a") == tip
     assert (tmp_path / "project-a" / "a.py").read_text() == "1"
-    assert not lab.repository.is_dirty()
+    assert not lab.repository.dirty_paths()
 
 
 def test_a_folder_in_use_is_refused(lab, tmp_path):

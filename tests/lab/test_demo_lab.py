@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -251,13 +252,16 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 
 def test_a_build_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(self, name):
-        raise BranchlabError(f"no {name}")
-
-    monkeypatch.setattr(demo_lab._Growth, "improve", fail)
-    with pytest.raises(BranchlabError, match="no frame-predictions"):
-        build_demo_lab(tmp_path / "lab")
-    assert list(tmp_path.iterdir()) == []
+    shutil.copytree(demo_lab.find_examples(), tmp_path / "examples")
+    patch = tmp_path / "examples" / "lab" / "patches" / "gelu.patch"
+    patch.write_text(patch.read_text().replace("\n-", "\n-nothing like it ", 3))
+    place = tmp_path / "branchlab" / "lab" / "demo_lab.py"
+    monkeypatch.setattr(demo_lab, "__file__", str(place))
+    target = tmp_path / "labs"
+    target.mkdir()
+    with pytest.raises(BranchlabError, match="patch"):
+        build_demo_lab(target / "lab")
+    assert list(target.iterdir()) == []
 
 
 def test_missing_examples_are_said(tmp_path, monkeypatch):

@@ -7,11 +7,11 @@ import unicodedata
 import pytest
 from textual.color import Color
 
-from branchlab.errors import StoreError
+from branchlab.lab.project import open_project
 from branchlab.terminal_text import safe_text
 from branchlab.tui import app as app_module
 from branchlab.tui import commands
-from branchlab.tui import feed as feed_module
+from branchlab.tui.app import BranchlabApp
 
 
 def row_of(eyes, name):
@@ -246,35 +246,29 @@ def test_without_runs_the_next_command_is_said(lab, tui):
     tui.watch(lab.app(), look)
 
 
-def test_an_error_is_shown_with_its_hint_and_passes(full_lab, tui, monkeypatch):
-    real = feed_module.status
-    answers = [StoreError("the index is locked", hint="see which: fuser it")]
-
-    def status(project):
-        if answers:
-            raise answers.pop()
-        return real(project)
-
-    monkeypatch.setattr(feed_module, "status", status)
+def test_an_error_is_shown_with_its_hint_and_passes(full_lab, tui):
+    config = full_lab.root / ".branchlab.toml"
+    good = config.read_text()
 
     async def look(eyes):
-        await eyes.see("✗ the index is locked; see which: fuser it")
         await eyes.see("exp/gelu")
+        config.write_text(good + "\n[runn]\n")
+        await eyes.see("unknown table [runn]")
+        await eyes.see("did you mean 'run'?")
+        config.write_text(good)
         await eyes.see("✓ as of")
 
-    tui.watch(full_lab.app(), look)
+    tui.watch(full_lab.app(), look, size=(250, 30))
 
 
-def test_a_bug_in_a_worker_is_shown_and_logged_whole(full_lab, tui, monkeypatch):
-    def status(project):
+def test_a_bug_in_a_worker_is_shown_and_logged_whole(full_lab, tui):
+    def broken_clock():
         raise ZeroDivisionError("a [/foo] bug")
-
-    monkeypatch.setattr(feed_module, "status", status)
 
     async def look(eyes):
         await eyes.see("a bug in branchlab: ZeroDivisionError: a [/foo] bug")
 
-    tui.watch(full_lab.app(), look)
+    tui.watch(BranchlabApp(open_project(full_lab.root), now=broken_clock), look)
     log = (full_lab.state.path / "tui.log").read_text()
     assert "Traceback" in log
     assert log.count("ZeroDivisionError: a [/foo] bug") == 1
