@@ -132,9 +132,14 @@ def show(run: str, as_json: bool) -> None:
 @click.argument("run", shell_complete=run_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
 @click.option("--raw", is_flag=True, help="Do not neutralise control sequences.")
-def logs(run: str, follow: bool, raw: bool) -> None:
-    """Print the log of a run's latest attempt."""
-    for line in verbs.follow_log(project_here(), run, is_following=follow):
+@json_option
+def logs(run: str, follow: bool, raw: bool, as_json: bool) -> None:
+    """Print the log of a run's latest attempt. The JSON document holds its lines as they are."""
+    lines = verbs.follow_log(project_here(), run, is_following=follow)
+    if as_json:
+        print_document({"run": run, "lines": list(lines)})
+        return
+    for line in lines:
         click.echo(line if raw else safe_log_line(line))
 
 

@@ -142,6 +142,8 @@ def test_a_failed_run_says_why_in_one_line_and_keeps_its_log(trained: Any) -> No
     assert shown["log_tail"][-1].startswith("ModuleNotFoundError")
     log = trained.branchlab("logs", runs[0]["id"])
     assert "Traceback" in log.stdout
+    lines = document(trained.branchlab("logs", runs[0]["id"], "--json"))["lines"]
+    assert lines == log.stdout.splitlines()
     assert "no_such_module" in trained.branchlab("show", runs[0]["id"]).stdout
 
 
