@@ -1,70 +1,70 @@
-"""Whether a branch's content is in main, from values alone.
+"""By which road a branch is in main, from the traces that its changes left there.
 
-Of 2,596 squash-merged pull requests whose number main names, ancestry finds none, and equal object ids find 95%
-without reading a file: at some commit of main every path that the branch changed holds what the branch holds. So the
-claim is "the content is in main", not "it was merged": two people may write the same line. What a squash with later
-touch-ups, a rebase or a revert leaves behind takes other evidence; each becomes one more rule in ``landed``.
+Of 2,596 squash-merged pull requests whose number main names, ancestry finds none, patch ids of single commits half, of
+the whole patch 93%, object ids 95%, and all of them together 98%. So the claim is "the content is in main", not "it
+was merged": two people may write the same line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
-from branchlab.domain import Landed
-
-Content = str | None
-"""Mode and object id of what a path holds; None where it is absent."""
-
-_Span = tuple[float, float]
-_NOW = float("inf")
+from branchlab.domain import Landed, Landing, LandingEvidence
 
 
-def landed(
-    *,
-    num_own: int | None,
-    is_on_chain: bool,
-    changed: Mapping[str, Content],
-    main: Mapping[str, Sequence[tuple[int, Content]]],
-    since: int,
-    has_equal_patch: bool = False,
-) -> Landed:
-    """Return by which road a branch is in main.
+def landing(found: LandingEvidence) -> Landing:
+    """Return by which road a branch is in main, and with how many of its commits.
 
-    Args:
-        num_own: Commits that main has not; None where git cannot know.
-        is_on_chain: Whether main itself was once at the tip: then the branch is fresh, with nothing of its own.
-        changed: What each path that the branch changed since its merge base holds at its tip.
-        main: For each path the places of main's first-parent chain at which it changed, ascending, with what it held.
-        since: First place after the merge base.
-        has_equal_patch: Whether one commit of main after the merge base makes exactly the branch's change.
+    A branch whose commits main has by ancestry is merged, one whose commits main has each by itself rebased (or
+    cherry-picked), one whose patch main made as a whole squashed. What was undone later does not count as there.
     """
-    if num_own is None:
-        return Landed.UNKNOWN
-    if num_own == 0:
-        return Landed.NO if is_on_chain else Landed.MERGED
-    is_in_main = has_equal_patch or _were_held_at_once(changed, main, since)
-    return Landed.SQUASHED if is_in_main else Landed.NO
+    if found.num_own is None:
+        return Landing(road=Landed.UNKNOWN)
+    if not found.num_own:
+        return _merged(found)
+    if found.is_without_effect or _num_in_main(found) >= max(1, len(found.commits)):
+        return Landing(road=_road(found), num_commits=len(found.commits) or found.num_own)
+    num = _num_in_main(found)
+    if num:
+        return Landing(road=Landed.PARTLY, num_commits=num)
+    num = _num_once_made(found)
+    return Landing(road=Landed.REVERTED if num else Landed.NO, num_commits=num)
 
 
-def _were_held_at_once(
-    changed: Mapping[str, Content], main: Mapping[str, Sequence[tuple[int, Content]]], since: int
-) -> bool:
-    """Whether main held all of ``changed`` at one place; a branch that changes nothing has nothing to land."""
-    spans: list[_Span] = [(since, _NOW)]
-    for path, content in changed.items():
-        spans = _overlap(spans, list(_held(main.get(path, ()), content)))
-        if not spans:
-            return False
-    return bool(changed)
+def _merged(found: LandingEvidence) -> Landing:
+    if not found.num_brought:
+        return Landing(road=Landed.NO)
+    is_undone = bool(found.squashes) and not found.squashes[-1].is_in_main
+    road = Landed.REVERTED if is_undone or _were_all_undone(found) else Landed.MERGED
+    return Landing(road=road, num_commits=found.num_brought)
 
 
-def _held(moments: Sequence[tuple[int, Content]], content: Content) -> Iterator[_Span]:
-    """Yield the half-open spans of places at which a path held ``content``."""
-    for index, (place, held) in enumerate(moments):
-        if held == content:
-            yield place, moments[index + 1][0] if index + 1 < len(moments) else _NOW
+def _road(found: LandingEvidence) -> Landed:
+    is_commit_by_commit = all(trace.is_in_main for trace in found.commits)
+    if len(found.commits) == 1:
+        # One commit squashed is that commit again: only its date tells.
+        is_rebased = is_commit_by_commit and found.is_same_author_date
+    else:
+        is_rebased = bool(found.commits) and is_commit_by_commit
+    return Landed.REBASED if is_rebased else Landed.SQUASHED
 
 
-def _overlap(left: Sequence[_Span], right: Sequence[_Span]) -> list[_Span]:
-    met = ((max(a, c), min(b, d)) for a, b in left for c, d in right)
-    return [(start, end) for start, end in met if start < end]
+def _num_in_main(found: LandingEvidence) -> int:
+    """Count the commits that are in main by themselves, or within a squash of the branch's first ones."""
+    if _were_all_undone(found):
+        return 0
+    squashed = max((trace.num_commits for trace in found.squashes if trace.is_in_main), default=0)
+    if found.squashes and found.squashes[-1].is_in_main:
+        return max(len(found.commits), squashed)
+    return squashed + sum(trace.is_in_main for trace in found.commits[squashed:])
+
+
+def _num_once_made(found: LandingEvidence) -> int:
+    whole = max((trace.num_commits for trace in found.squashes if trace.made), default=0)
+    return max(whole, sum(bool(trace.made) for trace in found.commits))
+
+
+def _were_all_undone(found: LandingEvidence) -> bool:
+    """Whether main undid every single commit, though nothing undid them as a whole."""
+    if not found.commits or any(trace.is_in_main or not trace.undone for trace in found.commits):
+        return False
+    last = max(place for trace in found.commits for place in trace.undone)
+    return all(place <= last for trace in found.squashes for place in trace.made)

@@ -122,16 +122,18 @@ def branch_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     from pathlib import Path
 
     from branchlab.experiment import experiment_name
-    from branchlab.lab.project import is_experiment, open_project
+    from branchlab.lab.branches import all_branches, is_experiment
+    from branchlab.lab.project import open_project
 
     try:
         project = open_project(Path.cwd())
-        branches = [branch.name for branch in project.repository.branches()]
+        branches = all_branches(project)
     except BranchlabError:
         return []
     patterns = project.config.branches.experiments
-    short = [experiment_name(name, patterns) for name in branches if is_experiment(project, name)]
-    return [name for name in (*branches, *short) if name.startswith(incomplete)]
+    short = [experiment_name(b.own_name, patterns) for b in branches if is_experiment(project, b)]
+    names = [branch.name for branch in branches]
+    return [name for name in (*names, *short) if name.startswith(incomplete)]
 
 
 def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from branchlab.errors import RepositoryError
 
@@ -58,8 +60,7 @@ def git(
     """
     answer = ask(cwd, *args, stdin=stdin, env=env, timeout_s=timeout_s)
     if answer.rc:
-        what = answer.complaint or f"git {_verb(args)} ended with {answer.rc}"
-        raise RepositoryError(what, hint=f"look at the repository: git -C {cwd} status")
+        raise _failed(cwd, args, answer.complaint, answer.rc)
     return answer.out
 
 
@@ -71,10 +72,9 @@ def ask(
     timeout_s: float = 60,
 ) -> Answer:
     """Run git where a non-zero exit is an answer; raises only when git could not be run or did not end."""
-    command = ["git", *_FLAGS, *args]
     try:
         done = subprocess.run(
-            [to_bytes(word) for word in command],
+            _command(args),
             cwd=cwd,
             env={**_environment(), **(env or {})},
             # No input is an empty input: git must never wait for somebody to type.
@@ -92,12 +92,44 @@ def ask(
     except NotADirectoryError:
         raise RepositoryError(f"{cwd} is not a folder", hint="go to a repository") from None
     except subprocess.TimeoutExpired:
-        raise RepositoryError(
-            f"git {_verb(args)} took longer than {timeout_s:g} s in {cwd}",
-            hint="is the disk slow, or another git process stuck? try again",
-        ) from None
-    lines = done.stderr.strip(_SEPARATORS).split(b"\n")
-    return Answer(done.returncode, done.stdout, text(lines[-1].strip()))
+        raise _too_slow(cwd, args, timeout_s) from None
+    return Answer(done.returncode, done.stdout, _complaint(done.stderr))
+
+
+def pipe(
+    cwd: Path, first: Sequence[str], second: Sequence[str], *, stdin: bytes, timeout_s: float = 600
+) -> bytes:
+    """Run one git command into another and return the stdout of the second; what flows between is never held whole.
+
+    Raises:
+        RepositoryError: Either of them failed or was too slow.
+    """
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as complaints:
+        asked.write(stdin)
+        asked.seek(0)
+        how: dict[str, Any] = {"cwd": cwd, "env": _environment(), "stderr": complaints}
+        source = subprocess.Popen(_command(first), stdin=asked, stdout=subprocess.PIPE, **how)
+        try:
+            assert source.stdout is not None
+            answer: subprocess.CompletedProcess[bytes] = subprocess.run(
+                _command(second),
+                stdin=source.stdout,
+                stdout=subprocess.PIPE,
+                check=False,
+                timeout=timeout_s,
+                **how,
+            )
+        except subprocess.TimeoutExpired:
+            source.kill()
+            raise _too_slow(cwd, first, timeout_s) from None
+        finally:
+            if source.stdout is not None:
+                source.stdout.close()
+            rc = source.wait()
+        if answer.returncode or rc > 0:
+            complaints.seek(0)
+            raise _failed(cwd, first, _complaint(complaints.read()), rc or answer.returncode)
+        return answer.stdout
 
 
 def text(content: bytes) -> str:
@@ -130,12 +162,34 @@ def object_id(name: str) -> str:
     return name
 
 
+def _command(args: Sequence[str]) -> list[bytes]:
+    return [to_bytes(word) for word in ("git", *_FLAGS, *args)]
+
+
+def _complaint(stderr: bytes) -> str:
+    return text(stderr.strip(_SEPARATORS).split(b"\n")[-1].strip())
+
+
+def _failed(cwd: Path, args: Sequence[str], complaint: str, rc: int) -> RepositoryError:
+    what = complaint or f"git {_verb(args)} ended with {rc}"
+    return RepositoryError(what, hint=f"look at the repository: git -C {cwd} status")
+
+
+def _too_slow(cwd: Path, args: Sequence[str], timeout_s: float) -> RepositoryError:
+    return RepositoryError(
+        f"git {_verb(args)} took longer than {timeout_s:g} s in {cwd}",
+        hint="is the disk slow, or another git process stuck? try again",
+    )
+
+
 def _environment() -> dict[str, str]:
     """Without GIT_*: a hook that starts us sets GIT_DIR, and every call would go to the wrong repository."""
     dropped = {"SSH_ASKPASS", "LANGUAGE"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in dropped}
-    return {**kept, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
+    # A graft file changes what the parents of a commit are; a partial clone would fetch what it lacks.
+    fixed = {"GIT_GRAFT_FILE": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
+    return {**kept, **fixed, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
 
 
-def _verb(args: tuple[str, ...]) -> str:
+def _verb(args: Sequence[str]) -> str:
     return next((arg for arg in args if arg[:1] != "-" and "=" not in arg), "")

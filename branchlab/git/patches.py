@@ -1,54 +1,62 @@
-"""Whether one commit of main makes the very change that a branch makes: a squash merge, also after main has moved.
+"""Patch ids: what a diff changes, whatever it was applied to. Git's own, without context lines.
 
-Equal object ids (``analysis.landing``) miss a squash onto a main that had changed the same files before. The patch
-itself is then compared, by git's patch id without context lines, and only for commits of main that touch exactly the
-branch's paths: a constant number of processes, and few patches are ever read.
+Computed for few pairs only (``landings`` asks where the changed paths are equal), and kept: neither a commit nor its
+patch ever changes. A reversed patch swaps the prefixes too, or it would never equal the patch that undoes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
-from branchlab.git.call import git, object_id, text
-from branchlab.git.changes import Changes, first_place_after
-from branchlab.git.graph import Graph
+from branchlab.git.call import object_id, pipe, text
+from branchlab.git.changes import Pair
+from branchlab.git.memo import Memo, Tell
 from branchlab.git.repository import Repository
 
-
-def squashed_tips(
-    repository: Repository, graph: Graph, changes: Changes, bases: Mapping[str, str]
-) -> set[str]:
-    """Return the tips whose whole patch since their merge base is the patch of one commit of main after it."""
-    chain = graph.chain()
-    places: dict[frozenset[str], list[int]] = {}
-    for place, paths in changes.main.paths.items():
-        places.setdefault(paths, []).append(place)
-    candidates: dict[str, list[str]] = {}
-    for tip, base in bases.items():
-        since = first_place_after(graph, base)
-        alike = places.get(frozenset(changes.branches[tip].after), ())
-        found = [chain[place] for place in alike if place >= since and changes.branches[tip].after]
-        if found:
-            candidates[tip] = found
-    parents = {
-        commit: chain[graph.place(commit) - 1] for found in candidates.values() for commit in found
-    }
-    pairs = {tip: bases[tip] for tip in candidates} | parents
-    ids = _patch_ids(repository, pairs.items())
-    return {
-        tip
-        for tip, found in candidates.items()
-        if tip in ids and ids[tip] in {ids.get(commit) for commit in found}
-    }
+_BATCH_SIZE = 400
+_HOW = ("-r", "-p", "-U0", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
+_FORWARD = ("--src-prefix=a/", "--dst-prefix=b/")
+_REVERSED = ("-R", "--src-prefix=b/", "--dst-prefix=a/")
 
 
-def _patch_ids(repository: Repository, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the patch id of each (commit, base), by commit; an empty patch has none."""
-    lines = "".join(f"{object_id(commit)} {object_id(base)}\n" for commit, base in pairs)
-    if not lines:
-        return {}
-    how = ("-r", "-p", "-U0", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
-    patches = git(repository.root, "diff-tree", "--stdin", *how, stdin=lines.encode())
-    out = text(git(repository.root, "patch-id", "--stable", stdin=patches))
-    found = (line.split(" ") for line in out.splitlines())
-    return {commit: patch for patch, commit in found}
+def patch_ids(
+    repository: Repository, pairs: Iterable[Pair], *, is_reversed: bool, memo: Memo, tell: Tell
+) -> dict[Pair, str]:
+    """Return the patch id of each pair; an empty patch has the empty string."""
+    kind = "patch-reversed" if is_reversed else "patch"
+    keys = {pair: f"{object_id(pair[0])} {object_id(pair[1])}" for pair in pairs}
+    known = memo.get(kind, list(keys.values()))
+    found = {pair: known[key].decode() for pair, key in keys.items() if key in known}
+    batches = _batches([pair for pair in keys if pair not in found])
+    for number, batch in enumerate(batches):
+        tell("comparing patches", number, len(batches))
+        new = _computed(repository, batch, is_reversed=is_reversed)
+        memo.put(kind, {keys[pair]: patch.encode() for pair, patch in new.items()})
+        found |= new
+    return found
+
+
+def _batches(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Divide pairs so that no commit stands twice in a batch: git labels a patch with its commit alone."""
+    rounds: list[list[Pair]] = []
+    seen: dict[str, int] = {}
+    for pair in pairs:
+        at = seen[pair[0]] = seen.get(pair[0], -1) + 1
+        if at == len(rounds):
+            rounds.append([])
+        rounds[at].append(pair)
+    return [
+        pairs[at : at + _BATCH_SIZE] for pairs in rounds for at in range(0, len(pairs), _BATCH_SIZE)
+    ]
+
+
+def _computed(
+    repository: Repository, pairs: Sequence[Pair], *, is_reversed: bool
+) -> dict[Pair, str]:
+    lines = "".join(f"{commit} {other}\n" for commit, other in pairs)
+    first = ("diff-tree", "--stdin", *_HOW, *(_REVERSED if is_reversed else _FORWARD))
+    out = text(
+        pipe(repository.root, first, ("patch-id", "--stable"), stdin=lines.encode())
+    ).splitlines()
+    by_commit = {commit: patch for patch, commit in (line.split(" ") for line in out)}
+    return {pair: by_commit.get(pair[0], "") for pair in pairs}

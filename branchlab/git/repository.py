@@ -9,22 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from branchlab.domain import Branch
 from branchlab.errors import RepositoryError
 from branchlab.git.call import ask, git, is_argument, object_id, text, to_bytes
+from branchlab.git.refs import Refs, read_refs
 from branchlab.run_folder import STATE_FOLDER, StateFolder
 
-_BRANCH_FORMAT = "%00".join(
-    f"%({field})"
-    for field in (
-        *("refname", "objecttype", "objectname", "tree"),
-        *("committerdate:unix", "contents:subject"),
-    )
-)
-_SUBJECT_LENGTH_MAX = 500
 _RUNS = "refs/branchlab/runs/"
 
 
@@ -69,9 +61,11 @@ class Repository:
 
     def branches(self) -> list[Branch]:
         """Return all local branches by name; a ref that is no commit is left out."""
-        out = git(self.root, "for-each-ref", f"--format={_BRANCH_FORMAT}", "refs/heads")
-        rows = (line.split(b"\0", 5) for line in out.split(b"\n") if line)
-        return [_branch(row) for row in rows if row[1] == b"commit"]
+        return list(self.refs().local.values())
+
+    def refs(self) -> Refs:
+        """Return all branches, local and remote-tracking."""
+        return read_refs(self.root)
 
     def check_has_commits(self) -> None:
         """Raise RepositoryError when nothing was ever committed here."""
@@ -131,6 +125,10 @@ class Repository:
         """Whether history is cut off, so that counts along it mean nothing."""
         return (self.common_dir / "shallow").exists()
 
+    def is_partial(self) -> bool:
+        """Whether the clone left objects on its remote, so that reading a file may need the network."""
+        return any((self.common_dir / "objects" / "pack").glob("*.promisor"))
+
     def keep_all(self, commits: Mapping[str, str]) -> None:
         """Keep the commits of runs, by run id, from git's collector, whatever happens to their branches."""
         lines = (
@@ -156,24 +154,6 @@ class Repository:
         answer = ask(self.root, "grep", *how, "-e", pattern, object_id(commit), "--", "*.py")
         found = (text(line).partition("\0") for line in answer.out.split(b"\n") if line)
         return [(place.removeprefix(f"{commit}:"), line) for place, _, line in found]
-
-
-def _branch(row: list[bytes]) -> Branch:
-    name, _, tip, tree, seconds, subject = (text(field) for field in row)
-    return Branch(
-        name=name.removeprefix("refs/heads/"),
-        tip=tip,
-        tree=tree,
-        last_commit_at=_moment(seconds),
-        subject=subject[:_SUBJECT_LENGTH_MAX],
-    )
-
-
-def _moment(seconds: str) -> datetime:
-    try:
-        return datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, OverflowError, OSError):  # a commit may claim the year 300,000, or none
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _batch_contents(out: bytes, num: int) -> list[str | None]:

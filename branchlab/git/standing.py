@@ -1,214 +1,351 @@
-"""Where every experiment branch stands: the join of graph, changes and forecast, in five git processes for any number.
+"""Where every experiment branch stands: the join of graph, diffs, landings and forecast, in a few git processes for any number.
 
-Whether a branch has landed is a rule about values and lives in ``analysis``, a room beside this one; the caller hands it
-in.
+What a branch's content is to one commit of main never changes, so it is kept by both object ids: a second look walks the graph
+and asks git nothing else. Whether a branch has landed is a rule about values and lives in ``analysis``, a room beside
+this one; the caller hands it in.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence, Set
-from fnmatch import fnmatchcase
-from typing import Protocol
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from branchlab.domain import Branch, Drift, Landed, Overview, ReferenceState, Standing
-from branchlab.errors import RepositoryError
-from branchlab.git.changes import Changes, Content, first_place_after, read_changes
-from branchlab.git.forecast import Forecast, conflicts, is_surely_clean
+from branchlab.domain import (
+    Branch,
+    CheckedOut,
+    Counterpart,
+    Drift,
+    Landed,
+    Landing,
+    LandingEvidence,
+    Overview,
+    Standing,
+)
+from branchlab.git.changes import (
+    BranchChanges,
+    Diffs,
+    MainChanges,
+    branch_changes,
+    main_changes,
+    read_diffs,
+)
+from branchlab.git.checkouts import checkouts
+from branchlab.git.forecast import Merge, forecast_merges, is_surely_clean
+from branchlab.git.frozen import reference_state
 from branchlab.git.graph import Graph, read_graph
-from branchlab.git.patches import squashed_tips
+from branchlab.git.landings import Landings, main_pairs, pairs_of, since_of
+from branchlab.git.memo import Forgetful, Memo, Tell, silently
+from branchlab.git.refs import Refs, began_at
 from branchlab.git.repository import Repository
 
-_USUAL_MAINS = ("main", "master", "trunk", "develop")
+LandingRule = Callable[[LandingEvidence], Landing]
+"""Decides by which road a branch is in main; ``analysis.landing.landing``."""
+
+_KIND = "content-1"
 
 
-class LandedRule(Protocol):
-    """Decides by which road a branch is in main; ``analysis.landing.landed``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What is to be looked at.
 
-    def __call__(
-        self,
-        *,
-        num_own: int | None,
-        is_on_chain: bool,
-        changed: Mapping[str, Content],
-        main: Mapping[str, Sequence[tuple[int, Content]]],
-        since: int,
-        has_equal_patch: bool,
-    ) -> Landed: ...
+    Attributes:
+        pinned: The commit that the reference was frozen at; empty where none is recorded.
+        measured: The commit that each branch's latest results come from, by the branch's name.
+        declared_bases: The branch that each branch's experiment file names as its base.
+    """
+
+    refs: Refs
+    main: Branch
+    reference: Branch | None
+    branches: Sequence[Branch]
+    pinned: str = ""
+    measured: Mapping[str, str] = field(default_factory=dict)
+    declared_bases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a branch's content is to main: landed or not, and what a merge would meet."""
+
+    landing: Landing
+    conflicts: tuple[str, ...] | None
+    has_content: bool
 
 
 def overview(
     repository: Repository,
+    survey: Survey,
     *,
-    main: str,
-    reference: str | None,
-    pinned: str | None,
-    experiments: tuple[str, ...],
-    landed: LandedRule,
+    rule: LandingRule,
+    memo: Memo | None = None,
+    tell: Tell = silently,
 ) -> Overview:
-    """Return where main, the reference and every experiment branch stand now.
-
-    A ``reference`` that is asked for but is no branch gives an overview whose ``reference`` is None, and so is every
-    standing's: the caller who gave a name tells by that.
-
-    Args:
-        repository: Where to look.
-        main: The integration branch.
-        reference: The frozen branch, or None where the project has none.
-        pinned: The commit that the reference was frozen at.
-        experiments: Glob patterns of branch names; ``*`` also matches ``/``. Main and reference never match.
-        landed: The rule about landing.
-
-    Raises:
-        RepositoryError: Main does not exist, or there is no commit at all.
-    """
-    branches = {branch.name: branch for branch in repository.branches()}
-    trunk = branches.get(main) or _missing_main(repository, main, branches)
-    frozen = branches.get(reference) if reference else None
-    chosen = [
-        branch
-        for name, branch in branches.items()
-        if name not in {main, reference} and any(fnmatchcase(name, glob) for glob in experiments)
-    ]
+    """Return where main, the reference and every branch of a survey stand now."""
+    memo = memo or Forgetful()
     if repository.is_shallow():
-        return _shallow_overview(trunk, frozen, pinned, chosen)
-    tips = list(dict.fromkeys(branch.tip for branch in chosen))
-    graph = read_graph(repository, tips, main=trunk.tip, reference=frozen.tip if frozen else None)
-    bases = {tip: graph.bases(tip) for tip in tips}
-    drift = {tip: graph.drift(tip) for tip in tips}
-    own = {tip: graph.own(tip) for tip in tips}
-    pairs = [(tip, base) for tip in tips if own[tip] and (base := drift[tip].merge_base)]
-    changes = read_changes(repository, graph, pairs)
-    forecast = _forecast(repository, graph, changes, bases)
-    squashed = squashed_tips(repository, graph, changes, dict(pairs))
-    stacked = _base_branches(chosen, own)
-    standings = []
-    for branch in chosen:
-        road = _landed(branch.tip, drift[branch.tip], graph, changes, squashed, landed)
-        standings.append(
-            Standing(
-                branch=branch,
-                main=drift[branch.tip],
-                reference=graph.reference_drift(branch.tip),
-                base_branch=stacked.get(branch.name, main),
-                landed=road,
-                landed_commits=_num_landed(road, branch.tip, graph, own),
-                conflicts=forecast[branch.tip],
-            )
-        )
+        return _shallow_overview(repository, survey)
+    graph = _graph(repository, survey)
+    known = [branch for branch in survey.branches if branch.tip in graph]
+    starts = _starts(repository, graph, known)
+    contents = _contents(
+        repository, graph, survey.main, starts, rule=rule, memo=memo, tell=tell, branches=known
+    )
+    places = checkouts(repository)
+    stacks = _stacks(graph, survey, known)
+    standings = [
+        _standing(branch, survey, graph, contents[branch.tip], places, stacks)
+        if branch.tip in graph
+        else _unknown(branch, survey, places)
+        for branch in survey.branches
+    ]
     return Overview(
-        main=trunk,
-        reference=_reference_state(frozen, pinned, graph.reference_drift(trunk.tip)),
+        main=survey.main,
+        reference=reference_state(
+            repository, graph, survey.reference, pinned=survey.pinned, main=survey.main, memo=memo
+        ),
         standings=tuple(standings),
     )
 
 
-def _forecast(
-    repository: Repository, graph: Graph, changes: Changes, bases: Mapping[str, Sequence[str]]
-) -> dict[str, Forecast]:
-    """Merge only where neither the graph nor the changed paths can tell."""
-    found: dict[str, Forecast] = {}
-    doubtful = []
-    main_tip = graph.main_tip
-    for tip, tip_bases in bases.items():
-        if not tip_bases:
-            found[tip] = None
-        elif {tip, main_tip} & set(tip_bases) or _is_surely_clean(graph, changes, tip, tip_bases):
-            found[tip] = ()
-        else:
-            doubtful.append(tip)
-    return found | (conflicts(repository, main_tip, doubtful) if doubtful else {})
-
-
-def _is_surely_clean(graph: Graph, changes: Changes, tip: str, bases: Sequence[str]) -> bool:
-    # From several bases, or one beside main's chain, what main changed since is more than what its chain says.
-    if len(bases) != 1 or not graph.is_on_chain(bases[0]):
-        return False
-    since = first_place_after(graph, bases[0])
-    return is_surely_clean(changes.branches[tip], changes.main, since=since)
-
-
-def _landed(
-    tip: str, drift: Drift, graph: Graph, changes: Changes, squashed: Set[str], rule: LandedRule
-) -> Landed:
-    own = changes.branches.get(tip)
-    return rule(
-        num_own=drift.ahead,
-        is_on_chain=graph.is_on_chain(tip),
-        changed=own.after if own else {},
-        main=changes.main.at,
-        since=first_place_after(graph, drift.merge_base) if drift.merge_base else 0,
-        has_equal_patch=tip in squashed,
+def _graph(repository: Repository, survey: Survey) -> Graph:
+    counterparts = [survey.refs.counterpart(branch) for branch in survey.branches]
+    live = {branch.tip for branch in survey.branches if not branch.is_gone}
+    gone = {branch.tip for branch in survey.branches} - live
+    bases = {branch.base for branch in survey.branches if branch.base}
+    pinned = {survey.pinned} if survey.pinned else set()
+    return read_graph(
+        repository,
+        [*live, *(branch.tip for branch in counterparts if branch is not None)],
+        main=survey.main.tip,
+        reference=survey.reference.tip if survey.reference else None,
+        also={*gone, *bases, *pinned, *survey.measured.values()},
     )
 
 
-def _num_landed(road: Landed, tip: str, graph: Graph, own: Mapping[str, Sequence[str]]) -> int:
-    """A merged branch has no commit left that main has not: count those that its merge brought."""
-    if road is Landed.MERGED:
-        return graph.num_merged(tip)
-    return len(own[tip]) if road in {Landed.SQUASHED, Landed.REBASED} else 0
-
-
-def _base_branches(chosen: Sequence[Branch], own: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the branch that each is stacked on: the one whose tip comes first among its own commits."""
-    named = {branch.tip: branch.name for branch in reversed(chosen)}
+def _starts(repository: Repository, graph: Graph, branches: Sequence[Branch]) -> dict[str, str]:
+    """Return, by tip, where those branches began that main was fast-forwarded to; a fresh branch looks just alike."""
     found = {}
-    for branch in chosen:
-        below = (commit for commit in own[branch.tip] if commit != branch.tip and commit in named)
-        base = next(below, None)
-        if base is not None:
-            found[branch.name] = named[base]
+    for branch in branches:
+        if graph.own(branch.tip) or not graph.is_on_chain(branch.tip):
+            continue
+        start = branch.base if branch.remote else began_at(repository.common_dir, branch)
+        if start in graph and start != branch.tip and not graph.between(start, branch.tip)[0]:
+            found[branch.tip] = start
     return found
 
 
-def _shallow_overview(
-    trunk: Branch, frozen: Branch | None, pinned: str | None, chosen: Sequence[Branch]
-) -> Overview:
-    """Say what is known without history: names and tips."""
-    unknown = Drift(merge_base=None, ahead=None, behind=None)
-    standings = tuple(
-        Standing(
-            branch=branch,
-            main=unknown,
-            reference=unknown if frozen else None,
-            base_branch=trunk.name,
-            landed=Landed.UNKNOWN,
-            landed_commits=0,
-            conflicts=None,
-        )
-        for branch in chosen
+def _contents(  # noqa: PLR0913  one value of each kind that the answer depends on
+    repository: Repository,
+    graph: Graph,
+    main: Branch,
+    starts: Mapping[str, str],
+    *,
+    branches: Sequence[Branch],
+    rule: LandingRule,
+    memo: Memo,
+    tell: Tell,
+) -> dict[str, _Content]:
+    """Return what each tip's content is to main, from what is kept or else from git."""
+    keys = {b.tip: f"{main.tip} {b.tip} {starts.get(b.tip, '')}" for b in branches}
+    kept = memo.get(_KIND, list(keys.values()))
+    found = {tip: _unpacked(kept[key]) for tip, key in keys.items() if key in kept}
+    missing = [tip for tip in keys if tip not in found]
+    if not missing:
+        return found
+    tell("reading changes", 0, len(missing))
+    start = min(since_of(graph, tip) for tip in missing)
+    pairs = [pair for tip in missing for pair in pairs_of(graph, tip, starts)]
+    diffs = read_diffs(repository, [*main_pairs(graph, start), *pairs])
+    on_main = main_changes(graph, diffs, start=start)
+    merges = _merges(repository, graph, diffs, on_main, missing, tell=tell)
+    evidence = Landings(graph, diffs, on_main, starts=starts).evidence(
+        missing,
+        repository,
+        without_effect={
+            # Of a binary file in conflict the tree holds main's version.
+            tip: merge is not None and not merge.conflicts and merge.tree == main.tree
+            for tip, merge in merges.items()
+        },
+        memo=memo,
+        tell=tell,
     )
-    reference = _reference_state(frozen, pinned, unknown if frozen else None)
-    return Overview(main=trunk, reference=reference, standings=standings)
+    new = {
+        tip: _Content(
+            landing=rule(evidence[tip]),
+            conflicts=None if merge is None else merge.conflicts,
+            has_content=_has_content(graph, diffs, tip),
+        )
+        for tip, merge in merges.items()
+    }
+    # What is unknown today may be known with a newer git, or once objects have been fetched.
+    certain = {tip: one for tip, one in new.items() if one.conflicts is not None}
+    memo.put(_KIND, {keys[tip]: _packed(one) for tip, one in certain.items()})
+    return found | new
 
 
-def _reference_state(
-    frozen: Branch | None, pinned: str | None, main: Drift | None
-) -> ReferenceState | None:
-    if frozen is None or main is None:
+def _merges(
+    repository: Repository,
+    graph: Graph,
+    diffs: Diffs,
+    on_main: MainChanges,
+    tips: Sequence[str],
+    *,
+    tell: Tell,
+) -> dict[str, Merge | None]:
+    """Merge only where neither the graph nor the changed paths can tell."""
+    found: dict[str, Merge | None] = {}
+    doubtful = []
+    for tip in tips:
+        bases = graph.bases(tip)
+        if not bases:
+            found[tip] = None
+        elif {tip, graph.main_tip} & set(bases) or (
+            len(bases) == 1 and _is_surely_clean(graph, diffs, on_main, tip, bases[0])
+        ):
+            found[tip] = Merge()
+        else:
+            doubtful.append(tip)
+    if repository.is_partial():
+        return found | dict.fromkeys(doubtful)
+    return found | forecast_merges(repository, graph.main_tip, doubtful, tell=tell)
+
+
+def _is_surely_clean(graph: Graph, diffs: Diffs, on_main: MainChanges, tip: str, base: str) -> bool:
+    # From a base beside main's chain, what main changed since is more than what its chain says.
+    if not graph.is_on_chain(base):
+        return False
+    own: BranchChanges = branch_changes(diffs[tip, base])
+    return is_surely_clean(own, on_main, since=graph.place(base) + 1)
+
+
+def _has_content(graph: Graph, diffs: Diffs, tip: str) -> bool:
+    bases = graph.bases(tip)
+    if not bases or not graph.own(tip):
+        return bool(graph.own(tip))
+    return bool(diffs[tip, max(bases, key=graph.number.__getitem__)])
+
+
+def _packed(content: _Content) -> bytes:
+    landing = content.landing
+    fields = (landing.road, landing.num_commits, content.conflicts, content.has_content)
+    return json.dumps(fields).encode()
+
+
+def _unpacked(kept: bytes) -> _Content:
+    road, num_commits, conflicts, has_content = json.loads(kept)
+    return _Content(
+        Landing(road=Landed(road), num_commits=num_commits), tuple(conflicts), has_content
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """The branch that another grew from, and how many commits it has beyond it."""
+
+    base: str
+    num_own: int
+    is_moved: bool = False
+
+
+def _stacks(graph: Graph, survey: Survey, branches: Sequence[Branch]) -> dict[str, _Stack]:
+    """Return what each branch is stacked on: the branch whose tip comes first among its own commits.
+
+    Else the experiment that its file names as base, when that went on or was rewritten and has left commits behind here.
+    """
+    named = {branch.tip: branch.name for branch in reversed(branches)}
+    by_name = {branch.name: branch for branch in branches}
+    found: dict[str, _Stack] = {}
+    for branch in branches:
+        own = graph.own(branch.tip)
+        below = next((c for c in own if c != branch.tip and c in named), None)
+        declared = by_name.get(survey.declared_bases.get(branch.name, ""))
+        if below is not None:
+            found[branch.name] = _Stack(named[below], graph.between(branch.tip, below)[0])
+        elif declared is not None and own and declared.tip != branch.tip:
+            left = [c for c in own if c == branch.base or c in set(graph.own(declared.tip))]
+            if left:
+                beyond = graph.between(branch.tip, left[0])[0]
+                found[branch.name] = _Stack(declared.name, beyond, is_moved=True)
+    return found
+
+
+def _standing(
+    branch: Branch,
+    survey: Survey,
+    graph: Graph,
+    content: _Content,
+    places: Mapping[str, tuple[CheckedOut, ...]],
+    stacks: Mapping[str, _Stack],
+) -> Standing:
+    drift = graph.drift(branch.tip)
+    stack = stacks.get(branch.name)
+    measured = survey.measured.get(branch.name, "")
+    return Standing(
+        branch=branch,
+        main=drift,
+        reference=graph.reference_drift(branch.tip),
+        base_branch=stack.base if stack else survey.main.name,
+        landed=content.landing.road,
+        landed_commits=content.landing.num_commits,
+        conflicts=content.conflicts,
+        num_own=stack.num_own if stack else drift.ahead,
+        is_base_moved=stack is not None and stack.is_moved,
+        num_merge_bases=len(graph.bases(branch.tip)),
+        merge_base_at=graph.committed_at(drift.merge_base) if drift.merge_base else None,
+        has_content=content.has_content,
+        counterpart=_counterpart(branch, survey.refs, graph),
+        checked_out=() if branch.remote else places.get(branch.name, ()),
+        results_behind=_results_behind(graph, branch.tip, measured),
+    )
+
+
+def _counterpart(branch: Branch, refs: Refs, graph: Graph | None) -> Counterpart | None:
+    if not branch.upstream:
         return None
-    return ReferenceState(
-        name=frozen.name,
-        tip=frozen.tip,
-        pinned=pinned or None,
-        main_ahead=main.ahead,
-        main_behind=main.behind,
+    other = refs.counterpart(branch)
+    if other is None or graph is None:
+        return Counterpart(name=branch.upstream, ahead=None, behind=None)
+    ahead, behind = graph.between(branch.tip, other.tip)
+    return Counterpart(name=branch.upstream, ahead=ahead, behind=behind)
+
+
+def _results_behind(graph: Graph, tip: str, measured: str) -> int | None:
+    """Return how many commits came after the measured one; None where it was rewritten since, or is gone."""
+    if measured not in graph:
+        return None
+    ahead, behind = graph.between(tip, measured)
+    return None if behind else ahead
+
+
+def _unknown(
+    branch: Branch, survey: Survey, places: Mapping[str, tuple[CheckedOut, ...]]
+) -> Standing:
+    """Say what is known without history: name and tip."""
+    unknown = Drift(merge_base=None, ahead=None, behind=None)
+    return Standing(
+        branch=branch,
+        main=unknown,
+        reference=unknown if survey.reference else None,
+        base_branch=survey.main.name,
+        landed=Landed.UNKNOWN,
+        landed_commits=0,
+        conflicts=None,
+        checked_out=() if branch.remote else places.get(branch.name, ()),
     )
 
 
-def _missing_main(repository: Repository, main: str, branches: Mapping[str, Branch]) -> Branch:
-    """Raise, naming the branch that is most likely meant."""
-    repository.check_has_commits()
-    close = difflib.get_close_matches(main, branches, n=1, cutoff=0.6)
-    usual = [name for name in _USUAL_MAINS if name in branches]
-    current = repository.current_branch()
-    likely = [*close, *usual, *([current] if current in branches and current else []), *branches]
-    if not likely:
-        raise RepositoryError(
-            f"no branch '{main}' in {repository.root}: HEAD is detached and there is no branch",
-            hint=f"git branch {main}",
-        )
-    raise RepositoryError(
-        f"no branch '{main}' in {repository.root}; the nearest is '{likely[0]}'",
-        hint=f'set [branches] main = "{likely[0]}" in .branchlab.toml',
+def _shallow_overview(repository: Repository, survey: Survey) -> Overview:
+    places = checkouts(repository)
+    return Overview(
+        main=survey.main,
+        reference=reference_state(
+            repository,
+            None,
+            survey.reference,
+            pinned=survey.pinned,
+            main=survey.main,
+            memo=Forgetful(),
+        ),
+        standings=tuple(_unknown(branch, survey, places) for branch in survey.branches),
     )

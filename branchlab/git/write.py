@@ -13,6 +13,7 @@ from pathlib import Path
 
 from branchlab.errors import RepositoryError
 from branchlab.git.call import ask, git, is_argument, object_id, text, to_bytes
+from branchlab.git.refs import BASES, CREATED
 from branchlab.git.repository import Repository
 from branchlab.run_folder import locked
 
@@ -36,8 +37,13 @@ def create_branch(repository: Repository, name: str, commit: str) -> None:
             f"branch '{name}' exists already at {text(found.out).strip()[:10]}",
             hint="choose another name, or look at it: branchlab status",
         )
-    how = ("--no-deref", "--create-reflog", "-m", "branchlab: created")
+    how = ("--no-deref", "--create-reflog", "-m", CREATED)
     git(repository.root, "update-ref", *how, ref, object_id(commit), nothing)
+
+
+def record_base(repository: Repository, branch: str, commit: str) -> None:
+    """Record where a branch started: once main has been fast-forwarded to it, nothing else tells."""
+    git(repository.root, "update-ref", "--no-deref", f"{BASES}{branch}", object_id(commit))
 
 
 def check_branch_name(repository: Repository, name: str) -> None:

@@ -19,7 +19,14 @@ from branchlab.config import Config
 from branchlab.domain import Branch, Goal, RunRecord, Scale, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
-from branchlab.lab.project import Project, experiments_of, find_branches, is_experiment, main_branch
+from branchlab.lab.branches import (
+    all_branches,
+    experiments_of,
+    find_branches,
+    is_experiment,
+    main_branch,
+)
+from branchlab.lab.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +62,13 @@ def compare(
         RepositoryError: A branch is unknown.
         ConfigError: No run has recorded the metric.
     """
-    branches = project.repository.branches()
+    branches = all_branches(project)
     other = (
         find_branches(project, [against], branches)[0]
         if against
         else main_branch(project, branches)
     )
-    experiments = [b for b in branches if is_experiment(project, b.name) and b.name != other.name]
+    experiments = [b for b in branches if is_experiment(project, b) and b.name != other.name]
     wanted = find_branches(project, names, branches) if names else experiments
     index = project.index()
     metric = metric or project.config.run.metric

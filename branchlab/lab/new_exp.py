@@ -10,8 +10,9 @@ from pathlib import Path
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import Experiment, experiment_path, render_experiment
 from branchlab.git.worktrees import link_shared
-from branchlab.git.write import add_worktree, commit_files, create_branch
-from branchlab.lab.project import Project, find_branches, main_branch
+from branchlab.git.write import add_worktree, commit_files, create_branch, record_base
+from branchlab.lab.branches import all_branches, find_branches, main_branch
+from branchlab.lab.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,12 @@ def new_experiment(
         RepositoryError: The branch or the work tree's folder exists, or the base is unknown.
     """
     short, branch = _names(project, name)
-    branches = project.repository.branches()
-    if any(known.name == branch for known in branches):
+    branches = all_branches(project)
+    taken = next((known for known in branches if known.own_name == branch), None)
+    if taken is not None:
+        where = f" on {taken.remote}" if taken.remote else ""
         raise RepositoryError(
-            f"the branch '{branch}' exists already",
+            f"the branch '{branch}' exists already{where}",
             hint=f"take another name, or: git switch {branch}",
         )
     start = find_branches(project, [base], branches)[0] if base else main_branch(project, branches)
@@ -63,6 +66,7 @@ def new_experiment(
         message=f"Start experiment {short}\n",
     )
     create_branch(project.repository, branch, commit)
+    record_base(project.repository, branch, start.tip)
     if worktree is not None:
         add_worktree(project.repository, branch, worktree)
         link_shared(project.repository, worktree, share=project.config.run.share)

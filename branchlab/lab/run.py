@@ -13,14 +13,15 @@ from branchlab.domain import Branch, Flags, Run, RunState, Sample, Scale
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import experiment_path, parse_experiment
 from branchlab.git.worktrees import checkout, reclaim
-from branchlab.lab.progress import Progress, Watcher
-from branchlab.lab.project import (
-    Project,
+from branchlab.lab.branches import (
+    all_branches,
     experiment_of,
     find_branches,
     is_experiment,
     main_branch,
 )
+from branchlab.lab.progress import Progress, Watcher
+from branchlab.lab.project import Project
 from branchlab.run_folder import locked
 from branchlab.schedule.executor import Executor, Facts
 from branchlab.schedule.local import LocalExecutor
@@ -82,7 +83,7 @@ class RunSession:
         """
         project, request = self.project, self.request
         _check(project, request)
-        branches = project.repository.branches()
+        branches = all_branches(project)
         main = main_branch(project, branches)
         wanted = _wanted(project, request, branches, main)
         project.state.create()
@@ -226,13 +227,13 @@ def _wanted(
     """Return what to run: main first, as the other half of every pair."""
     if request.is_all:
         reference = project.config.branches.reference
-        frozen = [branch for branch in branches if branch.name == reference]
-        others = frozen + [branch for branch in branches if is_experiment(project, branch.name)]
+        frozen = [branch for branch in branches if branch.own_name == reference]
+        others = frozen + [branch for branch in branches if is_experiment(project, branch)]
     elif request.names:
         others = find_branches(project, request.names, branches)
     else:
         current = project.repository.current_branch(at=project.here)
-        others = [b for b in branches if b.name == current and is_experiment(project, b.name)]
+        others = [b for b in branches if b.name == current and is_experiment(project, b)]
     if request.experiment is not None and others and others != [main]:
         raise ConfigError(
             "--experiment runs main with the flags of a landed experiment; it takes no other branch",
@@ -317,6 +318,4 @@ def _tidy(project: Project) -> None:
     index = project.index()
     busy = {record.run.commit for record in index.runs() if record.state is RunState.RUNNING}
     index.close()
-    reclaim(
-        project.repository, keep=busy | {branch.tip for branch in project.repository.branches()}
-    )
+    reclaim(project.repository, keep=busy | {branch.tip for branch in all_branches(project)})

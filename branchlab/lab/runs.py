@@ -12,7 +12,8 @@ from pathlib import Path
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError, nearest
-from branchlab.lab.project import Project, find_branches
+from branchlab.lab.branches import all_branches, find_branches
+from branchlab.lab.project import Project
 from branchlab.run_folder import JSON, locked, read_events
 
 _TAIL_BYTES = 1 << 20
@@ -39,7 +40,7 @@ def list_runs(
     index = project.index()
     records = index.runs()
     recorded = {record.run.branch for record in records}
-    live = project.repository.branches()
+    live = all_branches(project)
     wanted = [
         name if name in recorded else find_branches(project, [name], live)[0].name for name in names
     ]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from branchlab.analysis.landing import landed
+from branchlab.analysis.landing import landing
 from branchlab.analysis.results import BranchResults, Subject, freshness, results_of
-from branchlab.config import CONFIG_NAME
 from branchlab.domain import (
+    Branch,
     Freshness,
     Goal,
     Landed,
@@ -22,9 +22,19 @@ from branchlab.domain import (
 )
 from branchlab.errors import ConfigError
 from branchlab.experiment import Experiment
-from branchlab.git.standing import overview
+from branchlab.git.memo import Tell, silently
+from branchlab.git.standing import Survey, overview
+from branchlab.lab.branches import (
+    all_branches,
+    experiments_of,
+    find_branches,
+    is_experiment,
+    main_branch,
+    moved_reference,
+    reference_branch,
+)
 from branchlab.lab.judge import Judged, judge_all, subject_of
-from branchlab.lab.project import Project, experiments_of, find_branches
+from branchlab.lab.project import Project
 
 _STALE_AFTER = timedelta(days=30)
 
@@ -49,6 +59,14 @@ class BranchStatus:
     num_failed: int
     is_stale: bool
 
+    @property
+    def merge_back(self) -> str | None:
+        """What is known without reading the code: the content is in main, or there is none; None otherwise."""
+        standing = self.standing
+        if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
+            return "landed"
+        return "nothing" if standing.has_content is False else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -67,41 +85,73 @@ class Status:
     warnings: tuple[str, ...]
 
 
-def status(project: Project, names: Sequence[str] = ()) -> Status:
+def status(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    with_deleted: bool = False,
+    tell: Tell = silently,
+) -> Status:
     """Return the overview, of all experiments or of some branches.
+
+    Args:
+        project: Whose.
+        names: Only these branches.
+        with_deleted: Also branches that were deleted and have recorded runs.
+        tell: Hears what takes long.
 
     Raises:
         RepositoryError: Main or a named branch is missing.
     """
     config = project.config
+    refs = project.repository.refs()
+    known = all_branches(project, refs)
+    main = main_branch(project, known)
+    records = project.index().runs()
+    branches = [branch for branch in known if is_experiment(project, branch)]
+    if with_deleted:
+        branches += _deleted(records, known)
+    named = find_branches(project, names, [*known, *branches]) if names else []
+    experiments = experiments_of(project, branches)
+    subjects = [subject_of(branch, experiments[branch.name]) for branch in branches]
+    metric = config.run.metric
+    on_main = Subject(branch=main.name, tree=main.tree)
+    judged = judge_all(records, subjects, on_main, metric=metric, config=config) if records else {}
+    frozen = reference_branch(project, refs)
     seen = overview(
         project.repository,
-        main=config.branches.main,
-        reference=config.branches.reference or None,
-        pinned=config.branches.reference_commit or None,
-        experiments=config.branches.experiments,
-        landed=landed,
+        Survey(
+            refs=refs,
+            main=main,
+            reference=frozen,
+            branches=branches,
+            pinned=config.branches.reference_commit,
+            measured={
+                name: one.results.records[0].run.commit
+                for name, one in judged.items()
+                if one.results.records
+            },
+            declared_bases={
+                name: experiment.base
+                for name, experiment in experiments.items()
+                if isinstance(experiment, Experiment)
+            },
+        ),
+        rule=landing,
+        memo=project.memo(),
+        tell=tell,
     )
-    standings = seen.standings
-    named = find_branches(project, names, project.repository.branches()) if names else []
-    wanted = {branch.name for branch in named}
-    metric = config.run.metric
-    records = project.index().runs()
-    branches = [standing.branch for standing in standings]
-    experiments = experiments_of(project, branches)
-    main = Subject(branch=seen.main.name, tree=seen.main.tree)
-    subjects = [subject_of(branch, experiments[branch.name]) for branch in branches]
-    judged = judge_all(records, subjects, main, metric=metric, config=config) if records else {}
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
-    reference = Subject(
-        branch=config.branches.reference, tree=_reference_tree(project, seen, records)
+    on_reference = Subject(
+        branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
     )
+    wanted = {branch.name for branch in named}
     return Status(
         overview=seen,
         metric=metric,
         goal=config.run.goal,
-        main_results=results_of(main, records),
-        reference_results=results_of(reference, records),
+        main_results=results_of(on_main, records),
+        reference_results=results_of(on_reference, records),
         branches=tuple(
             _branch_status(
                 standing,
@@ -110,17 +160,28 @@ def status(project: Project, names: Sequence[str] = ()) -> Status:
                 metric=metric,
                 num_running=running[standing.branch.name],
             )
-            for standing in standings
+            for standing in seen.standings
             if not names or standing.branch.name in wanted
         ),
-        warnings=_warnings(project, seen, experiments.values()),
+        warnings=_warnings(project, seen, frozen, experiments.values()),
     )
 
 
-def _reference_tree(project: Project, seen: Overview, records: Sequence[RunRecord]) -> str:
-    if seen.reference is None or not records:
-        return ""
-    return project.repository.tree_of(seen.reference.tip)
+def _deleted(records: Sequence[RunRecord], known: Sequence[Branch]) -> list[Branch]:
+    """Return the branches that runs were planned for and that are gone, at the commit that was planned last."""
+    names = {branch.name for branch in known} | {branch.own_name for branch in known}
+    found: dict[str, Branch] = {}
+    for record in records:  # the latest planned first
+        run = record.run
+        if run.branch not in names and run.branch not in found:
+            found[run.branch] = Branch(
+                name=run.branch,
+                tip=run.commit,
+                tree=run.tree,
+                last_commit_at=run.planned_at or datetime.fromtimestamp(0, UTC),
+                is_gone=True,
+            )
+    return list(found.values())
 
 
 def _branch_status(
@@ -154,22 +215,25 @@ def _is_stale(standing: Standing) -> bool:
 
 
 def _warnings(
-    project: Project, seen: Overview, experiments: Iterable[Experiment | ConfigError]
+    project: Project,
+    seen: Overview,
+    frozen: Branch | None,
+    experiments: Iterable[Experiment | ConfigError],
 ) -> tuple[str, ...]:
-    known = project.config.branches
-    found = []
-    if seen.reference is None and known.reference:
+    found = [moved_reference(project, frozen)]
+    if project.repository.is_shallow():
         found.append(
-            f"the reference branch '{known.reference}' does not exist; "
-            f"make it again with: git branch {known.reference} {known.reference_commit or 'COMMIT'}"
+            "this clone is shallow: where branches stand is unknown; fetch the rest with: git fetch --unshallow"
         )
-    elif seen.reference is not None and seen.reference.is_moved:
+    if project.repository.is_partial():
         found.append(
-            f"the frozen reference '{seen.reference.name}' MOVED: it is at {seen.reference.tip[:10]}, pinned at "
-            f"{(seen.reference.pinned or '')[:10]} in {CONFIG_NAME}; "
-            f"put it back with: git branch -f {seen.reference.name} {(seen.reference.pinned or '')[:10]}"
+            "this clone is partial: merges and patches are not compared; clone anew without --filter for that"
+        )
+    if seen.reference is not None and seen.reference.remote:
+        found.append(
+            f"the reference is {seen.reference.name}, as of the last fetch: there is no local branch"
         )
     found += [
         f"{error.message}; {error.hint}" for error in experiments if isinstance(error, ConfigError)
     ]
-    return tuple(found)
+    return tuple(sentence for sentence in found if sentence)

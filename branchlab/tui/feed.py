@@ -16,6 +16,7 @@ from textual.message import Message
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import RunRecord
 from branchlab.errors import BranchlabError
+from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
@@ -128,7 +129,7 @@ class Feed:
             return False
         self._refs_read_at = now
         config = self._config_stamp()
-        branches = self.project.repository.branches()
+        branches = all_branches(self.project)
         refs = (config, tuple((branch.name, branch.tip) for branch in branches))
         if refs == self._refs:
             return False

@@ -1,6 +1,17 @@
-from branchlab.git.changes import folders_of, read_changes
+from types import SimpleNamespace
+
+import pytest
+
+from branchlab.git.changes import (
+    MainChanges,
+    branch_changes,
+    folders_of,
+    main_changes,
+    read_diffs,
+)
 from branchlab.git.forecast import is_surely_clean
 from branchlab.git.graph import read_graph
+from branchlab.git.landings import main_pairs
 
 
 def read(lab, *names):
@@ -8,7 +19,9 @@ def read(lab, *names):
     tips = [repository.resolve(name) for name in names]
     graph = read_graph(repository, tips, main=repository.resolve("main"))
     pairs = [(tip, graph.drift(tip).merge_base) for tip in tips]
-    return tips, read_changes(repository, graph, pairs)
+    diffs = read_diffs(repository, [*pairs, *main_pairs(graph, 1)])
+    branches = {pair[0]: branch_changes(diffs[pair]) for pair in pairs}
+    return tips, SimpleNamespace(branches=branches, main=main_changes(graph, diffs, start=1))
 
 
 def test_a_branch_s_whole_diff_is_read_by_its_tip(lab):
@@ -66,9 +79,55 @@ def test_paths_that_do_not_meet_are_surely_clean_and_others_are_not(lab):
     assert clean == [True, False, False, False, False]
 
 
-def test_nothing_asked_starts_no_process(lab):
-    _, changes = read(lab)
-    assert changes.branches == {}
+def test_nothing_asked_starts_no_process(lab, monkeypatch):
+    repository = lab.repository
+    monkeypatch.setenv("PATH", "")
+    assert read_diffs(repository, []) == {}
+
+
+def test_one_commit_beside_two_others_keeps_both_diffs(lab):
+    first = lab.git("rev-parse", "main")
+    second = lab.commit({"a.py": "1"})
+    third = lab.commit({"b.py": "1"})
+    empty = lab.commit()
+    found = read_diffs(lab.repository, [(third, first), (third, second), (empty, third)])
+    assert [[path for path, _, _ in entries] for entries in found.values()] == [
+        ["a.py", "b.py"],
+        ["b.py"],
+        [],
+    ]
+
+
+def held(contents, at, since=5):
+    return MainChanges(at=at).held_at_once(contents, since)
+
+
+def test_every_path_held_at_one_place_is_found_though_main_moved_on():
+    at = {"a": [(3, "0"), (6, "A"), (9, "later")], "b": [(7, "B")]}
+    assert held({"a": "A", "b": "B"}, at) == [7]
+
+
+def test_paths_held_at_different_places_are_not_found():
+    assert held({"a": "A", "b": "B"}, {"a": [(6, "A"), (7, "other")], "b": [(8, "B")]}) == []
+
+
+def test_what_main_held_before_does_not_count():
+    assert held({"a": "A"}, {"a": [(2, "A"), (4, "base")]}) == []
+
+
+def test_content_that_came_back_is_found_at_each_place():
+    at = {"a": [(2, "A"), (4, "base"), (6, "A"), (7, "base"), (8, "A")], "b": [(5, "B")]}
+    assert held({"a": "A", "b": "B"}, at) == [6, 8]
+
+
+def test_a_deletion_is_held_as_a_deletion():
+    assert held({"a": None}, {"a": [(6, None)]}) == [6]
+    assert held({"a": None}, {"a": [(6, "A")]}) == []
+
+
+@pytest.mark.parametrize("contents", [{"a": "A"}, {}])
+def test_what_main_never_touched_and_nothing_at_all_are_not_held(contents):
+    assert held(contents, {"b": [(6, "B")]}) == []
 
 
 def test_folders_are_named_from_the_nearest_on():

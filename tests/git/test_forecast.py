@@ -6,12 +6,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branchlab.git.changes import first_place_after, read_changes
-from branchlab.git.forecast import conflicts, is_surely_clean
+from branchlab.git.changes import branch_changes, main_changes, read_diffs
+from branchlab.git.forecast import forecast_merges, is_surely_clean
 from branchlab.git.graph import read_graph
+from branchlab.git.landings import main_pairs
 from branchlab.git.repository import Repository
 
 _batch = itertools.count()
+
+
+def conflicts(repository, main, tips):
+    """Return the files in conflict of each merge; None where it is unknown."""
+    found = forecast_merges(repository, main, tips)
+    return {tip: merge and merge.conflicts for tip, merge in found.items()}
 
 
 def objects_of(lab):
@@ -132,11 +139,12 @@ def test_what_is_surely_clean_merges_cleanly(shared_lab, branches, main_edits):
     base_id = tips.pop(f"f{batch}/base")
     graph = read_graph(repository, tips.values(), main=main)
     pairs = [(tip, base_id) for tip in tips.values() if graph.own(tip)]
-    changes = read_changes(repository, graph, pairs)
+    since = graph.place(base_id) + 1
+    diffs = read_diffs(repository, [*pairs, *main_pairs(graph, since)])
+    on_main = main_changes(graph, diffs, start=since)
     real = conflicts(repository, main, tips.values())
-    since = first_place_after(graph, base_id)
-    for tip, _ in pairs:
-        if is_surely_clean(changes.branches[tip], changes.main, since=since):
+    for tip, base in pairs:
+        if is_surely_clean(branch_changes(diffs[tip, base]), on_main, since=since):
             assert real[tip] == ()
 
 
