@@ -26,11 +26,15 @@ _SEEDS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branches:
-    """``[branches]``: the integration branch, the frozen one, and which branches are experiments."""
+    """``[branches]``: the integration branch, the frozen one, and which branches are experiments.
+
+    ``reference_reason`` says why the pin ``reference_commit`` is no longer where ``init`` set it.
+    """
 
     main: str = "main"
     reference: str = "original"
     reference_commit: str = ""
+    reference_reason: str = ""
     experiments: tuple[str, ...] = ("exp/*",)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "show": ("runs", "Show one run: plan, result, reason, log."),
     "logs": ("runs", "Print the log of a run, or follow it."),
     "cancel": ("runs", "Stop runs; they keep a checkpoint."),
+    "sync": ("sync", "Bring main into experiment branches, where that is clean."),
     "tui": ("screen", "Open the overview."),
     "completion": ("setup", "Print the completion script of a shell."),
 }

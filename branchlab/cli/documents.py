@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from branchlab.analysis.results import BranchResults
-from branchlab.domain import Drift, RunRecord, RunState
+from branchlab.domain import Counterpart, Drift, RunRecord, RunState
 from branchlab.lab.judge import Comparison
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
@@ -18,8 +19,10 @@ Document = dict[str, Any]
 
 
 def print_document(document: Document) -> None:
-    """Print one document on stdout."""
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    """Print one document on stdout, broken into lines where somebody reads it."""
+    # Python's encoder takes ten times longer with an indent: 0.2 s for 5,000 branches.
+    indent = 1 if sys.stdout.isatty() else None
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))
 
 
 def run_document(record: RunRecord) -> Document:
@@ -81,6 +84,16 @@ def status_document(found: Status) -> Document:
             "is_moved": reference.is_moved,
             "main_ahead": reference.main_ahead,
             "main_behind": reference.main_behind,
+            "state": str(reference.pin),
+            "remote": reference.remote or None,
+            "repin_reason": found.repin_reason or None,
+            "departure": None
+            if reference.departure is None
+            else {
+                "files": reference.departure.num_files,
+                "insertions": reference.departure.num_insertions,
+                "deletions": reference.departure.num_deletions,
+            },
             "results": _means(found.reference_results, found.metric),
         },
         "metric": found.metric,
@@ -97,20 +110,33 @@ def _branch_document(branch: BranchStatus) -> Document:
         "name": standing.branch.name,
         "title": branch.title,
         "tip": standing.branch.tip,
+        "remote": standing.branch.remote or None,
+        "is_deleted": standing.branch.is_gone,
         "merge_base": standing.main.merge_base,
+        "merge_base_at": to_text(standing.merge_base_at),
+        "merge_bases": standing.num_merge_bases,
         "ahead": standing.main.ahead,
         "behind": standing.main.behind,
         "reference_ahead": reference.ahead,
         "reference_behind": reference.behind,
         "base_branch": standing.base_branch,
+        "is_base_moved": standing.is_base_moved,
+        "own_commits": standing.num_own,
         "landed": str(standing.landed),
         "landed_commits": standing.landed_commits,
         "conflicts": None if standing.conflicts is None else list(standing.conflicts),
         "is_stale": branch.is_stale,
         "last_commit_at": to_text(standing.branch.last_commit_at),
+        "upstream": _upstream(standing.counterpart),
+        "worktrees": [
+            {"path": str(place.path), "operation": place.operation or None}
+            for place in standing.checked_out
+        ],
         "features": None,
-        "merge_back": None,
+        "merge_back": branch.merge_back,
         "results": str(branch.freshness),
+        "results_commit": branch.results.records[0].run.commit if branch.results.records else None,
+        "results_behind": standing.results_behind,
         "runs": {
             "done": branch.num_done,
             "running": branch.num_running,
@@ -122,6 +148,17 @@ def _branch_document(branch: BranchStatus) -> Document:
         "interval": None
         if branch.verdict is None or not branch.verdict.interval
         else list(branch.verdict.interval),
+    }
+
+
+def _upstream(counterpart: Counterpart | None) -> Document | None:
+    if counterpart is None:
+        return None
+    return {
+        "name": counterpart.name,
+        "ahead": counterpart.ahead,
+        "behind": counterpart.behind,
+        "is_gone": counterpart.is_gone,
     }
 
 

@@ -10,7 +10,9 @@ import click
 
 from branchlab.cli.app import branch_names
 from branchlab.errors import ConfigError
+from branchlab.lab.branches import reference_warning
 from branchlab.lab.project import Project, open_project
+from branchlab.terminal_text import safe_text
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -34,9 +36,16 @@ def flag_option(help_text: str) -> Callable[[_Function], _Function]:
     return click.option("--flag", "flags", multiple=True, metavar="K=V", help=help_text)
 
 
-def project_here() -> Project:
-    """Open the project of the current folder."""
-    return open_project(Path.cwd())
+def project_here(*, warns: bool = True) -> Project:
+    """Open the project of the current folder; a frozen reference that has moved is said on stderr.
+
+    ``warns`` is off where the command says it in its own words.
+    """
+    project = open_project(Path.cwd())
+    warning = reference_warning(project) if warns else ""
+    if warning:
+        click.echo(click.style(f"! {safe_text(warning)}", fg="red", bold=True), err=True)
+    return project
 
 
 def parse_flags(pairs: tuple[str, ...]) -> Mapping[str, bool | int | float | str]:

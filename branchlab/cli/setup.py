@@ -8,10 +8,12 @@ import click
 
 from branchlab.cli.app import app, branch_names
 from branchlab.cli.options import flag_option, json_option, parse_flags, project_here
+from branchlab.errors import ConfigError
 
 
 @click.command(
-    epilog="\b\nExamples:\n  branchlab init\n  branchlab init --task fashion.task:FashionTask --experiments 'exp/*'"
+    epilog="\b\nExamples:\n  branchlab init\n  branchlab init --task fashion.task:FashionTask --experiments 'exp/*'\n"
+    '  branchlab init --repin --reason "the published code had a bug in its evaluation"'
 )
 @click.option(
     "--main",
@@ -30,12 +32,16 @@ from branchlab.cli.options import flag_option, json_option, parse_flags, project
 @click.option(
     "--task", metavar="M:A", help="The task, module:Class; found by itself where there is only one."
 )
+@click.option("--repin", is_flag=True, help="Accept a reference that has moved; needs --reason.")
+@click.option("--reason", metavar="WHY", default="", help="Why it has moved; kept in the config.")
 @json_option
 def init(
     main: str | None,
     reference: str | None,
     experiments: tuple[str, ...],
     task: str | None,
+    repin: bool,
+    reason: str,
     as_json: bool,
 ) -> None:
     """Freeze the reference, pin its commit, write .branchlab.toml.
@@ -45,6 +51,12 @@ def init(
     """
     from branchlab.cli.documents import print_document
     from branchlab.lab.init import init as initialise
+
+    if repin:
+        _repin(reason, as_json=as_json)
+        return
+    if reason:
+        raise ConfigError("--reason belongs to --repin", hint="branchlab init --help")
 
     made = initialise(
         Path.cwd(), main=main, reference=reference, experiments=experiments, task=task
@@ -75,6 +87,26 @@ def init(
         click.echo(
             "no subclass of branchlab.Task was found: write one, and set [trainer] task in .branchlab.toml"
         )
+
+
+def _repin(reason: str, *, as_json: bool) -> None:
+    from branchlab.cli.documents import print_document
+    from branchlab.lab.init import repin
+
+    made = repin(project_here(warns=False), reason=reason)
+    if as_json:
+        print_document(
+            {
+                "reference": made.reference,
+                "before": made.before or None,
+                "reference_commit": made.commit,
+                "reason": made.reason,
+            }
+        )
+        return
+    before = made.before[:10] or "nowhere"
+    click.echo(f"pinned {made.reference} at {made.commit[:10]} (before: {before}): {made.reason}")
+    click.echo("next: git commit -m 'Pin the reference anew' .branchlab.toml")
 
 
 @click.command(
@@ -156,7 +188,7 @@ def demo(folder: Path, no_run: bool) -> int:
     if not no_run:
         # One branch is broken on purpose, so a failed run is no failure of the demo.
         code = run_and_report(project, RunRequest(is_all=True), Outlook(shows_verdicts=False))
-    print_status(status(project))
+    print_status(status(project), root=project.repository.root)
     click.echo(f"\nlook around: cd {folder} && branchlab tui")
     return 130 if code == 130 else 0  # noqa: PLR2004  interrupted
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -11,31 +16,60 @@ from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, state_text, table
-from branchlab.domain import Landed, RunState
+from branchlab.domain import Landed, ReferenceState, RunState, Standing
+from branchlab.git.memo import Tell, silently
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
-from branchlab.lab.words import FRESHNESS_WORDS, age, drift_text, figure
+from branchlab.lab.words import age, drift_text, figure, landed_text, notes, old_text
 from branchlab.terminal_text import safe_text
 
+_QUIET_S = 0.5
 
-@click.command(epilog="\b\nExamples:\n  branchlab status\n  branchlab status squeeze-excite --json")
+
+@click.command(
+    epilog="\b\nExamples:\n  branchlab status\n  branchlab status squeeze-excite --json\n"
+    "  branchlab status --all        what ran on branches that are gone, too"
+)
 @branches_argument
+@click.option("--all", "with_deleted", is_flag=True, help="Deleted branches that have run, too.")
 @json_option
-def status(branches: tuple[str, ...], as_json: bool) -> None:
+def status(branches: tuple[str, ...], with_deleted: bool, as_json: bool) -> None:
     """Show where every branch stands against main and the frozen reference, and how it did.
 
-    MAIN and REF count commits ahead and behind; MERGE says whether a merge into main would conflict, or that the
-    branch's content is in main already. Result and difference are those of the reduced set unless all runs were full.
+    MAIN and REF count commits ahead and behind; MERGE says whether a merge into main would conflict, or by which road
+    the branch's content got into main. Experiments that live only on a remote are shown as of the last fetch. Result
+    and difference are those of the reduced set unless all runs were full.
     """
-    found = overview(project_here(), branches)
+    project = project_here(warns=False)
+    with telling() as tell:
+        found = overview(project, branches, with_deleted=with_deleted, tell=tell)
     if as_json:
         print_document(status_document(found))
     else:
-        print_status(found)
+        print_status(found, root=project.repository.root)
 
 
-def print_status(found: Status) -> None:
-    """Print the overview for people."""
+@contextmanager
+def telling() -> Iterator[Tell]:
+    """Show what takes long in one line of a terminal's stderr, and take it away at the end."""
+    if not sys.stderr.isatty():
+        yield silently
+        return
+    until = time.monotonic() + _QUIET_S
+
+    def tell(what: str, done: int, total: int) -> None:
+        if time.monotonic() > until:
+            click.echo(f"\r\x1b[K{what}: {done} of {total}", err=True, nl=False)
+
+    try:
+        yield tell
+    finally:
+        if time.monotonic() > until:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def print_status(found: Status, *, root: Path) -> None:
+    """Print the overview for people; ``root`` is where places are said from."""
     for warning in found.warnings:
         click.echo(click.style(f"! {safe_text(warning)}", fg="red", bold=True))
     seen = found.overview
@@ -44,9 +78,8 @@ def print_status(found: Status) -> None:
     )
     if seen.reference is not None:
         name = click.style(safe_text(seen.reference.name), bold=True)
-        ahead = "?" if seen.reference.main_ahead is None else seen.reference.main_ahead
         click.echo(
-            f"{name}  {seen.reference.tip[:10]}  {_result(found, found.reference_results)}  frozen, main is {ahead} ahead"
+            f"{name}  {seen.reference.tip[:10]}  {_result(found, found.reference_results)}  {_frozen(found, seen.reference)}"
         )
     if not found.branches:
         click.echo("\nno experiment branch yet; start one: branchlab new-exp NAME")
@@ -54,22 +87,28 @@ def print_status(found: Status) -> None:
     click.echo()
     metric = safe_text(found.metric)
     header = [
-        "BRANCH",
-        "MAIN",
-        "REF",
-        "MERGE",
-        metric,
-        "Δ MAIN",
-        "95% INTERVAL",
-        "VERDICT",
-        "RUNS",
-        "AGE",
+        *("BRANCH", "MAIN", "REF", "MERGE", metric, "Δ MAIN", "95% INTERVAL", "VERDICT"),
+        *("RUNS", "AGE", "NOTE"),
     ]
-    rows = [_row(branch) for branch in found.branches]
-    click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 9, 2, 8, 4)))
+    rows = [_row(branch, seen.main.name, root) for branch in found.branches]
+    click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 9, 10, 2, 8, 4)))
 
 
-def _row(branch: BranchStatus) -> list[str]:
+def _frozen(found: Status, reference: ReferenceState) -> str:
+    """Return how far main has departed from the reference."""
+    ahead = "?" if reference.main_ahead is None else reference.main_ahead
+    behind = f" and {reference.main_behind} behind" if reference.main_behind else ""
+    text = f"frozen, main is {ahead} ahead{behind}"
+    changed = reference.departure
+    if changed is not None and changed.num_files:
+        files = "1 file" if changed.num_files == 1 else f"{changed.num_files} files"
+        text += f" ({files}, +{changed.num_insertions} -{changed.num_deletions} lines)"
+    if found.repin_reason:
+        text += f"; pinned anew: {safe_text(found.repin_reason)}"
+    return text
+
+
+def _row(branch: BranchStatus, main: str, root: Path) -> list[str]:
     verdict = branch.verdict
     interval = (
         f"[{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]"
@@ -87,31 +126,36 @@ def _row(branch: BranchStatus) -> list[str]:
         verdict_text(branch),
         runs_text(branch),
         age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
+        safe_text(", ".join(notes(branch.standing, main=main, root=root))),
     ]
 
 
 def verdict_text(branch: BranchStatus) -> str:
     """Return the verdict and what its results no longer speak of; without one, that runs have failed."""
     if branch.verdict is not None:
-        old = FRESHNESS_WORDS[branch.freshness]
+        old = old_text(branch.freshness, branch.standing.results_behind)
         return f"{outcome_text(branch.verdict.outcome)} {old}".rstrip()
     return state_text(RunState.FAILED) if branch.num_failed else ""
 
 
 def merge_text(branch: BranchStatus) -> str:
-    """Return what a merge into main would do, coloured."""
+    """Return what a merge into main would do, or by which road the branch is in main; coloured."""
     standing = branch.standing
-    if standing.landed not in {Landed.NO, Landed.UNKNOWN}:
-        return click.style(str(standing.landed), fg="bright_black")
+    road = landed_text(standing)
+    if standing.landed is Landed.REVERTED:
+        return click.style(road, fg="yellow")
+    if road and standing.landed is not Landed.PARTLY:
+        return click.style(road, fg="bright_black")
+    return ", ".join(part for part in (_forecast_text(standing), road) if part)
+
+
+def _forecast_text(standing: Standing) -> str:
     if standing.conflicts is None:
         return "?"
     if not standing.conflicts:
-        return "clean" if standing.main.ahead else "-"
-    files = (
-        safe_text(standing.conflicts[0])
-        if len(standing.conflicts) == 1
-        else f"{len(standing.conflicts)} files"
-    )
+        return ("clean" if standing.has_content else "nothing") if standing.main.ahead else "-"
+    first, *more = standing.conflicts
+    files = f"{len(standing.conflicts)} files" if more else safe_text(first)
     return click.style(f"conflict: {files}", fg="red")
 
 

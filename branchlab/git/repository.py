@@ -84,6 +84,10 @@ class Repository:
                 return found
         return None
 
+    def tip_of(self, branch: str) -> str | None:
+        """Return the commit that a local branch points at; None when there is no such branch."""
+        return self._commit_id(f"refs/heads/{branch}") if is_argument(branch) else None
+
     def _commit_id(self, rev: str) -> str | None:
         wanted = ("--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}")
         answer = ask(self.root, "rev-parse", *wanted)

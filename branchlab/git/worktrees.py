@@ -72,6 +72,18 @@ def checkout(
     return WorkTree(path=folder, commit=commit)
 
 
+@contextlib.contextmanager
+def borrowed(repository: Repository, commit: str, *, label: str) -> Iterator[Path]:
+    """Give a work tree at ``commit`` to work in, and take it away at the end."""
+    folder = checkout(repository, commit, label=label).path
+    try:
+        yield folder
+    finally:
+        with _held(_lock_of(folder)), _held(repository.state.path / "worktrees.lock"):
+            remove(repository, folder)
+        _lock_of(folder).unlink(missing_ok=True)
+
+
 def link_shared(repository: Repository, folder: Path, *, share: tuple[str, ...]) -> None:
     """Link what runs need into a work tree of the user's, where it exists in the main one."""
     for path in share:

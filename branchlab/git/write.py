@@ -72,8 +72,7 @@ def commit_files(
     for path in files:
         _check_path(path)
     with tempfile.TemporaryDirectory(prefix="branchlab-index-") as folder:
-        env = {"GIT_INDEX_FILE": f"{folder}/index", **_identity_variables()}
-        _check_identity(repository, env)
+        env = {"GIT_INDEX_FILE": f"{folder}/index", **identity(repository)}
         git(repository.root, "read-tree", object_id(parent), env=env)
         modes = _modes(repository, parent, files)
         entries = b""
@@ -114,12 +113,13 @@ def add_worktree(repository: Repository, branch: str, path: Path) -> None:
         git(repository.root, "worktree", "add", "--quiet", "--", target, branch, timeout_s=600)
 
 
-def _identity_variables() -> dict[str, str]:
-    """Who the user is may stand in the environment too; every other GIT_* variable stays dropped."""
-    return {name: os.environ[name] for name in _IDENTITY if name in os.environ}
+def identity(repository: Repository) -> dict[str, str]:
+    """Return the variables that say who the user is; all other GIT_* variables stay dropped.
 
-
-def _check_identity(repository: Repository, env: Mapping[str, str]) -> None:
+    Raises:
+        RepositoryError: Neither they nor git's config say it.
+    """
+    env = {name: os.environ[name] for name in _IDENTITY if name in os.environ}
     # Without useConfigOnly git makes up root@hostname where it can.
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
         if ask(repository.root, "-c", "user.useConfigOnly=true", "var", who, env=env).rc:
@@ -127,6 +127,7 @@ def _check_identity(repository: Repository, env: Mapping[str, str]) -> None:
                 "git does not know who you are: user.name or user.email is not set",
                 hint='git config user.email "you@example.org" && git config user.name "Your Name"',
             )
+    return env
 
 
 def _check_path(path: str) -> None:

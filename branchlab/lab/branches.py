@@ -80,6 +80,16 @@ def is_experiment(project: Project, branch: Branch) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in known.experiments)
 
 
+def reference_warning(project: Project) -> str:
+    """Return a sentence when the reference has moved or is gone; costs one process while all is well."""
+    known = project.config.branches
+    if not known.reference or not known.reference_commit:
+        return ""
+    if project.repository.tip_of(known.reference) == known.reference_commit:
+        return ""
+    return moved_reference(project, reference_branch(project, project.repository.refs()))
+
+
 def moved_reference(project: Project, frozen: Branch | None) -> str:
     """Return a sentence when the reference is not where it was pinned; the empty string while it is."""
     known = project.config.branches

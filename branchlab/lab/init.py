@@ -1,19 +1,26 @@
-"""``init``: freeze the reference, pin its commit, write ``.branchlab.toml``; it finds out what it can."""
+"""``init``: freeze the reference, pin its commit, write ``.branchlab.toml``; it finds out what it can.
+
+``repin`` accepts a reference that has moved, with a reason that stays in the file.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from branchlab.config import CONFIG_NAME, Branches, is_task
 from branchlab.domain import Branch
 from branchlab.errors import ConfigError, RepositoryError, nearest
+from branchlab.git.refs import preferred
 from branchlab.git.repository import Repository
 from branchlab.git.write import create_branch
+from branchlab.lab.branches import reference_branch
+from branchlab.lab.project import Project
 from branchlab.run_folder import write_atomically
+from branchlab.toml_file import read_toml_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +60,14 @@ def init(
             f"--task '{task}': expected module:Class",
             hint="for instance: --task fashion.task:FashionTask",
         )
-    branches = {branch.name: branch for branch in repository.branches()}
+    refs = repository.refs()
+    branches = refs.local
     integration = _main(repository, branches, main)
     frozen = reference or Branches().reference
-    is_new = frozen not in branches
-    commit = integration.tip if is_new else branches[frozen].tip
+    remote = preferred(branch for branch in refs.remote.values() if branch.own_name == frozen)
+    found = branches.get(frozen) or remote
+    is_new = found is None
+    commit = integration.tip if found is None else found.tip
     found_task = task or _find_task(repository, integration.tip)
     patterns = tuple(experiments) or Branches().experiments
     if is_new:
@@ -74,14 +84,63 @@ def init(
     )
 
 
-def _main(repository: Repository, branches: dict[str, Branch], wanted: str | None) -> Branch:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repinned:
+    """Where the reference was pinned, and where it is now."""
+
+    reference: str
+    before: str
+    commit: str
+    reason: str
+
+
+def repin(project: Project, *, reason: str) -> Repinned:
+    """Pin the reference where it is now, and write down why; comments and order of the config stay.
+
+    Raises:
+        ConfigError: No reason is given, or the pin is right already.
+        RepositoryError: There is no reference branch.
+    """
+    import tomlkit
+
+    known = project.config.branches
+    if not reason.strip():
+        raise ConfigError(
+            "a frozen reference is moved for a reason only",
+            hint='branchlab init --repin --reason "the published code had a bug in its evaluation"',
+        )
+    frozen = reference_branch(project, project.repository.refs())
+    if frozen is None or frozen.is_gone:
+        raise RepositoryError(
+            f"the reference branch '{known.reference}' does not exist",
+            hint=f"git branch {known.reference} {known.reference_commit or 'COMMIT'}",
+        )
+    if frozen.tip == known.reference_commit:
+        raise ConfigError(
+            f"'{frozen.name}' is where it is pinned, at {frozen.tip[:10]}", hint="branchlab status"
+        )
+    path = project.repository.root / CONFIG_NAME
+    document = tomlkit.parse(read_toml_text(path, hint_when_missing="git switch to main"))
+    table = document.setdefault("branches", tomlkit.table())
+    table["reference_commit"] = frozen.tip
+    table["reference_reason"] = reason.strip()
+    write_atomically(path, tomlkit.dumps(document).encode())
+    return Repinned(
+        reference=frozen.name,
+        before=known.reference_commit,
+        commit=frozen.tip,
+        reason=reason.strip(),
+    )
+
+
+def _main(repository: Repository, branches: Mapping[str, Branch], wanted: str | None) -> Branch:
     if wanted is not None and wanted not in branches:
         raise RepositoryError(
             f"there is no branch '{wanted}'",
             hint=f"{nearest(wanted, branches)}known: {', '.join(branches)}",
         )
     for name in (wanted, "main", "master", repository.current_branch()):
-        if name in branches:
+        if name is not None and name in branches:
             return branches[name]
     raise RepositoryError(
         "no branch is called main or master, and none is checked out",

@@ -74,6 +74,7 @@ class Status:
 
     Attributes:
         warnings: What the user should know before reading on, in sentences.
+        repin_reason: Why the reference was pinned anew; empty while it stands where it was frozen.
     """
 
     overview: Overview
@@ -83,6 +84,7 @@ class Status:
     reference_results: BranchResults
     branches: tuple[BranchStatus, ...]
     warnings: tuple[str, ...]
+    repin_reason: str = ""
 
 
 def status(
@@ -164,6 +166,7 @@ def status(
             if not names or standing.branch.name in wanted
         ),
         warnings=_warnings(project, seen, frozen, experiments.values()),
+        repin_reason=config.branches.reference_reason,
     )
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 
-from branchlab.domain import Drift, Freshness, Outcome, RunState
+from branchlab.domain import (
+    Counterpart,
+    Drift,
+    Freshness,
+    Landed,
+    Outcome,
+    RunState,
+    Standing,
+)
 
 STATE_MARKS = {
     RunState.PLANNED: "○",
@@ -37,6 +47,53 @@ def drift_text(drift: Drift | None) -> str:
         return "?" if drift.merge_base else "unrelated"
     parts = [f"↑{drift.ahead}" if drift.ahead else "", f"↓{drift.behind}" if drift.behind else ""]
     return " ".join(part for part in parts if part) or "="
+
+
+def landed_text(standing: Standing) -> str:
+    """Return by which road a branch is in main, a part with its count; empty while it is not."""
+    if standing.landed in {Landed.NO, Landed.UNKNOWN}:
+        return ""
+    if standing.landed is not Landed.PARTLY:
+        return str(standing.landed)
+    return f"{standing.landed_commits} of {standing.main.ahead} landed"
+
+
+def notes(standing: Standing, *, main: str, root: Path) -> list[str]:
+    """Return what else is to be known of a branch, in a few words each, the most pressing first.
+
+    Args:
+        standing: Where the branch stands.
+        main: What main is called.
+        root: The main work tree; places are said from there.
+    """
+    found = ["deleted"] if standing.branch.is_gone else []
+    found += [f"{place.operation} under way" for place in standing.checked_out if place.operation]
+    if standing.base_branch != main:
+        moved = ", which moved" if standing.is_base_moved else ""
+        found.append(f"on {standing.base_branch} +{standing.num_own}{moved}")
+    if standing.num_merge_bases is not None and standing.num_merge_bases > 1:
+        found.append(f"{standing.num_merge_bases} merge bases")
+    if standing.counterpart is not None:
+        found += _apart(standing.counterpart)
+    if standing.branch.remote:
+        found.append("not local")
+    places = (place.path for place in standing.checked_out)
+    found += [f"in {os.path.relpath(path, root)}" for path in places if path != root]
+    return found
+
+
+def _apart(counterpart: Counterpart) -> list[str]:
+    if counterpart.is_gone:
+        return [f"{counterpart.name} is gone"]
+    drift = Drift(merge_base=None, ahead=counterpart.ahead, behind=counterpart.behind)
+    return [f"{drift_text(drift)} {counterpart.name}"] if drift_text(drift) != "=" else []
+
+
+def old_text(freshness: Freshness, results_behind: int | None) -> str:
+    """Return which present a result no longer speaks of, with the commits that came since; empty while it is current."""
+    word = FRESHNESS_WORDS[freshness]
+    is_counted = freshness is Freshness.BRANCH_MOVED and results_behind
+    return f"{word} -{results_behind}" if is_counted else word
 
 
 def figure(value: float | None, *, sign: bool = False) -> str:

@@ -80,7 +80,9 @@ def test_a_squash_of_the_first_commits_counts_them_and_what_was_picked_beyond():
 
 
 def test_first_commits_squashed_and_the_rest_picked_are_all_of_it():
-    found = judge(trace(), trace(), trace(9), squashes=[trace(num=1), trace(6, num=2), trace(num=3)])
+    found = judge(
+        trace(), trace(), trace(9), squashes=[trace(num=1), trace(6, num=2), trace(num=3)]
+    )
     assert found == Landing(road=Landed.SQUASHED, num_commits=3)
 
 

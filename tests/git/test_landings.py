@@ -220,9 +220,8 @@ def attempt(lab, *command):
     return done.returncode == 0
 
 
-def act(lab, names, action, number):
-    name = names[number % len(names)]
-    match action:
+def land(lab, name, how, number):
+    match how:
         case "pick":
             attempt(lab, "cherry-pick", f"{name}~{number % 2}")
         case "squash":
@@ -232,11 +231,15 @@ def act(lab, names, action, number):
             attempt(lab, "merge", "--quiet", "--no-ff", "--no-edit", name)
         case "rebase":
             attempt(lab, "cherry-pick", f"main..{name}")
+
+
+def move(lab, names, how, number):
+    match how:
         case "revert":
             num = int(lab.git("rev-list", "--count", "--first-parent", "HEAD"))
             commit = f"HEAD~{min(number % 3, num - 1)}"
-            merges = len(lab.git("rev-list", "--parents", "-1", commit).split()) > 2
-            attempt(lab, "revert", "--no-edit", *(("-m", "1") if merges else ()), commit)
+            is_merge = len(lab.git("rev-list", "--parents", "-1", commit).split()) > 2
+            attempt(lab, "revert", "--no-edit", *(("-m", "1") if is_merge else ()), commit)
         case "commit":
             lab.commit({f"f{number % 3}.py": text(**{f"l{40 + number}": f"main {number}"})})
         case "rename":
@@ -268,7 +271,8 @@ def grow(lab, actions):
         lab.git("checkout", "--quiet", "main")
         names.append(name)
     for action, number in actions:
-        act(lab, names, action, number)
+        land(lab, names[number % len(names)], action, number)
+        move(lab, names, action, number)
     return names
 
 
@@ -336,4 +340,6 @@ def test_traces_agree_with_patch_ids_that_git_gives_one_by_one(shared_lab, actio
         assert {place for place, patch in new if patch == whole} <= set(found.squashes[-1].made)
         cherry = lab.git("cherry", "main", name).splitlines()
         if not any(trace.undone for trace in found.commits):
-            assert sum(line[0] == "-" for line in cherry) <= sum(t.is_in_main for t in found.commits)
+            assert sum(line[0] == "-" for line in cherry) <= sum(
+                t.is_in_main for t in found.commits
+            )
