@@ -47,14 +47,18 @@ class Refs:
     def only_remote(self) -> list[Branch]:
         """Return remote branches that no local one stands for, by its name or as its upstream.
 
-        Of two remotes that have the same branch at the same commit, one is enough.
+        Of two remotes that have the same branch at the same commit one is enough, origin if it is one of them.
         """
         tracked = {branch.upstream for branch in self.local.values()}
         found: dict[tuple[str, str], Branch] = {}
-        for name, branch in self.remote.items():
+        for name, branch in sorted(self.remote.items(), key=_origin_first):
             if branch.own_name not in self.local and name not in tracked:
                 found.setdefault((branch.own_name, branch.tip), branch)
-        return list(found.values())
+        return sorted(found.values(), key=lambda branch: branch.name)
+
+
+def _origin_first(item: tuple[str, Branch]) -> bool:
+    return item[1].remote != "origin"
 
 
 def read_refs(root: Path) -> Refs:
@@ -72,8 +76,7 @@ def read_refs(root: Path) -> Refs:
 
 def preferred(branches: Iterable[Branch]) -> Branch | None:
     """Return origin's branch, else the first, of several remotes' branches of one name."""
-    found = list(branches)
-    return next((branch for branch in found if branch.remote == "origin"), next(iter(found), None))
+    return min(branches, key=lambda branch: branch.remote != "origin", default=None)
 
 
 def _branch(row: list[str], folder: str, bases: Mapping[str, str]) -> Branch:

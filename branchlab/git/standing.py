@@ -82,7 +82,7 @@ def overview(
     tell: Tell = silently,
 ) -> Overview:
     """Return where main, the reference and every branch of a survey stand now."""
-    memo = memo or Forgetful()
+    memo = Forgetful() if memo is None else memo
     if repository.is_shallow():
         return _shallow_overview(repository, survey)
     graph = _graph(repository, survey)

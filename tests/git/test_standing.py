@@ -1,10 +1,15 @@
+import os
+import shutil
+
+import pytest
+
 from branchlab.analysis.landing import landing
-from branchlab.domain import Landed
+from branchlab.domain import Landed, Pin
 from branchlab.git.repository import Repository
 from branchlab.git.standing import Survey, overview
 
 
-def look(lab, *, reference="original", pinned="", measured=(), declared=()):
+def look(lab, *, reference="original", pinned="", measured=(), declared=(), memo=None):
     repository = lab if isinstance(lab, Repository) else lab.repository
     refs = repository.refs()
     remote = [branch for branch in refs.only_remote() if branch.own_name.startswith("exp/")]
@@ -17,7 +22,7 @@ def look(lab, *, reference="original", pinned="", measured=(), declared=()):
         measured=dict(measured),
         declared_bases=dict(declared),
     )
-    return overview(repository, survey, rule=landing)
+    return overview(repository, survey, rule=landing, memo=memo)
 
 
 def standing(lab, name, **more):
@@ -181,3 +186,197 @@ def test_looking_changes_nothing_in_the_repository(lab):
 
 def test_no_experiments_is_no_standings(lab):
     assert look(lab).standings == ()
+
+
+def test_a_stack_counts_what_is_its_own(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.branch("exp/b", {"b.py": "1"}, start="exp/a")
+    lab.git("checkout", "--quiet", "exp/b")
+    lab.commit({"b.py": "2"})
+    lab.git("checkout", "--quiet", "main")
+    found = standing(lab, "exp/b")
+    assert (found.base_branch, found.num_own, found.main.ahead) == ("exp/a", 2, 3)
+    assert not found.is_base_moved
+    assert standing(lab, "exp/a").num_own == 1
+
+
+def test_a_base_that_went_on_is_still_the_base_and_said_to_have_moved(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.branch("exp/b", {"b.py": "1"}, start="exp/a")
+    lab.git("checkout", "--quiet", "exp/a")
+    lab.commit({"a.py": "2"})
+    lab.git("checkout", "--quiet", "main")
+    found = standing(lab, "exp/b", declared={"exp/b": "exp/a"})
+    assert (found.base_branch, found.is_base_moved, found.num_own) == ("exp/a", True, 1)
+    assert standing(lab, "exp/b").base_branch == "main"
+
+
+def test_a_base_that_was_rewritten_is_known_by_where_the_branch_began(lab):
+    old = lab.branch("exp/a", {"a.py": "1"})
+    lab.branch("exp/b", {"b.py": "1"}, start="exp/a")
+    lab.git("update-ref", "refs/branchlab/base/exp/b", old)
+    lab.git("checkout", "--quiet", "exp/a")
+    lab.git("commit", "--quiet", "--amend", "-m", "again")
+    lab.git("checkout", "--quiet", "main")
+    found = standing(lab, "exp/b", declared={"exp/b": "exp/a"})
+    assert (found.base_branch, found.is_base_moved, found.num_own) == ("exp/a", True, 1)
+
+
+def test_a_declared_base_that_the_branch_has_left_is_no_base(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.branch("exp/b", {"b.py": "1"})
+    assert standing(lab, "exp/b", declared={"exp/b": "exp/a"}).base_branch == "main"
+
+
+def test_a_criss_cross_says_how_many_merge_bases_there_are(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    tip = lab.commit({"b.py": "1"})
+    lab.git("merge", "--quiet", "--no-edit", "exp/a")
+    lab.git("checkout", "--quiet", "exp/a")
+    lab.git("merge", "--quiet", "--no-edit", tip)
+    lab.commit({"a.py": "2"})
+    lab.git("checkout", "--quiet", "main")
+    found = standing(lab, "exp/a")
+    assert (found.num_merge_bases, found.main.ahead, found.main.behind) == (2, 2, 1)
+
+
+def test_the_age_of_the_merge_base_is_its_commit_s(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.commit({"b.py": "1"})
+    found = standing(lab, "exp/a")
+    seconds = lab.git("log", "-1", "--format=%ct", "main~1")
+    assert found.merge_base_at.timestamp() == int(seconds)
+
+
+def cloned(lab, folder):
+    lab.git("clone", "--quiet", str(lab.root), str(folder))
+    return Repository.find(folder)
+
+
+def test_a_branch_is_held_against_its_upstream(lab, tmp_path):
+    lab.branch("exp/a", {"a.py": "1"})
+    clone = cloned(lab, tmp_path / "clone")
+    lab.git("checkout", "--quiet", "exp/a", cwd=clone.root)
+    (clone.root / "mine.py").write_text("1")
+    lab.git("add", "mine.py", cwd=clone.root)
+    lab.git("commit", "--quiet", "-m", "mine", cwd=clone.root)
+    lab.git("checkout", "--quiet", "exp/a")
+    for number in range(2):
+        lab.commit({"theirs.py": f"{number}"})
+    lab.git("fetch", "--quiet", cwd=clone.root)
+    found = standing(clone, "exp/a").counterpart
+    assert (found.name, found.ahead, found.behind, found.is_gone) == ("origin/exp/a", 1, 2, False)
+    lab.git("update-ref", "-d", "refs/remotes/origin/exp/a", cwd=clone.root)
+    assert standing(clone, "exp/a").counterpart.is_gone
+
+
+def test_a_branch_that_lives_only_on_a_remote_stands_like_any_other(lab, tmp_path):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.commit({"b.py": "1"})
+    found = standing(cloned(lab, tmp_path / "clone"), "origin/exp/a")
+    assert (found.branch.remote, found.main.ahead, found.main.behind) == ("origin", 1, 1)
+    assert found.conflicts == ()
+
+
+def test_results_are_counted_back_to_the_commit_that_they_measured(lab):
+    measured = lab.branch("exp/a", {"a.py": "1"})
+    lab.git("checkout", "--quiet", "exp/a")
+    for number in range(2):
+        lab.commit({"a.py": f"more {number}"})
+    rewritten = lab.git("rev-parse", "HEAD")
+    lab.git("commit", "--quiet", "--amend", "-m", "again")
+    lab.git("checkout", "--quiet", "main")
+    assert standing(lab, "exp/a", measured={"exp/a": measured}).results_behind == 2
+    assert standing(lab, "exp/a", measured={"exp/a": rewritten}).results_behind is None
+    assert standing(lab, "exp/a", measured={"exp/a": "0" * 40}).results_behind is None
+
+
+def test_what_has_become_of_the_pin_is_said(lab):
+    first = lab.git("rev-parse", "main")
+    second = lab.branch("original", {"x.py": "1"})
+    lab.commit({"y.py": "1"})
+    assert look(lab, pinned=second).reference.pin is Pin.INTACT
+    assert look(lab, pinned=first).reference.pin is Pin.ADVANCED
+    assert look(lab).reference.pin is Pin.UNPINNED
+    assert look(lab, pinned="0" * 40).reference.pin is Pin.REPLACED
+    lab.git("branch", "-f", "original", first)
+    lab.git("branch", "keep", second)
+    assert look(lab, pinned=second).reference.pin is Pin.REWOUND
+    lab.git("branch", "-f", "original", "main")
+    found = look(lab, pinned=second).reference
+    assert (found.pin, found.is_moved) == (Pin.REPLACED, True)
+
+
+def test_how_main_has_departed_from_the_reference_is_counted_in_files_and_lines(lab):
+    lab.git("branch", "original")
+    text = (lab.root / "model.py").read_text()
+    lab.commit({"model.py": text + "more\n", "train.py": None})
+    found = look(lab).reference.departure
+    assert (found.num_files, found.num_insertions, found.num_deletions) == (2, 1, 20)
+    lab.git("branch", "-f", "original", "main")
+    assert look(lab).reference.departure.num_files == 0
+
+
+def test_replaced_and_grafted_commits_are_seen_as_they_were_made(lab):
+    lab.branch("exp/a", {"a.py": "1"})
+    lab.commit({"b.py": "1"})
+    before = standing(lab, "exp/a").main
+    other = lab.git("commit-tree", "-m", "other", "main^{tree}")
+    lab.git("replace", "main", other)
+    (lab.root / ".git/info").mkdir(exist_ok=True)
+    (lab.root / ".git/info/grafts").write_text(f"{lab.git('rev-parse', 'exp/a')}\n")
+    assert standing(lab, "exp/a").main == before
+
+
+VERBS = {
+    *("for-each-ref", "rev-list", "worktree", "rev-parse", "diff-tree", "merge-tree"),
+    *("patch-id", "log", "cat-file"),
+}
+
+
+class Memory(dict):
+    """A memo in memory that counts what is asked for in vain."""
+
+    def get(self, kind, keys):
+        return {key: self[kind, key] for key in keys if (kind, key) in self}
+
+    def put(self, kind, items):
+        self.update({(kind, key): value for key, value in items.items()})
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """A log of every git command that is started."""
+    log = tmp_path / "asked"
+    spy = tmp_path / "bin" / "git"
+    spy.parent.mkdir()
+    spy.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    spy.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+    return log
+
+
+def test_a_second_look_asks_git_for_nothing_but_refs_graph_and_work_trees(lab, asked):
+    lab.branch("exp/a", {"model.py": "branch"})
+    lab.branch("exp/b", {"b.py": "1"})
+    squash(lab, "exp/b")
+    lab.commit({"model.py": "main"})
+    memo = Memory()
+    first = look(lab, memo=memo)
+    kept = dict(memo)
+    assert "diff-tree" in asked.read_text()
+    repository = lab.repository
+    asked.unlink()
+    assert look(repository, memo=memo) == first
+    verbs = [next(w for w in line.split() if w in VERBS) for line in asked.read_text().splitlines()]
+    assert verbs == ["for-each-ref", "rev-list", "worktree"]
+    assert memo == kept
+
+
+def test_what_is_unknown_is_asked_again(lab):
+    lab.git("checkout", "--quiet", "--orphan", "exp/other")
+    lab.commit({"z.py": "1"}, "orphan")
+    lab.git("checkout", "--quiet", "main")
+    memo = Memory()
+    look(lab, memo=memo)
+    assert not [key for kind, key in memo if kind.startswith("content")]
