@@ -2,7 +2,8 @@
 
 A repository's own config can run programs (hooks, fsmonitor, external diffs, signature checks) and change what a command
 prints; so can the environment. Every call therefore carries the same flags and a cleared environment, tried against
-a repository whose config abuses every key. Only clean and smudge filters still run: large-file storage needs them.
+a repository whose config abuses every key. Only clean and smudge filters still run: large-file storage needs them. No
+call reaches the network: what a partial clone lacks is missing, not fetched.
 Bytes go out and come back; text is decoded with surrogateescape, because git takes names that are not UTF-8.
 """
 
@@ -23,7 +24,7 @@ _FLAGS = (
     *("--no-pager", "--no-optional-locks", "--no-replace-objects"),
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "diff.external="),
     *("-c", "log.showSignature=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
-    *("-c", "submodule.recurse=false", "-c", "protocol.ext.allow=never"),
+    *("-c", "submodule.recurse=false", "-c", "protocol.allow=never"),
     *("-c", "core.quotePath=false", "-c", "color.ui=false"),
 )
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -186,7 +187,7 @@ def _environment() -> dict[str, str]:
     """Without GIT_*: a hook that starts us sets GIT_DIR, and every call would go to the wrong repository."""
     dropped = {"SSH_ASKPASS", "LANGUAGE"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in dropped}
-    # A graft file changes what the parents of a commit are; a partial clone would fetch what it lacks.
+    # A graft file changes what the parents of a commit are.
     fixed = {"GIT_GRAFT_FILE": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
     return {**kept, **fixed, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
 

@@ -30,6 +30,8 @@ class Merge:
 
 
 _DEAD_LINES_MAX = 20
+_DEAD_LINES_AT_ONCE = 3
+"""Where so many of the first merges are impossible, all are: an old git, or a clone without files."""
 _BATCH_SIZE = 100
 """Merges in one process: a clean one takes 1 ms, and progress is told in between."""
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108  only for a folder that mkdtemp makes
@@ -86,6 +88,8 @@ def _batch(repository: Repository, main: str, tips: Sequence[str]) -> dict[str, 
             found.update(zip(tips[at:], results, strict=False))
             # A line that cannot be merged ends the whole process: it stays unknown, and the rest goes on after it.
             at += len(results) + 1
+            if len(results) == 0 and at >= _DEAD_LINES_AT_ONCE and not any(found.values()):
+                break
     return found
 
 

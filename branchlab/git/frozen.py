@@ -61,8 +61,6 @@ def _departure(repository: Repository, reference: str, main: str, memo: Memo) ->
     kept = memo.get(_KIND, [key]).get(key)
     if kept is not None:
         num_files, num_insertions, num_deletions = json.loads(kept)
-    elif repository.is_partial():
-        return None
     else:
         how = ("-r", "--shortstat", "--no-renames", "--no-ext-diff", "--no-textconv")
         answer = ask(repository.root, "diff-tree", *how, reference, main)

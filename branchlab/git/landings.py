@@ -84,6 +84,8 @@ class Landings:
         self._main = main
         self._starts = starts
         self._by_signature: dict[Signature, list[Step]] = {}
+        self.is_complete = True
+        """Whether every patch that was asked for could be read; not so in a partial clone."""
 
     def evidence(
         self,
@@ -188,9 +190,10 @@ class Landings:
                     else:
                         doubtful.append((change, step))
         pairs = {pair for change, step in doubtful for pair in (change.pair, step.pair)}
-        ids = _ids(repository, pairs, is_reversed=False, memo=memo, tell=tell)
+        ids = patch_ids(repository, pairs, is_reversed=False, memo=memo, tell=tell)
+        self.is_complete &= pairs <= ids.keys()
         for change, step in doubtful:
-            if ids and ids[change.pair] and ids[change.pair] == ids[step.pair]:
+            if ids.get(change.pair) and ids[change.pair] == ids.get(step.pair):
                 _note_made(change, step)
 
     def _find_undone(
@@ -207,13 +210,13 @@ class Landings:
                         change.undone.add(step.place)
                     else:
                         doubtful.append((change, pair, step))
-        reversed_ids = _ids(
-            repository, {p for _, p, _ in doubtful}, is_reversed=True, memo=memo, tell=tell
-        )
+        backward = {pair for _, pair, _ in doubtful}
         forward = {step.pair for _, _, step in doubtful}
-        ids = _ids(repository, forward, is_reversed=False, memo=memo, tell=tell)
+        undoing_ids = patch_ids(repository, backward, is_reversed=True, memo=memo, tell=tell)
+        ids = patch_ids(repository, forward, is_reversed=False, memo=memo, tell=tell)
+        self.is_complete &= backward <= undoing_ids.keys() and forward <= ids.keys()
         for change, pair, step in doubtful:
-            if ids and reversed_ids[pair] and reversed_ids[pair] == ids[step.pair]:
+            if undoing_ids.get(pair) and undoing_ids[pair] == ids.get(step.pair):
                 change.undone.add(step.place)
 
     def _as_made(self, change: _Change) -> dict[Pair, Sequence[Entry]]:
@@ -295,15 +298,6 @@ def _inverse(entries: Sequence[Entry]) -> list[Entry]:
 
 def _path(entry: Entry) -> str:
     return entry[0]
-
-
-def _ids(
-    repository: Repository, pairs: set[Pair], *, is_reversed: bool, memo: Memo, tell: Tell
-) -> dict[Pair, str]:
-    """Return patch ids; none in a partial clone, which would have to fetch what it compares."""
-    if not pairs or repository.is_partial():
-        return {}
-    return patch_ids(repository, sorted(pairs), is_reversed=is_reversed, memo=memo, tell=tell)
 
 
 def _with_author_date_kept(repository: Repository, cases: Sequence[_Case]) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from branchlab.errors import RepositoryError
 from branchlab.git.call import object_id, pipe, text
 from branchlab.git.changes import Pair
 from branchlab.git.memo import Memo, Tell
@@ -22,15 +23,23 @@ _REVERSED = ("-R", "--src-prefix=b/", "--dst-prefix=a/")
 def patch_ids(
     repository: Repository, pairs: Iterable[Pair], *, is_reversed: bool, memo: Memo, tell: Tell
 ) -> dict[Pair, str]:
-    """Return the patch id of each pair; an empty patch has the empty string."""
+    """Return the patch id of each pair; an empty patch has the empty string.
+
+    Those of a batch in which a partial clone lacks a file are left out.
+    """
     kind = "patch-reversed" if is_reversed else "patch"
-    keys = {pair: f"{object_id(pair[0])} {object_id(pair[1])}" for pair in pairs}
+    keys = {pair: f"{object_id(pair[0])} {object_id(pair[1])}" for pair in sorted(pairs)}
     known = memo.get(kind, list(keys.values()))
     found = {pair: known[key].decode() for pair, key in keys.items() if key in known}
     batches = _batches([pair for pair in keys if pair not in found])
     for number, batch in enumerate(batches):
         tell("comparing patches", number, len(batches))
-        new = _computed(repository, batch, is_reversed=is_reversed)
+        try:
+            new = _computed(repository, batch, is_reversed=is_reversed)
+        except RepositoryError:
+            if not repository.is_partial():
+                raise
+            continue
         memo.put(kind, {keys[pair]: patch.encode() for pair, patch in new.items()})
         found |= new
     return found

@@ -159,7 +159,8 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
     diffs = read_diffs(repository, [*main_pairs(graph, start), *pairs])
     on_main = main_changes(graph, diffs, start=start)
     merges = _merges(repository, graph, diffs, on_main, missing, tell=tell)
-    evidence = Landings(graph, diffs, on_main, starts=starts).evidence(
+    landings = Landings(graph, diffs, on_main, starts=starts)
+    evidence = landings.evidence(
         missing,
         repository,
         without_effect={
@@ -179,7 +180,11 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
         for tip, merge in merges.items()
     }
     # What is unknown today may be known with a newer git, or once objects have been fetched.
-    certain = {tip: one for tip, one in new.items() if one.conflicts is not None}
+    certain = {
+        tip: one
+        for tip, one in new.items()
+        if one.conflicts is not None and landings.is_complete
+    }
     memo.put(_KIND, {keys[tip]: _packed(one) for tip, one in certain.items()})
     return found | new
 
@@ -206,8 +211,6 @@ def _merges(
             found[tip] = Merge()
         else:
             doubtful.append(tip)
-    if repository.is_partial():
-        return found | dict.fromkeys(doubtful)
     return found | forecast_merges(repository, graph.main_tip, doubtful, tell=tell)
 
 

@@ -230,7 +230,8 @@ def _warnings(
         )
     if project.repository.is_partial():
         found.append(
-            "this clone is partial: merges and patches are not compared; clone anew without --filter for that"
+            "this clone is partial: where it lacks a file, merges are unknown and patches are not compared; "
+            "fetch all with: git fetch --refetch --no-filter"
         )
     if seen.reference is not None and seen.reference.remote:
         found.append(
