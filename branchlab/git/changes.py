@@ -32,10 +32,14 @@ _Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class BranchChanges:
-    """A branch's diff from its merge base: what every changed path holds now, and which are new."""
+    """A branch's diff from its merge base: what every changed path held there, and what it holds now."""
 
+    before: Mapping[str, Content]
     after: Mapping[str, Content]
-    added: tuple[str, ...]
+
+    @property
+    def added(self) -> list[str]:
+        return [path for path, content in self.before.items() if content is None]
 
     @property
     def deleted(self) -> list[str]:
@@ -91,14 +95,15 @@ def read_diffs(repository: Repository, pairs: Iterable[Pair]) -> dict[Pair, list
 
 def branch_changes(entries: Sequence[Entry]) -> BranchChanges:
     """Return a branch's diff as what the forecast asks of it."""
-    added = tuple(path for path, before, _ in entries if before is None)
-    return BranchChanges({path: after for path, _, after in entries}, added)
+    return BranchChanges(
+        {path: before for path, before, _ in entries}, {path: after for path, _, after in entries}
+    )
 
 
 def main_changes(graph: Graph, diffs: Diffs, *, start: int) -> MainChanges:
     """Return main's diffs along its chain from a place on, out of all that was read."""
     changes = MainChanges()
-    chain = graph.chain()
+    chain = graph.chain
     for place in range(max(1, start), len(chain)):
         for path, before, after in diffs[chain[place], chain[place - 1]]:
             changes.at.setdefault(path, []).append((place, after))

@@ -1,24 +1,24 @@
 """Which files a merge into main would leave in conflict, found without touching a work tree or an object store.
 
-Merges go through ``merge-tree --stdin`` in batches. It writes the trees that it makes: they go to a temporary folder that
-borrows the repository's objects, in memory where the system has that (200 merges: 0.15 s; 1.7 s on a disk). Most
-branches need no merge at all, because no path that they changed was changed by main.
+Most branches need no merge, because no path that they changed was changed by main; of most others only the contents of some
+files can meet (``overlap``), and those alone are merged (``file_merges``). What is left goes through ``merge-tree --stdin`` in
+batches. It writes the trees that it makes: they go to a temporary folder that borrows the repository's objects.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from branchlab.git.call import Answer, ask, object_id, text
-from branchlab.git.changes import BranchChanges, MainChanges, folders_of
+from branchlab.git.changes import BranchChanges, Content, MainChanges, folders_of
+from branchlab.git.file_merges import parse_merges
 from branchlab.git.memo import Tell, silently
 from branchlab.git.repository import Repository
+from branchlab.git.scratch import fast_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +34,37 @@ _DEAD_LINES_AT_ONCE = 3
 """Where so many of the first merges are impossible, all are: an old git, or a clone without files."""
 _BATCH_SIZE = 100
 """Merges in one process: a clean one takes 1 ms, and progress is told in between."""
-_IN_MEMORY = Path("/dev/shm")  # noqa: S108  only for a folder that mkdtemp makes
-_IN_MEMORY_FREE_MIN = 512 << 20
 
 
-def is_surely_clean(branch: BranchChanges, main: MainChanges, *, since: int) -> bool:
-    """Whether branch and main changed, from place ``since`` on, nothing that could meet.
+def overlap(branch: BranchChanges, main: MainChanges, *, since: int) -> list[str] | None:
+    """Return the files that both changed in place, from place ``since`` on: a merge comes down to their contents.
 
-    The same path with other content, a file where the other has a folder, or a file that one adds to a folder that the other empties
-    (git takes that for a renamed folder) could; then only the merge itself can tell.
+    None where only the merge itself can tell: a path that one side has added or deleted, a file where the other has a folder, a
+    file that one adds to a folder that the other empties (git takes that for a renamed folder), links and submodules.
     """
+    found = []
     for path, content in branch.after.items():
         moments = main.at.get(path)
-        # Deleted by both is not yet the same: one of them may have moved it.
-        if moments and moments[-1][0] >= since and (moments[-1][1] != content or content is None):
-            return False
+        if moments and moments[-1][0] >= since:
+            theirs = moments[-1][1]
+            # Deleted by both is not yet the same: one of them may have moved it.
+            if content is None or not (content == theirs or _are_files(branch, path, theirs)):
+                return None
+            found += [path] if content != theirs else []
         if main.below.get(path, -1) >= since:
-            return False
+            return None
         if any(
             folder in main.at and main.at[folder][-1][0] >= since for folder in folders_of(path)
         ):
-            return False
-    return not (
-        _any_since(main.lost, branch.added, since) or _any_since(main.gained, branch.deleted, since)
-    )
+            return None
+    if _any_since(main.lost, branch.added, since) or _any_since(main.gained, branch.deleted, since):
+        return None
+    return found
+
+
+def _are_files(branch: BranchChanges, path: str, theirs: Content) -> bool:
+    contents = (branch.before[path], branch.after[path], theirs)
+    return all(content is not None and content.startswith("100") for content in contents)
 
 
 def forecast_merges(
@@ -80,11 +87,12 @@ def forecast_merges(
 def _batch(repository: Repository, main: str, tips: Sequence[str]) -> dict[str, Merge | None]:
     found: dict[str, Merge | None] = dict.fromkeys(tips)
     at = 0
-    with tempfile.TemporaryDirectory(prefix="branchlab-merges-", dir=_fast_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="branchlab-merges-", dir=fast_folder()) as folder:
         for _ in range(_DEAD_LINES_MAX):
             if at >= len(tips):
                 break
-            results = _parse(_merge(repository, main, tips[at:], folder).out)
+            merged = parse_merges(text(_merge(repository, main, tips[at:], folder).out))
+            results = [Merge(tuple(files), tree) for _, tree, files in merged]
             found.update(zip(tips[at:], results, strict=False))
             # A line that cannot be merged ends the whole process: it stays unknown, and the rest goes on after it.
             at += len(results) + 1
@@ -107,29 +115,5 @@ def _merge(repository: Repository, main: str, tips: Sequence[str], folder: str) 
     )
 
 
-def _parse(out: bytes) -> list[Merge]:
-    """Return each merge: ``(0 or 1) NUL tree NUL (file NUL)* NUL``; a torn last one is left out."""
-    results: list[Merge] = []
-    tokens = text(out).split("\0")
-    at = 0
-    while at + 2 < len(tokens):
-        try:
-            end = tokens.index("", at + 2)
-        except ValueError:
-            break
-        results.append(Merge(tuple(tokens[at + 2 : end]), tokens[at + 1]))
-        at = end + 1
-    return results
-
-
 def _any_since(folders: dict[str, int], paths: Iterable[str], since: int) -> bool:
     return any(folders.get(folder, -1) >= since for path in paths for folder in folders_of(path))
-
-
-def _fast_folder() -> Path | None:
-    """Return a place in memory with room to spare (a container may have 64 MB); None for the usual one."""
-    try:
-        is_roomy = shutil.disk_usage(_IN_MEMORY).free >= _IN_MEMORY_FREE_MIN
-    except OSError:
-        return None
-    return _IN_MEMORY if is_roomy and os.access(_IN_MEMORY, os.W_OK) else None

@@ -135,8 +135,9 @@ class Graph:
         """Return the place of main's chain at which ``commit`` came in; -1 when it has not."""
         return self.trunk.place[self.number[commit]]
 
+    @cached_property
     def chain(self) -> list[str]:
-        """Return main's first-parent chain, oldest first."""
+        """Main's first-parent chain, oldest first."""
         return [self.ids[commit] for commit in self.trunk.chain]
 
     def brought(self, tip: str) -> list[str]:

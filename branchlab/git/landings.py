@@ -141,7 +141,7 @@ class Landings:
             return _Case(tip, 0, 0, [], [])
         else:
             brought = graph.brought(tip)
-            pair = (graph.chain()[place], graph.chain()[place - 1])
+            pair = (graph.chain[place], graph.chain[place - 1])
         commits = self._single_changes(brought, place + 1)
         for change in commits:
             change.made.add(graph.place(change.pair[0]))
@@ -223,7 +223,7 @@ class Landings:
         """Return the change as the branch has it, and as the commits of main that made it have it."""
         found: dict[Pair, Sequence[Entry]] = {change.pair: change.entries}
         found |= {step.pair: step.entries for step in change.steps}
-        chain = self._graph.chain()
+        chain = self._graph.chain
         for place in change.made:
             pair = (chain[place], chain[place - 1])
             if place and pair in self._diffs and not change.steps:
@@ -262,7 +262,7 @@ def since_of(graph: Graph, tip: str) -> int:
 
 def main_pairs(graph: Graph, start: int) -> list[Pair]:
     """Return all diffs of main from a place of its chain on, those of commits behind its merges too."""
-    chain = graph.chain()
+    chain = graph.chain
     pairs = []
     for place, commit in graph.came_in(start):
         parents = graph.parents_of(commit)

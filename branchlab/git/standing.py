@@ -22,19 +22,12 @@ from branchlab.domain import (
     Overview,
     Standing,
 )
-from branchlab.git.changes import (
-    BranchChanges,
-    Diffs,
-    MainChanges,
-    branch_changes,
-    main_changes,
-    read_diffs,
-)
+from branchlab.git.changes import Diffs, main_changes, read_diffs
 from branchlab.git.checkouts import checkouts
-from branchlab.git.forecast import Merge, forecast_merges, is_surely_clean
 from branchlab.git.frozen import reference_state
 from branchlab.git.graph import Graph, read_graph
 from branchlab.git.landings import Landings, main_pairs, pairs_of, since_of
+from branchlab.git.least_merges import History, merges_of
 from branchlab.git.memo import Forgetful, Memo, Tell, silently
 from branchlab.git.refs import Refs, began_at
 from branchlab.git.repository import Repository
@@ -158,7 +151,9 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
     pairs = [pair for tip in missing for pair in pairs_of(graph, tip, starts)]
     diffs = read_diffs(repository, [*main_pairs(graph, start), *pairs])
     on_main = main_changes(graph, diffs, start=start)
-    merges = _merges(repository, graph, diffs, on_main, missing, tell=tell)
+    merges = merges_of(
+        repository, History(graph, diffs, on_main), missing, main_tree=main.tree, tell=tell
+    )
     landings = Landings(graph, diffs, on_main, starts=starts)
     evidence = landings.evidence(
         missing,
@@ -181,45 +176,10 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
     }
     # What is unknown today may be known with a newer git, or once objects have been fetched.
     certain = {
-        tip: one
-        for tip, one in new.items()
-        if one.conflicts is not None and landings.is_complete
+        tip: one for tip, one in new.items() if one.conflicts is not None and landings.is_complete
     }
     memo.put(_KIND, {keys[tip]: _packed(one) for tip, one in certain.items()})
     return found | new
-
-
-def _merges(
-    repository: Repository,
-    graph: Graph,
-    diffs: Diffs,
-    on_main: MainChanges,
-    tips: Sequence[str],
-    *,
-    tell: Tell,
-) -> dict[str, Merge | None]:
-    """Merge only where neither the graph nor the changed paths can tell."""
-    found: dict[str, Merge | None] = {}
-    doubtful = []
-    for tip in tips:
-        bases = graph.bases(tip)
-        if not bases:
-            found[tip] = None
-        elif {tip, graph.main_tip} & set(bases) or (
-            len(bases) == 1 and _is_surely_clean(graph, diffs, on_main, tip, bases[0])
-        ):
-            found[tip] = Merge()
-        else:
-            doubtful.append(tip)
-    return found | forecast_merges(repository, graph.main_tip, doubtful, tell=tell)
-
-
-def _is_surely_clean(graph: Graph, diffs: Diffs, on_main: MainChanges, tip: str, base: str) -> bool:
-    # From a base beside main's chain, what main changed since is more than what its chain says.
-    if not graph.is_on_chain(base):
-        return False
-    own: BranchChanges = branch_changes(diffs[tip, base])
-    return is_surely_clean(own, on_main, since=graph.place(base) + 1)
 
 
 def _has_content(graph: Graph, diffs: Diffs, tip: str) -> bool:

@@ -9,7 +9,7 @@ from branchlab.git.changes import (
     main_changes,
     read_diffs,
 )
-from branchlab.git.forecast import is_surely_clean
+from branchlab.git.forecast import overlap
 from branchlab.git.graph import read_graph
 from branchlab.git.landings import main_pairs
 
@@ -31,7 +31,7 @@ def test_a_branch_s_whole_diff_is_read_by_its_tip(lab):
     blob = lab.git("rev-parse", "exp/a:model.py")
     assert found.after["model.py"] == f"100644 {blob}"
     assert found.deleted == ["docs/README"]
-    assert found.added == ("a b\n\u00e9.py",)
+    assert found.added == ["a b\n\u00e9.py"]
 
 
 def test_a_changed_mode_is_a_change(lab):
@@ -65,7 +65,7 @@ def test_a_branch_that_undid_its_work_changes_nothing(lab):
     assert changes.branches[tip].after == {}
 
 
-def test_paths_that_do_not_meet_are_surely_clean_and_others_are_not(lab):
+def test_paths_that_do_not_meet_overlap_in_nothing_and_others_need_a_merge(lab):
     lab.branch("apart", {"a.py": "x"})
     lab.branch("together", {"model.py": "x"})
     lab.branch("into-the-emptied-folder", {"docs/GUIDE": "x"})
@@ -75,8 +75,8 @@ def test_paths_that_do_not_meet_are_surely_clean_and_others_are_not(lab):
     lab.commit({"model.py": "y", "pkg/net.py": "x", "new.py": "x"})
     names = ["apart", "together", "into-the-emptied-folder", "file-for-folder", "folder-for-file"]
     tips, changes = read(lab, *names)
-    clean = [is_surely_clean(changes.branches[tip], changes.main, since=1) for tip in tips]
-    assert clean == [True, False, False, False, False]
+    found = [overlap(changes.branches[tip], changes.main, since=1) for tip in tips]
+    assert found == [[], ["model.py"], None, None, None]
 
 
 def test_nothing_asked_starts_no_process(lab, monkeypatch):

@@ -7,9 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from branchlab.git.changes import branch_changes, main_changes, read_diffs
-from branchlab.git.forecast import forecast_merges, is_surely_clean
+from branchlab.git.file_merges import (
+    FileMerge,
+    FileVersions,
+    has_merge_drivers,
+    merge_files,
+)
+from branchlab.git.forecast import forecast_merges, overlap
 from branchlab.git.graph import read_graph
 from branchlab.git.landings import main_pairs
+from branchlab.git.least_merges import History, merges_of
+from branchlab.git.memo import silently
 from branchlab.git.repository import Repository
 
 _batch = itertools.count()
@@ -91,7 +99,7 @@ def test_a_path_with_quotes_and_colons_still_borrows_the_objects(lab, tmp_path):
 
 PATHS = ["a.py", "pkg/b.py", "pkg/c.py", "pkg/sub/d.py", "lib/e.py", "lib/f.py"]
 NEW = ["new.py", "pkg/new.py", "pkg/sub/new.py", "lib/new.py", "pkg", "lib/e.py/x", "deep/x.py"]
-EDIT = st.tuples(st.just("edit"), st.sampled_from(PATHS), st.sampled_from("xy"))
+EDIT = st.tuples(st.just("edit"), st.sampled_from(PATHS), st.sampled_from(["x", "y", "first"]))
 DELETE = st.tuples(st.just("delete"), st.sampled_from(PATHS))
 ADD = st.tuples(st.just("add"), st.sampled_from(NEW), st.sampled_from("xy"))
 MOVE = st.tuples(st.just("move"), st.sampled_from(["pkg", "pkg/sub", "lib"]))
@@ -103,7 +111,8 @@ def steps(edits):
     for edit in edits:
         match edit:
             case ("edit", path, text):
-                body = "".join(f"{path} {n}\n" for n in range(9)) + text
+                body = "".join(f"{path} {n}\n" for n in range(9))
+                body = f"first\n{body}" if text == "first" else body + text
                 yield f"M 100644 inline {path}\ndata <<E\n{body}\nE\n"
             case ("add", path, text):
                 yield f"M 100644 inline {path}\ndata <<E\n{path} {text}\nE\n"
@@ -124,7 +133,9 @@ def steps(edits):
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_what_is_surely_clean_merges_cleanly(shared_lab, branches, main_edits):
+def test_the_least_merge_that_tells_says_what_the_whole_merge_says(
+    shared_lab, branches, main_edits
+):
     batch = next(_batch)
     base = [("edit", path, "") for path in PATHS]
     who = "committer A <a@b> 1700000000 +0000\ndata <<E\nx\nE\n"
@@ -138,14 +149,54 @@ def test_what_is_surely_clean_merges_cleanly(shared_lab, branches, main_edits):
     main = tips.pop(f"f{batch}/main")
     base_id = tips.pop(f"f{batch}/base")
     graph = read_graph(repository, tips.values(), main=main)
-    pairs = [(tip, base_id) for tip in tips.values() if graph.own(tip)]
+    pairs = [(tip, base_id) for tip in dict.fromkeys(tips.values()) if graph.own(tip)]
     since = graph.place(base_id) + 1
     diffs = read_diffs(repository, [*pairs, *main_pairs(graph, since)])
     on_main = main_changes(graph, diffs, start=since)
-    real = conflicts(repository, main, tips.values())
+    whole = forecast_merges(repository, main, [tip for tip, _ in pairs])
+    tree = repository.tree_of(main)
+    seen = History(graph, diffs, on_main)
+    least = merges_of(repository, seen, [tip for tip, _ in pairs], main_tree=tree, tell=silently)
     for tip, base in pairs:
-        if is_surely_clean(branch_changes(diffs[tip, base]), on_main, since=since):
-            assert real[tip] == ()
+        assert sorted(least[tip].conflicts) == sorted(whole[tip].conflicts)
+        if least[tip].tree == tree:
+            assert whole[tip].tree == tree
+        if overlap(branch_changes(diffs[tip, base]), on_main, since=since):
+            assert (least[tip].tree == tree) == (whole[tip].tree == tree)
+
+
+def test_files_are_merged_alone_and_named_as_in_the_repository(lab):
+    tips = {
+        "both": lab.branch("both", {"model.py": twenty(l1="branch"), "train.py": twenty(l9="b")}),
+        "clean": lab.branch("clean", {"model.py": twenty(l19="branch")}),
+        "same": lab.branch("same", {"model.py": twenty(l1="main")}),
+    }
+    main = lab.commit({"model.py": twenty(l1="main"), "train.py": twenty(l9="main")})
+    versions = {
+        name: [
+            FileVersions(path, *(f"100644 {lab.git('rev-parse', f'{commit}:{path}')}" for commit in (f"{main}~", main, tip)))
+            for path in (["model.py", "train.py"] if name == "both" else ["model.py"])
+        ]
+        for name, tip in tips.items()
+    }  # fmt: skip
+    before = objects_of(lab)
+    assert merge_files(lab.repository, versions) == {
+        "both": FileMerge(("model.py", "train.py"), is_as_on_main=False),
+        "clean": FileMerge((), is_as_on_main=False),
+        "same": FileMerge((), is_as_on_main=True),
+    }
+    assert objects_of(lab) == before
+
+
+def test_files_that_are_missing_are_left_to_the_whole_merge(lab):
+    gone = FileVersions("a.py", *(f"100644 {digit * 40}" for digit in "123"))
+    assert merge_files(lab.repository, {"a": [gone]}) == {}
+
+
+def test_attributes_that_say_how_to_merge_are_noticed(lab):
+    assert not has_merge_drivers(lab.repository, lab.git("rev-parse", "main"))
+    main = lab.commit({"docs/.gitattributes": "*.md merge=union\n"})
+    assert has_merge_drivers(lab.repository, main)
 
 
 @pytest.mark.parametrize("num", [0, 1])
