@@ -60,11 +60,37 @@ def has_merge_drivers(repository: Repository, main: str) -> bool:
 def merge_files(
     repository: Repository, wanted: Mapping[str, Sequence[FileVersions]]
 ) -> dict[str, FileMerge]:
-    """Merge the files of each branch, by any key; where git cannot, because a file is missing or it is too old, none is."""
+    """Merge the files of each branch, by any key; one of which a file is missing is left out, all where git is too old."""
     try:
-        return _merged(repository, wanted)
+        there = _whole(repository, wanted) if repository.is_partial() else wanted
+        return _merged(repository, there)
     except RepositoryError:
         return {}
+
+
+def _whole(
+    repository: Repository, wanted: Mapping[str, Sequence[FileVersions]]
+) -> dict[str, Sequence[FileVersions]]:
+    """Return the branches of which a partial clone has every file."""
+    ids = {
+        content.split(" ")[1]
+        for files in wanted.values()
+        for file in files
+        for content in (file.base, file.main, file.branch)
+    }
+    lines = "".join(f"{one}\n" for one in sorted(ids)).encode()
+    how = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+    rows = text(git(repository.root, *how, stdin=lines)).splitlines()
+    missing = {row.split(" ")[0] for row in rows if row.endswith(" missing")}
+    return {
+        key: files
+        for key, files in wanted.items()
+        if not any(
+            content.split(" ")[1] in missing
+            for file in files
+            for content in (file.base, file.main, file.branch)
+        )
+    }
 
 
 def _merged(
