@@ -66,6 +66,11 @@ class Landed(StrEnum):
     REVERTED = "reverted"
     UNKNOWN = "unknown"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether a merge into main has nothing more to bring, or was taken back: no forecast is of interest."""
+        return self not in {Landed.NO, Landed.PARTLY, Landed.UNKNOWN}
+
 
 class Freshness(StrEnum):
     """Whether a branch's results still speak of its tip and of today's main."""

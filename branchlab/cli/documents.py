@@ -128,6 +128,7 @@ def _branch_document(branch: BranchStatus) -> Document:
         "is_stale": branch.is_stale,
         "last_commit_at": to_text(standing.branch.last_commit_at),
         "upstream": _upstream(standing.counterpart),
+        "notes": list(branch.notes),
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out

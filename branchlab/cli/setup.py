@@ -188,7 +188,7 @@ def demo(folder: Path, no_run: bool) -> int:
     if not no_run:
         # One branch is broken on purpose, so a failed run is no failure of the demo.
         code = run_and_report(project, RunRequest(is_all=True), Outlook(shows_verdicts=False))
-    print_status(status(project), root=project.repository.root)
+    print_status(status(project))
     click.echo(f"\nlook around: cd {folder} && branchlab tui")
     return 130 if code == 130 else 0  # noqa: PLR2004  interrupted
 

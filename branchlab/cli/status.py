@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -16,11 +15,11 @@ from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, state_text, table
-from branchlab.domain import Landed, ReferenceState, RunState, Standing
+from branchlab.domain import Landed, ReferenceState, RunState
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
-from branchlab.lab.words import age, drift_text, figure, landed_text, notes, old_text
+from branchlab.lab.words import age, drift_text, figure, old_text
 from branchlab.terminal_text import safe_text
 
 _QUIET_S = 0.5
@@ -46,7 +45,7 @@ def status(branches: tuple[str, ...], with_deleted: bool, as_json: bool) -> None
     if as_json:
         print_document(status_document(found))
     else:
-        print_status(found, root=project.repository.root)
+        print_status(found)
 
 
 @contextmanager
@@ -68,8 +67,8 @@ def telling() -> Iterator[Tell]:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
-def print_status(found: Status, *, root: Path) -> None:
-    """Print the overview for people; ``root`` is where places are said from."""
+def print_status(found: Status) -> None:
+    """Print the overview for people."""
     for warning in found.warnings:
         click.echo(click.style(f"! {safe_text(warning)}", fg="red", bold=True))
     seen = found.overview
@@ -90,7 +89,7 @@ def print_status(found: Status, *, root: Path) -> None:
         *("BRANCH", "MAIN", "REF", "MERGE", metric, "Δ MAIN", "95% INTERVAL", "VERDICT"),
         *("RUNS", "AGE", "NOTE"),
     ]
-    rows = [_row(branch, seen.main.name, root) for branch in found.branches]
+    rows = [_row(branch) for branch in found.branches]
     click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 9, 10, 2, 8, 4)))
 
 
@@ -108,7 +107,7 @@ def _frozen(found: Status, reference: ReferenceState) -> str:
     return text
 
 
-def _row(branch: BranchStatus, main: str, root: Path) -> list[str]:
+def _row(branch: BranchStatus) -> list[str]:
     verdict = branch.verdict
     interval = (
         f"[{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]"
@@ -126,7 +125,7 @@ def _row(branch: BranchStatus, main: str, root: Path) -> list[str]:
         verdict_text(branch),
         runs_text(branch),
         age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
-        safe_text(", ".join(notes(branch.standing, main=main, root=root))),
+        safe_text(", ".join(branch.notes)),
     ]
 
 
@@ -141,15 +140,9 @@ def verdict_text(branch: BranchStatus) -> str:
 def merge_text(branch: BranchStatus) -> str:
     """Return what a merge into main would do, or by which road the branch is in main; coloured."""
     standing = branch.standing
-    road = landed_text(standing)
-    if standing.landed is Landed.REVERTED:
-        return click.style(road, fg="yellow")
-    if road and standing.landed is not Landed.PARTLY:
-        return click.style(road, fg="bright_black")
-    return ", ".join(part for part in (_forecast_text(standing), road) if part)
-
-
-def _forecast_text(standing: Standing) -> str:
+    if standing.landed.is_settled:
+        colour = "yellow" if standing.landed is Landed.REVERTED else "bright_black"
+        return click.style(str(standing.landed), fg=colour)
     if standing.conflicts is None:
         return "?"
     if not standing.conflicts:

@@ -35,6 +35,7 @@ from branchlab.lab.branches import (
 )
 from branchlab.lab.judge import Judged, judge_all, subject_of
 from branchlab.lab.project import Project
+from branchlab.lab.words import notes
 
 _STALE_AFTER = timedelta(days=30)
 
@@ -45,6 +46,7 @@ class BranchStatus:
 
     Attributes:
         mean: Of the metric over the seeds that are done; None without any.
+        notes: What else is to be known, in a few words each.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
 
@@ -58,6 +60,7 @@ class BranchStatus:
     num_running: int
     num_failed: int
     is_stale: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def merge_back(self) -> str | None:
@@ -161,6 +164,7 @@ def status(
                 judged.get(standing.branch.name),
                 metric=metric,
                 num_running=running[standing.branch.name],
+                words=tuple(notes(standing, main=main.name, root=project.repository.root)),
             )
             for standing in seen.standings
             if not names or standing.branch.name in wanted
@@ -194,6 +198,7 @@ def _branch_status(
     *,
     metric: str,
     num_running: int,
+    words: tuple[str, ...],
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
@@ -208,6 +213,7 @@ def _branch_status(
         num_running=num_running,
         num_failed=results.count(RunState.FAILED, RunState.LOST),
         is_stale=_is_stale(standing),
+        notes=words,
     )
 
 

@@ -49,15 +49,6 @@ def drift_text(drift: Drift | None) -> str:
     return " ".join(part for part in parts if part) or "="
 
 
-def landed_text(standing: Standing) -> str:
-    """Return by which road a branch is in main, a part with its count; empty while it is not."""
-    if standing.landed in {Landed.NO, Landed.UNKNOWN}:
-        return ""
-    if standing.landed is not Landed.PARTLY:
-        return str(standing.landed)
-    return f"{standing.landed_commits} of {standing.main.ahead} landed"
-
-
 def notes(standing: Standing, *, main: str, root: Path) -> list[str]:
     """Return what else is to be known of a branch, in a few words each, the most pressing first.
 
@@ -67,6 +58,8 @@ def notes(standing: Standing, *, main: str, root: Path) -> list[str]:
         root: The main work tree; places are said from there.
     """
     found = ["deleted"] if standing.branch.is_gone else []
+    if standing.landed is Landed.PARTLY:
+        found.append(f"{standing.landed_commits} of {standing.main.ahead} commits landed")
     found += [f"{place.operation} under way" for place in standing.checked_out if place.operation]
     if standing.base_branch != main:
         moved = ", which moved" if standing.is_base_moved else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from branchlab.domain import Landed, RunRecord, RunState
+from branchlab.domain import Freshness, RunRecord, RunState
 from branchlab.lab.words import drift_text, figure
 from branchlab.tui.chart import Points, braille, sparkline
 from branchlab.tui.looks import Line, Look, Piece, cut, freshness_piece, state_mark, state_piece
@@ -45,11 +45,11 @@ def head_lines(view: BranchView) -> list[Line]:
         place.append(f"{drift_text(view.main)} main")
     if view.reference is not None:
         place.append(f"{drift_text(view.reference)} reference")
-    if view.base_branch and view.base_branch != "main" and view.role is Role.EXPERIMENT:
-        place.append(f"on {view.base_branch}")
     role = {Role.MAIN: "integration branch", Role.REFERENCE: "frozen reference"}.get(view.role, "")
     words = "  ".join(part for part in (role, *place, view.tip[:10]) if part)
     lines: list[Line] = [((view.name, Look.STRONG), (f"  {words}", Look.DIM))]
+    if view.notes:
+        lines.append(((", ".join(view.notes), Look.WARN),))
     if view.title:
         lines.append(((view.title, Look.PLAIN),))
     if view.subject:
@@ -59,11 +59,13 @@ def head_lines(view: BranchView) -> list[Line]:
 
 def verdict_line(view: BranchView) -> Line:
     """Return the verdict in words, or what is missing for one."""
-    fresh, fresh_look = freshness_piece(view.freshness)
+    _, fresh_look = freshness_piece(view.freshness)
+    behind = view.results_behind
+    since = f"of the commit {behind} before: " if behind else "of an older commit: "
     of_what = {
-        "old tip": "of an older commit: ",
-        "old main": "main has no result yet: ",
-    }.get(fresh, "")
+        Freshness.BRANCH_MOVED: since,
+        Freshness.MAIN_MOVED: "main has no result yet: ",
+    }.get(view.freshness, "")
     prefix: tuple[Piece, ...] = ((of_what, fresh_look),) if of_what else ()
     if view.verdict is not None:
         return (*prefix, (view.verdict.sentence, Look.PLAIN))
@@ -83,7 +85,11 @@ def merge_line(view: BranchView) -> Line:
     """Return whether it merges into main, and which files stand against it."""
     if view.role is not Role.EXPERIMENT:
         return ()
-    if view.landed not in {Landed.NO, Landed.UNKNOWN}:
+    return _merge_line(view)
+
+
+def _merge_line(view: BranchView) -> Line:
+    if view.landed.is_settled:
         return (("◆ in main: ", Look.DIM), (str(view.landed), Look.PLAIN))
     if view.conflicts is None:
         return (("? a merge into main cannot be foretold here", Look.WARN),)
@@ -94,9 +100,11 @@ def merge_line(view: BranchView) -> Line:
             ("✗ conflicts with main in ", Look.BAD),
             (files + (f" and {more} more" if more > 0 else ""), Look.PLAIN),
         )
-    if view.main and view.main.ahead:
-        return (("✓ merges into main without conflict", Look.GOOD),)
-    return (("no commit of its own yet", Look.DIM),)
+    if not view.main or not view.main.ahead:
+        return (("no commit of its own yet", Look.DIM),)
+    if view.has_content is False:
+        return (("its commits leave nothing changed", Look.DIM),)
+    return (("✓ merges into main without conflict", Look.GOOD),)
 
 
 def chart_run(view: BranchView) -> RunRecord | None:

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from branchlab.domain import Freshness, Landed, Outcome, RunState
-from branchlab.lab.words import FRESHNESS_WORDS, OUTCOME_MARKS, STATE_MARKS
+from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS, old_text
 from branchlab.terminal_text import safe_text
 
 
@@ -107,14 +107,14 @@ def state_mark(state: RunState) -> Piece:
     return STATE_MARKS[state], _STATES[state]
 
 
-def freshness_piece(freshness: Freshness) -> Piece:
-    """Return which present a result no longer speaks of; empty while it is current."""
-    return FRESHNESS_WORDS[freshness], Look.WARN
+def freshness_piece(freshness: Freshness, results_behind: int | None = None) -> Piece:
+    """Return which present a result no longer speaks of, and by how many commits; empty while it is current."""
+    return old_text(freshness, results_behind), Look.WARN
 
 
 def merge_piece(landed: Landed, conflicts: Sequence[str] | None, *, num_ahead: int | None) -> Piece:
     """Return what a merge into main would do, or by which road the branch is in main."""
-    if landed not in {Landed.NO, Landed.UNKNOWN}:
+    if landed.is_settled:
         return f"◆ {landed}", Look.WARN if landed is Landed.REVERTED else Look.DIM
     if conflicts is None:
         return "? unknown", Look.WARN

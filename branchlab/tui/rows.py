@@ -71,6 +71,7 @@ def branch_columns(metric: str, sort: Sort) -> tuple[Column, ...]:
         Column(title="FRESH", rank=3),
         Column(title="RUNS" + mark.get(Sort.RUNNING, ""), rank=2),
         Column(title="AGE" + mark.get(Sort.AGE, ""), rank=7, is_right=True),
+        Column(title="NOTE", rank=11),
     )
 
 
@@ -93,7 +94,7 @@ def branch_row(view: BranchView, now: datetime, *, is_wide: bool) -> Row:
         if is_experiment
         else ("", Look.DIM)
     )
-    fresh = freshness_piece(view.freshness)
+    fresh = freshness_piece(view.freshness, view.results_behind)
     name_look = Look.PLAIN if is_experiment else Look.STRONG
     cells: tuple[Line, ...] = (
         ((view.name, name_look),),
@@ -107,6 +108,7 @@ def branch_row(view: BranchView, now: datetime, *, is_wide: bool) -> Row:
         (fresh if fresh[0] or not view.is_stale else ("stale", Look.WARN),),
         runs_cell(view, is_wide=is_wide),
         ((age(view.last_commit_at, now), Look.DIM),),
+        ((", ".join(view.notes), Look.DIM),),
     )
     return Row(key=view.name, cells=cells)
 
@@ -219,6 +221,7 @@ def matches(view: BranchView, wanted: str) -> bool:
         "running" if view.running else "",
         "failed" if view.count(RunState.FAILED, RunState.LOST) else "",
         "stale" if view.is_stale else "",
+        *view.notes,
         "no runs" if not view.runs else "",
     ]
     text = "\n".join(said).casefold()

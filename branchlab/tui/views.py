@@ -57,9 +57,11 @@ class BranchView:
     last_commit_at: datetime | None = None
     main: Drift | None = None
     reference: Drift | None = None
-    base_branch: str = ""
     landed: Landed = Landed.NO
     conflicts: tuple[str, ...] | None = ()
+    has_content: bool | None = True
+    results_behind: int | None = None
+    notes: tuple[str, ...] = ()
     mean: float | None = None
     spread: float | None = None
     verdict: Verdict | None = None
@@ -158,9 +160,11 @@ def _experiment_view(
         last_commit_at=standing.branch.last_commit_at,
         main=standing.main,
         reference=standing.reference,
-        base_branch=standing.base_branch,
         landed=standing.landed,
         conflicts=standing.conflicts,
+        has_content=standing.has_content,
+        results_behind=standing.results_behind,
+        notes=branch.notes,
         mean=branch.mean,
         spread=_mean_and_spread(branch.results, metric)[1],
         verdict=branch.verdict,

@@ -198,6 +198,12 @@ def test_a_missing_reference_is_said_with_the_command_that_brings_it_back(projec
     project.git("branch", "-D", "original")
     done = project.branchlab("status")
     assert f"git branch original {pinned}" in done.stdout
+    reference = document(project.branchlab("status", "--json"))["reference"]
+    assert (reference["state"], reference["tip"]) == ("deleted", pinned)
+    project.git("update-ref", "refs/heads/original", "main")
+    project.git("branch", "-m", "original", "elsewhere")
+    config = (project.root / ".branchlab.toml").read_text()
+    project.write({".branchlab.toml": config.replace(pinned, "0" * 40)})
     assert document(project.branchlab("status", "--json"))["reference"] is None
 
 
