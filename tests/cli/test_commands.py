@@ -30,14 +30,25 @@ def test_status_keeps_its_contract(trained: Any) -> None:
     found = document(trained.branchlab("status", "--json"))
     assert set(found) >= {"main", "reference", "branches"}
     assert found["main"]["tip"] == trained.git("rev-parse", "main")
-    assert found["reference"] | {"results": None} == {
-        "name": "original",
-        "tip": trained.git("rev-parse", "original"),
-        "pinned": trained.git("rev-parse", "original"),
-        "is_moved": False,
-        "main_ahead": 2,
-        "main_behind": 0,
-        "results": None,
+    assert (
+        found["reference"].items()
+        >= {
+            "name": "original",
+            "tip": trained.git("rev-parse", "original"),
+            "pinned": trained.git("rev-parse", "original"),
+            "is_moved": False,
+            "main_ahead": 2,
+            "main_behind": 0,
+            "state": "intact",
+        }.items()
+    )
+    changed = [
+        row.split() for row in trained.git("diff", "--numstat", "original..main").splitlines()
+    ]
+    assert found["reference"]["departure"] == {
+        "files": len(changed),
+        "insertions": sum(int(row[0]) for row in changed),
+        "deletions": sum(int(row[1]) for row in changed),
     }
     keys = {
         *(
