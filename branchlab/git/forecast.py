@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from branchlab.git.call import Answer, ask, object_id, text
 from branchlab.git.changes import BranchChanges, Content, MainChanges, folders_of
 from branchlab.git.file_merges import parse_merges
-from branchlab.git.memo import Tell, silently
 from branchlab.git.repository import Repository
 from branchlab.git.scratch import fast_folder
 
@@ -68,7 +67,7 @@ def _are_files(branch: BranchChanges, path: str, theirs: Content) -> bool:
 
 
 def forecast_merges(
-    repository: Repository, main: str, tips: Iterable[str], *, tell: Tell = silently
+    repository: Repository, main: str, tips: Iterable[str]
 ) -> dict[str, Merge | None]:
     """Return for each tip what merging it into ``main`` would give.
 
@@ -80,7 +79,6 @@ def forecast_merges(
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         for part in pool.map(lambda batch: _batch(repository, object_id(main), batch), batches):
             found |= part
-            tell("forecasting merges", len(found), len(wanted))
     return found
 
 

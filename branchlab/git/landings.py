@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from branchlab.domain import LandingEvidence, Trace
 from branchlab.git.call import git, object_id
-from branchlab.git.changes import Diffs, Entry, MainChanges, Pair
+from branchlab.git.changes import Diffs, Entry, Pair
 from branchlab.git.graph import Graph
-from branchlab.git.memo import Memo, Tell
+from branchlab.git.least_merges import History
+from branchlab.git.memo import Memo
 from branchlab.git.patches import patch_ids
 from branchlab.git.repository import Repository
 
@@ -30,6 +31,9 @@ class Step:
     place: int
     pair: Pair
     entries: Sequence[Entry]
+
+
+Steps = Mapping[Signature, Sequence[Step]]
 
 
 @dataclass(slots=True)
@@ -72,18 +76,17 @@ class Landings:
     """Gathers evidence for many branches together, in a constant number of git processes.
 
     Args:
+        seen: With the diffs of all pairs that ``pairs_of`` names for these tips, and ``main_pairs``.
+        steps: What came into main, from ``main_steps``.
         starts: Where branches began whose tip main itself was once at: only then are they known to have had commits.
-        diffs: Of all pairs that ``pairs_of`` names for these tips, and ``main_pairs``.
     """
 
-    def __init__(
-        self, graph: Graph, diffs: Diffs, main: MainChanges, *, starts: Mapping[str, str]
-    ) -> None:
-        self._graph = graph
-        self._diffs = diffs
-        self._main = main
+    def __init__(self, seen: History, steps: Steps, *, starts: Mapping[str, str]) -> None:
+        self._graph = seen.graph
+        self._diffs = seen.diffs
+        self._main = seen.on_main
+        self._steps = steps
         self._starts = starts
-        self._by_signature: dict[Signature, list[Step]] = {}
         self.is_complete = True
         """Whether every patch that was asked for could be read; not so in a partial clone."""
 
@@ -94,15 +97,11 @@ class Landings:
         *,
         without_effect: Mapping[str, bool],
         memo: Memo,
-        tell: Tell,
     ) -> dict[str, LandingEvidence]:
         """Return what is known of each tip; ``without_effect``: whether merging it would change nothing."""
         cases = [self._case(tip) for tip in tips]
-        start = min((change.since for case in cases for change in case.changes()), default=0)
-        for step in main_steps(self._graph, self._diffs, start=start):
-            self._by_signature.setdefault(_signature(step.entries), []).append(step)
-        self._find_made(cases, repository, memo=memo, tell=tell)
-        self._find_undone(cases, repository, memo=memo, tell=tell)
+        self._find_made(cases, repository, memo=memo)
+        self._find_undone(cases, repository, memo=memo)
         kept_date = _with_author_date_kept(repository, cases)
         return {
             case.tip: LandingEvidence(
@@ -175,9 +174,7 @@ class Landings:
             change.made.update(self._main.held_at_once(contents, since))
         return found
 
-    def _find_made(
-        self, cases: Sequence[_Case], repository: Repository, *, memo: Memo, tell: Tell
-    ) -> None:
+    def _find_made(self, cases: Sequence[_Case], repository: Repository, *, memo: Memo) -> None:
         """Note the commits of main that make a branch's changes."""
         doubtful: list[tuple[_Change, Step]] = []
         for case in cases:
@@ -190,15 +187,13 @@ class Landings:
                     else:
                         doubtful.append((change, step))
         pairs = {pair for change, step in doubtful for pair in (change.pair, step.pair)}
-        ids = patch_ids(repository, pairs, is_reversed=False, memo=memo, tell=tell)
+        ids = patch_ids(repository, pairs, is_reversed=False, memo=memo)
         self.is_complete &= pairs <= ids.keys()
         for change, step in doubtful:
             if ids.get(change.pair) and ids[change.pair] == ids.get(step.pair):
                 _note_made(change, step)
 
-    def _find_undone(
-        self, cases: Sequence[_Case], repository: Repository, *, memo: Memo, tell: Tell
-    ) -> None:
+    def _find_undone(self, cases: Sequence[_Case], repository: Repository, *, memo: Memo) -> None:
         """Note the commits of main that undo a branch's changes, as the branch or as main made them."""
         doubtful: list[tuple[_Change, Pair, Step]] = []
         for change in (change for case in cases for change in case.changes() if change.made):
@@ -212,8 +207,8 @@ class Landings:
                         doubtful.append((change, pair, step))
         backward = {pair for _, pair, _ in doubtful}
         forward = {step.pair for _, _, step in doubtful}
-        undoing_ids = patch_ids(repository, backward, is_reversed=True, memo=memo, tell=tell)
-        ids = patch_ids(repository, forward, is_reversed=False, memo=memo, tell=tell)
+        undoing_ids = patch_ids(repository, backward, is_reversed=True, memo=memo)
+        ids = patch_ids(repository, forward, is_reversed=False, memo=memo)
         self.is_complete &= backward <= undoing_ids.keys() and forward <= ids.keys()
         for change, pair, step in doubtful:
             if undoing_ids.get(pair) and undoing_ids[pair] == ids.get(step.pair):
@@ -234,7 +229,7 @@ class Landings:
         """Return the commits that came into main from a place on and touch the same paths in the same way."""
         if not entries:
             return []
-        steps = self._by_signature.get(_signature(entries), ())
+        steps = self._steps.get(_signature(entries), ())
         return [step for step in steps if step.place >= since]
 
 
@@ -273,10 +268,13 @@ def main_pairs(graph: Graph, start: int) -> list[Pair]:
     return pairs
 
 
-def main_steps(graph: Graph, diffs: Diffs, *, start: int) -> Iterator[Step]:
-    """Yield every commit that came into main from a place of its chain on, with its diff."""
+def main_steps(graph: Graph, diffs: Diffs, *, start: int) -> Steps:
+    """Return every commit that came into main from a place of its chain on, by the signature of what it changed."""
+    found: dict[Signature, list[Step]] = {}
     for pair in main_pairs(graph, start):
-        yield Step(graph.place(pair[0]), pair, diffs[pair])
+        step = Step(graph.place(pair[0]), pair, diffs[pair])
+        found.setdefault(_signature(step.entries), []).append(step)
+    return found
 
 
 def _note_made(change: _Change, step: Step) -> None:

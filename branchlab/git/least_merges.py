@@ -9,7 +9,6 @@ from branchlab.git.changes import Diffs, MainChanges, branch_changes
 from branchlab.git.file_merges import FileVersions, has_merge_drivers, merge_files
 from branchlab.git.forecast import Merge, forecast_merges, overlap
 from branchlab.git.graph import Graph
-from branchlab.git.memo import Tell
 from branchlab.git.repository import Repository
 
 
@@ -23,7 +22,7 @@ class History:
 
 
 def merges_of(
-    repository: Repository, seen: History, tips: Sequence[str], *, main_tree: str, tell: Tell
+    repository: Repository, seen: History, tips: Sequence[str], *, main_tree: str
 ) -> dict[str, Merge | None]:
     """Return what merging each tip into main would give, merging as little as tells it.
 
@@ -49,12 +48,11 @@ def merges_of(
         else:
             found[tip] = Merge()
     if small and not has_merge_drivers(repository, graph.main_tip):
-        tell("merging files", len(found), len(tips))
         for tip, merge in merge_files(repository, small).items():
             is_all = merge.is_as_on_main and _is_on_main(seen, tip, graph.bases(tip)[0])
             found[tip] = Merge(merge.conflicts, main_tree if is_all else "")
     rest = [*whole, *(tip for tip in small if tip not in found)]
-    return found | forecast_merges(repository, graph.main_tip, rest, tell=tell)
+    return found | forecast_merges(repository, graph.main_tip, rest)
 
 
 def _overlap(seen: History, tip: str, bases: Sequence[str]) -> list[FileVersions] | None:

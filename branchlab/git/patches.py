@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from branchlab.errors import RepositoryError
 from branchlab.git.call import object_id, pipe, text
 from branchlab.git.changes import Pair
-from branchlab.git.memo import Memo, Tell
+from branchlab.git.memo import Memo
 from branchlab.git.repository import Repository
 
 _BATCH_SIZE = 400
@@ -21,7 +21,7 @@ _REVERSED = ("-R", "--src-prefix=b/", "--dst-prefix=a/")
 
 
 def patch_ids(
-    repository: Repository, pairs: Iterable[Pair], *, is_reversed: bool, memo: Memo, tell: Tell
+    repository: Repository, pairs: Iterable[Pair], *, is_reversed: bool, memo: Memo
 ) -> dict[Pair, str]:
     """Return the patch id of each pair; an empty patch has the empty string.
 
@@ -32,8 +32,7 @@ def patch_ids(
     known = memo.get(kind, list(keys.values()))
     found = {pair: known[key].decode() for pair, key in keys.items() if key in known}
     batches = _batches([pair for pair in keys if pair not in found])
-    for number, batch in enumerate(batches):
-        tell("comparing patches", number, len(batches))
+    for batch in batches:
         try:
             new = _computed(repository, batch, is_reversed=is_reversed)
         except RepositoryError:

@@ -26,7 +26,7 @@ from branchlab.git.changes import Diffs, main_changes, read_diffs
 from branchlab.git.checkouts import checkouts
 from branchlab.git.frozen import reference_state
 from branchlab.git.graph import Graph, read_graph
-from branchlab.git.landings import Landings, main_pairs, pairs_of, since_of
+from branchlab.git.landings import Landings, main_pairs, main_steps, pairs_of, since_of
 from branchlab.git.least_merges import History, merges_of
 from branchlab.git.memo import Forgetful, Memo, Tell, silently
 from branchlab.git.refs import Refs, began_at
@@ -36,6 +36,10 @@ LandingRule = Callable[[LandingEvidence], Landing]
 """Decides by which road a branch is in main; ``analysis.landing.landing``."""
 
 _KIND = "content-1"
+"""Raise the number when a rule changes."""
+
+_CHUNK = 500
+"""Branches that are looked at before what was found is kept, so that nobody waits twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,40 +150,45 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
     missing = [tip for tip in keys if tip not in found]
     if not missing:
         return found
-    tell("reading changes", 0, len(missing))
     start = min(since_of(graph, tip) for tip in missing)
-    pairs = [pair for tip in missing for pair in pairs_of(graph, tip, starts)]
-    diffs = read_diffs(repository, [*main_pairs(graph, start), *pairs])
-    on_main = main_changes(graph, diffs, start=start)
-    merges = merges_of(
-        repository, History(graph, diffs, on_main), missing, main_tree=main.tree, tell=tell
-    )
-    landings = Landings(graph, diffs, on_main, starts=starts)
-    evidence = landings.evidence(
-        missing,
-        repository,
-        without_effect={
+    tell("reading what main changed", 0, len(missing))
+    of_main = read_diffs(repository, main_pairs(graph, start))
+    on_main = main_changes(graph, of_main, start=start)
+    steps = main_steps(graph, of_main, start=start)
+    for at in range(0, len(missing), _CHUNK):
+        tell("looking at branches", at, len(missing))
+        tips = missing[at : at + _CHUNK]
+        own = read_diffs(repository, [p for tip in tips for p in pairs_of(graph, tip, starts)])
+        seen = History(graph, {**of_main, **own}, on_main)
+        merges = merges_of(repository, seen, tips, main_tree=main.tree)
+        landings = Landings(seen, steps, starts=starts)
+        evidence = landings.evidence(
+            tips,
+            repository,
             # Of a binary file in conflict the tree holds main's version.
-            tip: merge is not None and not merge.conflicts and merge.tree == main.tree
-            for tip, merge in merges.items()
-        },
-        memo=memo,
-        tell=tell,
-    )
-    new = {
-        tip: _Content(
-            landing=rule(evidence[tip]),
-            conflicts=None if merge is None else merge.conflicts,
-            has_content=_has_content(graph, diffs, tip),
+            without_effect={
+                tip: merge is not None and not merge.conflicts and merge.tree == main.tree
+                for tip, merge in merges.items()
+            },
+            memo=memo,
         )
-        for tip, merge in merges.items()
-    }
-    # What is unknown today may be known with a newer git, or once objects have been fetched.
-    certain = {
-        tip: one for tip, one in new.items() if one.conflicts is not None and landings.is_complete
-    }
-    memo.put(_KIND, {keys[tip]: _packed(one) for tip, one in certain.items()})
-    return found | new
+        new = {
+            tip: _Content(
+                landing=rule(evidence[tip]),
+                conflicts=None if merge is None else merge.conflicts,
+                has_content=_has_content(graph, own, tip),
+            )
+            for tip, merge in merges.items()
+        }
+        # What is unknown today may be known with a newer git, or once objects have been fetched.
+        certain = {
+            tip: one
+            for tip, one in new.items()
+            if one.conflicts is not None and landings.is_complete
+        }
+        memo.put(_KIND, {keys[tip]: _packed(one) for tip, one in certain.items()})
+        found |= new
+    return found
 
 
 def _has_content(graph: Graph, diffs: Diffs, tip: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from branchlab.analysis.results import (
     BranchResults,
@@ -14,9 +17,8 @@ from branchlab.analysis.results import (
     protocol_of,
     results_of,
 )
-from branchlab.analysis.verdict import Question, judge, same
-from branchlab.config import Config
-from branchlab.domain import Branch, Goal, RunRecord, Scale, Verdict
+from branchlab.analysis.verdict import Question, Seeds, judge, same
+from branchlab.domain import Branch, Goal, Outcome, RunRecord, Scale, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
@@ -27,6 +29,10 @@ from branchlab.lab.branches import (
     main_branch,
 )
 from branchlab.lab.project import Project
+from branchlab.store.memo import Memo
+
+_KIND = "verdicts-1"
+"""Raise the number when the method changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +87,7 @@ def compare(
     # All experiments are judged, whichever are asked for: what was tried counts, and naming one hides no other.
     family = list({branch.name: branch for branch in [*experiments, *wanted]}.values())
     subjects = subjects_of(project, [other, *family])
-    judged = judge_all(
-        index.runs(), subjects[1:], subjects[0], metric=metric, config=project.config
-    )
+    judged = judge_all(index.runs(), subjects[1:], subjects[0], metric=metric, project=project)
     return Comparison(
         metric=metric,
         goal=project.config.run.goal,
@@ -110,7 +114,7 @@ def judge_all(
     other: Subject,
     *,
     metric: str,
-    config: Config,
+    project: Project,
 ) -> Mapping[str, Judged]:
     """Judge branches against another, those of one protocol together so that their noise is pooled."""
     recorded = Recorded(records)
@@ -123,7 +127,7 @@ def judge_all(
     for protocol, names in groups.items():
         against = results_of(other, recorded.about(other), protocol=protocol)
         verdicts = _verdicts(
-            {n: found[n][1] for n in names}, against, other.branch, metric=metric, config=config
+            {n: found[n][1] for n in names}, against, other.branch, metric=metric, project=project
         )
         for name in names:
             subject, results = found[name]
@@ -139,8 +143,9 @@ def _verdicts(
     other: str,
     *,
     metric: str,
-    config: Config,
+    project: Project,
 ) -> Mapping[str, Verdict]:
+    config = project.config
     equal = {name for name, found in results.items() if is_identical(found, against)}
     seeds = {name: found.seeds(metric) for name, found in results.items()}
     measured = {name: values for name, values in seeds.items() if values and name not in equal}
@@ -153,7 +158,33 @@ def _verdicts(
     )
     others = against.seeds(metric)
     # What computed the same as main is main once more: pooled, it would count main's noise twice.
-    verdicts = judge(measured, others, question) if measured else {}
+    verdicts = _judged(project.memo(), measured, others, question) if measured else {}
     return verdicts | {
         name: same(name, len(seeds[name].keys() & others.keys()), question) for name in equal
     }
+
+
+def _judged(
+    memo: Memo, branches: Mapping[str, Seeds], other: Seeds, question: Question
+) -> dict[str, Verdict]:
+    """Return verdicts, from what is kept where the same figures were judged before: 1,000 branches take a second."""
+    asked = json.dumps([branches, other, asdict(question)], sort_keys=True)
+    key = hashlib.sha256(asked.encode()).hexdigest()
+    kept = memo.get(_KIND, [key]).get(key)
+    if kept is not None:
+        return {one["branch"]: _verdict(one) for one in json.loads(kept)}
+    verdicts = judge(branches, other, question)
+    memo.put(_KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
+    return verdicts
+
+
+def _verdict(kept: dict[str, Any]) -> Verdict:
+    interval = kept["interval"]
+    return Verdict(
+        **{
+            **kept,
+            "outcome": Outcome(kept["outcome"]),
+            "scale": Scale(kept["scale"]),
+            "interval": interval and tuple(interval),
+        }
+    )

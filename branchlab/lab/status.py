@@ -121,7 +121,9 @@ def status(
     subjects = [subject_of(branch, experiments[branch.name]) for branch in branches]
     metric = config.run.metric
     on_main = Subject(branch=main.name, tree=main.tree)
-    judged = judge_all(records, subjects, on_main, metric=metric, config=config) if records else {}
+    judged = (
+        judge_all(records, subjects, on_main, metric=metric, project=project) if records else {}
+    )
     frozen = reference_branch(project, refs)
     seen = overview(
         project.repository,

@@ -64,7 +64,9 @@ def notes(standing: Standing, *, main: str, root: Path) -> list[str]:
     if standing.base_branch != main:
         moved = ", which moved" if standing.is_base_moved else ""
         found.append(f"on {standing.base_branch} +{standing.num_own}{moved}")
-    if standing.num_merge_bases is not None and standing.num_merge_bases > 1:
+    if standing.num_merge_bases == 0:
+        found.append("no history in common")
+    elif standing.num_merge_bases is not None and standing.num_merge_bases > 1:
         found.append(f"{standing.num_merge_bases} merge bases")
     if standing.counterpart is not None:
         found += _apart(standing.counterpart)

@@ -17,7 +17,6 @@ from branchlab.git.forecast import forecast_merges, overlap
 from branchlab.git.graph import read_graph
 from branchlab.git.landings import main_pairs
 from branchlab.git.least_merges import History, merges_of
-from branchlab.git.memo import silently
 from branchlab.git.repository import Repository
 
 _batch = itertools.count()
@@ -156,7 +155,7 @@ def test_the_least_merge_that_tells_says_what_the_whole_merge_says(
     whole = forecast_merges(repository, main, [tip for tip, _ in pairs])
     tree = repository.tree_of(main)
     seen = History(graph, diffs, on_main)
-    least = merges_of(repository, seen, [tip for tip, _ in pairs], main_tree=tree, tell=silently)
+    least = merges_of(repository, seen, [tip for tip, _ in pairs], main_tree=tree)
     for tip, base in pairs:
         assert sorted(least[tip].conflicts) == sorted(whole[tip].conflicts)
         if least[tip].tree == tree:

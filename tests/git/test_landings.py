@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from branchlab.domain import Landed
 from branchlab.git.changes import main_changes, read_diffs
 from branchlab.git.graph import read_graph
-from branchlab.git.landings import Landings, main_pairs, pairs_of, since_of
-from branchlab.git.memo import Forgetful, silently
+from branchlab.git.landings import Landings, main_pairs, main_steps, pairs_of, since_of
+from branchlab.git.least_merges import History
+from branchlab.git.memo import Forgetful
 from branchlab.git.repository import Repository
 from tests.git.test_standing import squash, standing
 
@@ -312,9 +313,9 @@ def test_traces_agree_with_patch_ids_that_git_gives_one_by_one(shared_lab, actio
     start = min(since_of(graph, tip) for tip in tips.values())
     pairs = [pair for tip in tips.values() for pair in pairs_of(graph, tip, {})]
     diffs = read_diffs(repository, [*main_pairs(graph, start), *pairs])
-    on_main = main_changes(graph, diffs, start=start)
-    evidence = Landings(graph, diffs, on_main, starts={}).evidence(
-        tips.values(), repository, without_effect={}, memo=Forgetful(), tell=silently
+    seen = History(graph, diffs, main_changes(graph, diffs, start=start))
+    evidence = Landings(seen, main_steps(graph, diffs, start=start), starts={}).evidence(
+        tips.values(), repository, without_effect={}, memo=Forgetful()
     )
     everything = came_in(lab)
     for name, tip in tips.items():
