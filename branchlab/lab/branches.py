@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from branchlab.config import CONFIG_NAME
-from branchlab.domain import Branch
+from branchlab.domain import Branch, RunRecord
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, experiment_name, experiment_path, parse_experiment
 from branchlab.git.refs import Refs, preferred
@@ -69,6 +69,28 @@ def reference_branch(project: Project, refs: Refs) -> Branch | None:
     tree = project.repository.tree_of(commit)
     unknown = datetime.fromtimestamp(0, UTC)
     return Branch(name=name, tip=commit, tree=tree, last_commit_at=unknown, is_gone=True)
+
+
+def deleted_branches(
+    project: Project, records: Sequence[RunRecord], known: Sequence[Branch]
+) -> list[Branch]:
+    """Return the experiments that have run and are gone, each at the commit that was planned last."""
+    names = {branch.name for branch in known} | {branch.own_name for branch in known}
+    found: dict[str, Branch] = {}
+    for record in records:  # the latest planned first
+        run = record.run
+        if run.branch in names or run.branch in found:
+            continue
+        branch = Branch(
+            name=run.branch,
+            tip=run.commit,
+            tree=run.tree,
+            last_commit_at=run.planned_at or datetime.fromtimestamp(0, UTC),
+            is_gone=True,
+        )
+        if is_experiment(project, branch):
+            found[branch.name] = branch
+    return list(found.values())
 
 
 def is_experiment(project: Project, branch: Branch) -> bool:

@@ -23,6 +23,7 @@ from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
     all_branches,
+    deleted_branches,
     experiments_of,
     find_branches,
     is_experiment,
@@ -75,8 +76,10 @@ def compare(
         else main_branch(project, branches)
     )
     experiments = [b for b in branches if is_experiment(project, b) and b.name != other.name]
-    wanted = find_branches(project, names, branches) if names else experiments
     index = project.index()
+    records = index.runs()
+    gone = deleted_branches(project, records, branches)
+    wanted = find_branches(project, names, [*branches, *gone]) if names else experiments
     metric = metric or project.config.run.metric
     known = index.metric_names()
     if known and metric not in known:
@@ -84,10 +87,12 @@ def compare(
             f"no run has recorded the metric '{metric}'",
             hint=f"{nearest(metric, known)}recorded: {', '.join(known)}",
         )
-    # All experiments are judged, whichever are asked for: what was tried counts, and naming one hides no other.
-    family = list({branch.name: branch for branch in [*experiments, *wanted]}.values())
-    subjects = subjects_of(project, [other, *family])
-    judged = judge_all(index.runs(), subjects[1:], subjects[0], metric=metric, project=project)
+    # All experiments are judged, whichever are asked for, deleted ones too: what was tried counts, and naming one
+    # hides no other.
+    family = list({branch.name: branch for branch in [*experiments, *gone, *wanted]}.values())
+    experiment = experiments_of(project, [other, *family])
+    subjects = subjects_of([other, *family], experiment, records)
+    judged = judge_all(records, subjects[1:], subjects[0], metric=metric, project=project)
     return Comparison(
         metric=metric,
         goal=project.config.run.goal,
@@ -96,16 +101,24 @@ def compare(
     )
 
 
-def subjects_of(project: Project, branches: Sequence[Branch]) -> list[Subject]:
-    """Return branches as their results are asked for; one whose experiment file is damaged has no flags."""
-    experiments = experiments_of(project, branches)
-    return [subject_of(branch, experiments[branch.name]) for branch in branches]
+def subjects_of(
+    branches: Sequence[Branch],
+    experiments: Mapping[str, Experiment | ConfigError],
+    records: Sequence[RunRecord],
+) -> list[Subject]:
+    """Return branches as their results are asked for.
 
-
-def subject_of(branch: Branch, experiment: Experiment | ConfigError) -> Subject:
-    """Return a branch as its results are asked for."""
-    flags = experiment.flags if isinstance(experiment, Experiment) else {}
-    return Subject(branch=branch.name, tree=branch.tree, flags=flags)
+    One whose experiment file is damaged has no flags, one that is gone has those that it ran with last.
+    """
+    last = {record.run.branch: record.run.flags for record in reversed(records)}
+    found = []
+    for branch in branches:
+        experiment = experiments[branch.name]
+        flags = experiment.flags if isinstance(experiment, Experiment) else {}
+        if branch.is_gone:
+            flags = last.get(branch.name, flags)
+        found.append(Subject(branch=branch.name, tree=branch.tree, flags=flags))
+    return found
 
 
 def judge_all(

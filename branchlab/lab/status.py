@@ -15,7 +15,6 @@ from branchlab.domain import (
     Goal,
     Landed,
     Overview,
-    RunRecord,
     RunState,
     Standing,
     Verdict,
@@ -26,6 +25,7 @@ from branchlab.git.memo import Tell, silently
 from branchlab.git.standing import Survey, overview
 from branchlab.lab.branches import (
     all_branches,
+    deleted_branches,
     experiments_of,
     find_branches,
     is_experiment,
@@ -33,7 +33,7 @@ from branchlab.lab.branches import (
     moved_reference,
     reference_branch,
 )
-from branchlab.lab.judge import Judged, judge_all, subject_of
+from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.project import Project
 from branchlab.lab.words import notes
 
@@ -114,11 +114,11 @@ def status(
     main = main_branch(project, known)
     records = project.index().runs()
     branches = [branch for branch in known if is_experiment(project, branch)]
-    if with_deleted:
-        branches += _deleted(records, known)
-    named = find_branches(project, names, [*known, *branches]) if names else []
-    experiments = experiments_of(project, branches)
-    subjects = [subject_of(branch, experiments[branch.name]) for branch in branches]
+    gone = deleted_branches(project, records, known)
+    named = find_branches(project, names, [*known, *gone]) if names else []
+    experiments = experiments_of(project, [*branches, *gone])
+    subjects = subjects_of([*branches, *gone], experiments, records)
+    branches += gone if with_deleted or names else []
     metric = config.run.metric
     on_main = Subject(branch=main.name, tree=main.tree)
     judged = (
@@ -176,23 +176,6 @@ def status(
     )
 
 
-def _deleted(records: Sequence[RunRecord], known: Sequence[Branch]) -> list[Branch]:
-    """Return the branches that runs were planned for and that are gone, at the commit that was planned last."""
-    names = {branch.name for branch in known} | {branch.own_name for branch in known}
-    found: dict[str, Branch] = {}
-    for record in records:  # the latest planned first
-        run = record.run
-        if run.branch not in names and run.branch not in found:
-            found[run.branch] = Branch(
-                name=run.branch,
-                tip=run.commit,
-                tree=run.tree,
-                last_commit_at=run.planned_at or datetime.fromtimestamp(0, UTC),
-                is_gone=True,
-            )
-    return list(found.values())
-
-
 def _branch_status(
     standing: Standing,
     experiment: Experiment | ConfigError,
@@ -222,7 +205,8 @@ def _branch_status(
 def _is_stale(standing: Standing) -> bool:
     """Whether nobody has touched a branch for a month while main went on."""
     idle = datetime.now(UTC) - standing.branch.last_commit_at
-    return standing.landed is Landed.NO and bool(standing.main.behind) and idle > _STALE_AFTER
+    is_open = standing.landed is Landed.NO and not standing.branch.is_gone
+    return is_open and bool(standing.main.behind) and idle > _STALE_AFTER
 
 
 def _warnings(

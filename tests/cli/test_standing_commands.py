@@ -73,6 +73,9 @@ def test_results_of_a_deleted_branch_are_found_with_all(measured: Any) -> None:
     assert (found["is_deleted"], found["runs"]["done"]) == (True, 1)
     assert found["ahead"] == 1
     assert "deleted" in measured.branchlab("status", "--all").stdout
+    for command in ("status", "compare"):
+        shown = document(measured.branchlab(command, "wide", "--json"))["branches"]
+        assert [branch["name"] for branch in shown] == ["exp/wide"]
 
 
 def test_a_moved_reference_is_said_by_every_command_that_reads(project: Any) -> None:
