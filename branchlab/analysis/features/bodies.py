@@ -1,0 +1,241 @@
+"""Every function that both sides have: does its body come to the base at the defaults, at other values, or not at all?"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from branchlab.analysis.features import fold
+from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.judge import (
+    ClassReading,
+    Compared,
+    has_click_options,
+    heads_differ,
+    is_textually_equal,
+    mentioned_flags,
+    signature_findings,
+)
+from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.syntax import Class, Function
+from branchlab.analysis.features.trees import NO_FLAGS, dump
+from branchlab.analysis.features.world import Flag, Pair, World
+from branchlab.domain import FeatureVerdict
+
+_TRIALS_MAX = 48
+_FAILING_MAX = 24
+_FLAGS_MAX = 8
+_VALUES_MAX = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One function on both sides, and what came of comparing it."""
+
+    pair: Pair
+    base: Function
+    head: Function
+    old_class: Class | None
+    new_class: Class | None
+    flags: frozenset[str] = NO_FLAGS
+    found: Compared | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def body_findings(world: World) -> list[Finding]:
+    """Compare every common function that differs."""
+    cases = list(_cases(world))
+    reading = Reading(world)
+    _compare_all(cases, reading)
+    failing = [case for case in cases if case.found is not None and not case.found.is_equal]
+    if failing:
+        _compare_all(failing, Reading(world, with_constants=True), only_better=True)
+        failing = [case for case in failing if case.found is not None and not case.found.is_equal]
+    flipped = _flip(world, cases, failing) if failing else None
+    found: list[Finding] = []
+    for case in cases:
+        found += signature_findings(world, case.pair, case.head.symbol, case.head.node.lineno)
+        found += _of_case(world, case, flipped)
+    return found
+
+
+def _cases(world: World) -> Iterator[Case]:
+    for pair, base, head in world.common_functions():
+        if is_textually_equal(base, head):
+            continue
+        assert pair.base is not None
+        assert pair.head is not None
+        yield Case(
+            pair=pair,
+            base=base,
+            head=head,
+            old_class=pair.base.classes.get(base.owner),
+            new_class=pair.head.classes.get(head.owner),
+        )
+
+
+def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool = False) -> None:
+    classes: dict[tuple[str, str], ClassReading] = {}
+    for case in cases:
+        key = case.pair.change.head_path, case.head.owner
+        if key not in classes:
+            classes[key] = ClassReading(reading, case.pair, case.old_class, case.new_class)
+        found = classes[key].compare(case.base, case.head)
+        if only_better and not found.is_equal:
+            continue
+        case.found = found
+        cls = case.new_class
+        attributes = reading.attributes(case.pair, cls) if cls else {}
+        case.flags = mentioned_flags(reading.world, case.head, attributes)
+        if case.head.name == "__init__":
+            case.warnings = classes[key].warnings
+
+
+def _flip(world: World, cases: list[Case], failing: list[Case]) -> dict[str, ast.expr] | None:
+    """Return other values of the new flags at which every changed body comes to the base; None without any."""
+    wanted = frozenset().union(*(case.flags for case in failing))
+    if len(failing) > _FAILING_MAX or not all(case.flags for case in failing):
+        return None
+    flags = {
+        flag.name: flag for flag in world.flags if flag.name in wanted and flag.default is not None
+    }
+    choices = {
+        name: _other_values(flag, failing) for name, flag in sorted(flags.items())[:_FLAGS_MAX]
+    }
+    touched = [case for case in cases if case.flags]
+    for values in itertools.islice(_assignments(choices), _TRIALS_MAX):
+        reading = Reading(world, values)
+        if all(_is_equal(case, reading) for case in failing) and all(
+            _is_equal(case, reading) for case in touched if case not in failing
+        ):
+            return values
+    return None
+
+
+def _is_equal(case: Case, reading: Reading) -> bool:
+    cls = ClassReading(reading, case.pair, case.old_class, case.new_class)
+    return cls.compare(case.base, case.head).is_equal
+
+
+def _assignments(choices: Mapping[str, list[ast.expr]]) -> Iterator[dict[str, ast.expr]]:
+    """Yield one flag at another value, then two, then all of them."""
+    for count in sorted({1, 2, len(choices)}):
+        for names in itertools.combinations(choices, count):
+            for values in itertools.product(*(choices[name] for name in names)):
+                yield dict(zip(names, values, strict=True))
+
+
+def _other_values(flag: Flag, failing: Iterable[Case]) -> list[ast.expr]:
+    """Return values to try: the opposite, the neutral ones of a number, what the code compares the flag with."""
+    default = flag.default
+    if not isinstance(default, ast.Constant):
+        return [ast.Constant(None), ast.Constant(0)] if default is not None else []
+    value = default.value
+    tried: list[object]
+    if isinstance(value, bool):
+        tried = [not value]
+    elif isinstance(value, int | float):
+        tried = [0, 1, 0.0, 1.0, None]
+    elif value is None:
+        tried = [True, False]
+    else:
+        tried = [None]
+    made = [ast.Constant(one) for one in tried if one != value or one is None]  # type: ignore[arg-type]
+    compared = [
+        other
+        for case in failing
+        for node in ast.walk(case.head.node)
+        if isinstance(node, ast.Compare)
+        for other in (node.left, *node.comparators)
+        if fold.is_constant(other) and flag.name in ast.dump(node)
+    ]
+    unique = {dump(one): one for one in (*made, *compared) if dump(one) != dump(default)}
+    return list(unique.values())[:_VALUES_MAX]
+
+
+def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -> Iterator[Finding]:
+    differ = heads_differ(case.base, case.head)
+    if differ and not (has_click_options(case.head) and not differ.startswith("is no")):
+        yield _finding(case, FeatureVerdict.UNGUARDED, f"{case.head.symbol} {differ}", NO_FLAGS)
+    found = case.found
+    assert found is not None
+    change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
+    new = frozenset(change.new) if change else NO_FLAGS
+    symbol = case.head.symbol
+    if found.is_equal:
+        flags = case.flags | new
+        if flags:
+            yield _finding(
+                case,
+                FeatureVerdict.GUARDED,
+                f"with {_shown(world, flags)} {symbol} comes to what it was",
+                flags,
+            )
+        elif not differ and not (change and (change.defaults or change.problems)):
+            yield _finding(case, FeatureVerdict.INERT, f"{symbol} does what it did", NO_FLAGS)
+        return
+    if flipped is not None:
+        values = ", ".join(f"{name}={ast.unparse(value)}" for name, value in flipped.items())
+        reason = f"{symbol} comes to what it was at {values}, not at the default"
+        yield _finding(case, FeatureVerdict.DEFAULT_ON, reason, frozenset(flipped))
+        return
+    yield _difference(world, case, found, case.flags | new)
+
+
+def _difference(world: World, case: Case, found: Compared, flags: frozenset[str]) -> Finding:
+    symbol = case.head.symbol
+    where = f"line {found.line}" if found.line else "its body"
+    if found.shown:
+        return _finding(case, FeatureVerdict.UNGUARDED, f"{symbol} {found.shown}", flags)
+    if found.switched:
+        names = ", ".join(sorted(found.switched))
+        reason = f"{symbol} now gives {names} a value of its own in {where}"
+        return _finding(case, FeatureVerdict.UNGUARDED, reason, flags & found.switched)
+    if not flags:
+        reason = f"{symbol} changed in {where}, and no new flag reaches it"
+        return _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
+    if not found.is_reached:
+        reason = f"{symbol} changed in {where} whatever {_names(flags)} is"
+        return _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
+    reason = (
+        f"{symbol} mentions {_names(flags)}, but with {_shown(world, flags)} {where} "
+        f"cannot be shown to do what it did"
+    )
+    return _finding(case, FeatureVerdict.UNDECIDED, reason, flags)
+
+
+def _finding(case: Case, verdict: FeatureVerdict, reason: str, flags: frozenset[str]) -> Finding:
+    found = case.found
+    line = found.line if found is not None and found.line else case.head.node.lineno
+    return Finding(
+        verdict=verdict,
+        kind="body",
+        symbol=case.head.symbol,
+        path=case.pair.change.head_path,
+        line=line,
+        reason=reason,
+        flags=flags,
+        names=_mentioned(case.head),
+        warnings=case.warnings if verdict is FeatureVerdict.GUARDED else (),
+        text=(found.text if found is not None and found.text else dump(case.head.node)),
+    )
+
+
+def _mentioned(function: Function) -> frozenset[str]:
+    return frozenset(
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(function.node)
+        if isinstance(node, ast.Name | ast.Attribute)
+    )
+
+
+def _names(flags: frozenset[str]) -> str:
+    return ", ".join(sorted(flags))
+
+
+def _shown(world: World, flags: frozenset[str]) -> str:
+    """Return ``a=False, b=None`` for the defaults of flags."""
+    defaults = {flag.name: flag.shown_default for flag in world.flags}
+    return ", ".join(f"{name}={defaults.get(name) or '?'}" for name in sorted(flags))

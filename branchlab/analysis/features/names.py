@@ -1,0 +1,162 @@
+"""Names that exist nowhere: read in a head file and bound in none of its scopes, or imported from where they are not."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from branchlab.analysis.features.syntax import Module, top_names
+
+_KNOWN = {
+    *dir(builtins),
+    *("__file__", "__name__", "__doc__", "__path__", "__package__", "__spec__", "__loader__"),
+    *("__builtins__", "__class__", "__annotations__", "__version__", "__module__", "__qualname__"),
+    *("WindowsError", "unicode", "reveal_type", "__debug__", "get_ipython", "profile"),
+}
+_DYNAMIC = {"globals", "exec", "locals"}
+
+
+def undefined_names(module: Module, text: str) -> dict[str, int]:
+    """Return names that a file reads and nobody binds, with the line of the first sight.
+
+    A file that binds names in ways that cannot be read (a star import, ``globals()``) has none.
+    """
+    if any(alias.name == "*" for one in module.imports for alias in one.names):
+        return {}
+    read = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    if read & _DYNAMIC:
+        return {}
+    try:
+        table = symtable.symtable(text, module.path, "exec")
+        free = _free(table)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    missing = free - _bound(module) - _KNOWN
+    guarded = _guarded(module)
+    return {
+        node.id: node.lineno
+        for node in sorted(_names(module), key=lambda one: -one.lineno)
+        if node.id in missing and node.id not in guarded
+    }
+
+
+def _names(module: Module) -> Iterable[ast.Name]:
+    annotations = {
+        id(inner)
+        for node in ast.walk(module.tree)
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if part is not None
+        for inner in ast.walk(part)
+    }
+    return [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Name)
+        and isinstance(node.ctx, ast.Load)
+        and id(node) not in annotations
+    ]
+
+
+def _free(table: symtable.SymbolTable) -> set[str]:
+    found: set[str] = set()
+    for symbol in table.get_symbols():
+        is_outer = symbol.is_global() or (table.get_type() == "module" and not symbol.is_assigned())
+        if symbol.is_referenced() and is_outer and not symbol.is_imported():
+            found.add(symbol.get_name())
+    for child in table.get_children():
+        found |= _free(child)
+    return found
+
+
+def _bound(module: Module) -> set[str]:
+    declared = {
+        name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Global)
+        for name in node.names
+    }
+    walrus = {node.target.id for node in ast.walk(module.tree) if isinstance(node, ast.NamedExpr)}
+    return top_names(module) | declared | walrus
+
+
+def _guarded(module: Module) -> set[str]:
+    """Return names that are read below ``try: … except NameError``."""
+    return {
+        inner.id
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Try)
+        and any(
+            "NameError" in ast.dump(h.type) or "Exception" in ast.dump(h.type)
+            for h in node.handlers
+            if h.type
+        )
+        for one in node.body
+        for inner in ast.walk(one)
+        if isinstance(inner, ast.Name)
+    }
+
+
+def import_target(path: str, one: ast.ImportFrom, *, roots: Iterable[str] = ("",)) -> list[str]:
+    """Return the files of the tree that ``from x import y`` may mean."""
+    parts = (one.module or "").split(".") if one.module else []
+    if one.level:
+        folder = PurePosixPath(path).parent
+        for _ in range(one.level - 1):
+            folder = folder.parent
+        prefixes = [str(folder)]
+    else:
+        prefixes = list(roots)
+    found = []
+    for prefix in prefixes:
+        place = PurePosixPath(prefix, *parts)
+        found += [f"{place}.py", str(place / "__init__.py")]
+    return [one_path.removeprefix("./") for one_path in found if one_path not in {"..py"}]
+
+
+def missing_imports(module: Module, known: Mapping[str, Module]) -> dict[str, tuple[str, int]]:
+    """Return names that a module imports from a known file which does not have them: name -> (file, line)."""
+    found: dict[str, tuple[str, int]] = {}
+    for one in module.imports:
+        if not isinstance(one, ast.ImportFrom):
+            continue
+        for path in import_target(module.path, one):
+            target = known.get(path)
+            if target is None or target is module:
+                continue
+            names = _given(target)
+            if names is None:
+                continue
+            for alias in one.names:
+                is_module = _is_submodule(path, alias.name, known)
+                if alias.name != "*" and alias.name not in names and not is_module:
+                    found[alias.name] = (path, one.lineno)
+    return found
+
+
+def _given(module: Module) -> set[str] | None:
+    """Return the names that a module gives; None where that cannot be read."""
+    if any(alias.name == "*" for one in module.imports for alias in one.names):
+        return None
+    names = top_names(module)
+    if "__getattr__" in names or any(
+        isinstance(node, ast.Name) and node.id in _DYNAMIC for node in ast.walk(module.tree)
+    ):
+        return None
+    nested = {
+        name
+        for statement in module.statements
+        for node in ast.walk(statement)
+        for name in ([node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else [])
+    }
+    return names | nested
+
+
+def _is_submodule(path: str, name: str, known: Mapping[str, Module]) -> bool:
+    if not path.endswith("__init__.py"):
+        return False
+    folder = path.removesuffix("__init__.py")
+    # A file of the package that did not change is not among the known ones: give it the benefit of the doubt.
+    return name.islower() or f"{folder}{name}.py" in known

@@ -1,0 +1,399 @@
+"""Both sides of the world at one assignment of the new flags: their defaults, or values that are tried instead."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from branchlab.analysis.features import fold
+from branchlab.analysis.features.clean import clean_block, same
+from branchlab.analysis.features.options import options_in
+from branchlab.analysis.features.reducer import kept_names, reduce_block
+from branchlab.analysis.features.setting import Callee, Callees, Setting
+from branchlab.analysis.features.settle import (
+    Row,
+    digest_text,
+    in_a_row,
+    with_plain_locals,
+    without_dead_stores,
+)
+from branchlab.analysis.features.signatures import Parameters, parameters_of
+from branchlab.analysis.features.syntax import Class, Function, Module
+from branchlab.analysis.features.trees import (
+    NO_FLAGS,
+    all_flags,
+    all_parameter_names,
+    clone,
+    dotted,
+    self_attribute,
+    with_flags,
+)
+from branchlab.analysis.features.world import (
+    Flag,
+    Pair,
+    World,
+    attributes_stored,
+    by_name,
+    constructor,
+    module_constants,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Reduced:
+    """A body after reduction: ``text`` is equal for equal bodies, ``rows`` keep the names and places of the source."""
+
+    text: str
+    rows: list[Row]
+    statements: list[ast.stmt]
+    built_anyway: dict[str, int] = field(default_factory=dict)
+
+    def loaded_attributes(self) -> set[str]:
+        return {
+            self_attribute(node)
+            for one in self.statements
+            for node in ast.walk(one)
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        } - {""}
+
+
+class Reading:
+    """Reduces functions of both sides; what does not depend on the function is worked out once.
+
+    Args:
+        world: What is compared.
+        overrides: Values tried for flags instead of their defaults, by name.
+        with_constants: Whether constants of the modules are put in as well.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        overrides: Mapping[str, ast.expr] | None = None,
+        *,
+        with_constants: bool = False,
+    ) -> None:
+        self.world = world
+        self.overrides = dict(overrides or {})
+        self.with_constants = with_constants
+        self._values = {id(flag): self._value(flag) for flag in world.flags}
+        self._base_attributes = self._names_of_attributes()
+        self._anywhere = self._values_anywhere()
+        self._keys = self._values_of_keys()
+        self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
+        self._sides = {side: self._side_setting(side) for side in ("base", "head")}
+        self._attributes: dict[int, dict[str, ast.expr]] = {}
+
+    def _value(self, flag: Flag) -> ast.expr | None:
+        value = self.overrides.get(flag.name, flag.default)
+        if value is None or not (fold.is_value(value) or dotted(value)):
+            return None
+        return with_flags(clone(value), frozenset({flag.name}))
+
+    def _names_of_attributes(self) -> set[str]:
+        return {
+            node.attr
+            for pair in self.world.pairs
+            if pair.base is not None
+            for node in ast.walk(pair.base.tree)
+            if isinstance(node, ast.Attribute)
+        }
+
+    def _values_anywhere(self) -> dict[str, dict[str, ast.expr]]:
+        """Return, by path of the module, the values of ``.x`` of any object; those of the module itself go first."""
+        by_flag: dict[str, list[tuple[str, str, ast.expr]]] = defaultdict(list)
+        for flag in self.world.flags:
+            value = self._values[id(flag)]
+            if value is not None and flag.kind != "constant":
+                by_flag[flag.name].append((flag.kind, flag.path, value))
+        found: dict[str, dict[str, ast.expr]] = {}
+        for pair in self.world.pairs:
+            path = pair.change.head_path
+            found[path] = {}
+            for name, given in by_flag.items():
+                if name in self._base_attributes:
+                    continue
+                best = [v for kind, where, v in given if where == path and kind != "parameter"]
+                best = best or [v for kind, _, v in given if kind != "parameter"]
+                best = best or [v for _, _, v in given]
+                if all(same(best[0], one) for one in best):
+                    found[path][name] = best[0]
+        return found
+
+    def _values_of_keys(self) -> dict[str, ast.expr]:
+        found: dict[str, list[ast.expr | None]] = defaultdict(list)
+        for flag in self.world.flags:
+            if flag.kind in {"key", "option", "field"}:
+                found[flag.name].append(self._values[id(flag)])
+        return {
+            name: values[0]
+            for name, values in found.items()
+            if values[0] is not None and all(same(values[0], one) for one in values)
+        }
+
+    def _all_callees(self, *, side: str) -> Callees:
+        found: dict[str, list[Callee]] = defaultdict(list)
+        for pair in self.world.pairs:
+            module = pair.head if side == "head" else pair.base
+            if module is None:
+                continue
+            for function in module.functions.values():
+                if function.name != "__init__":
+                    taken = parameters_of(function.node, is_method=bool(function.owner))
+                    found[function.name].append(self._callee(pair, function.symbol, taken))
+            for cls in module.classes.values():
+                taken_by_class = constructor(cls)
+                if taken_by_class is not None:
+                    symbol = f"{cls.symbol}.__init__" if "__init__" in cls.methods else cls.symbol
+                    found[cls.name].append(self._callee(pair, symbol, taken_by_class))
+        return found
+
+    def _callee(self, pair: Pair, symbol: str, taken: Parameters) -> Callee:
+        change = self.world.signatures.get((pair.change.head_path, symbol))
+        moved = change.defaults if change else {}
+        defaults: dict[str, ast.expr] = {}
+        for name, value in taken.defaults.items():
+            if value is None or name in moved:
+                continue
+            is_new = change is not None and name in change.new
+            defaults[name] = self.overrides.get(name, value) if is_new else value
+        return Callee(
+            positional=taken.positional, defaults=defaults, has_starred=bool(taken.vararg)
+        )
+
+    def _side_setting(self, side: str) -> Setting:
+        world, is_head = self.world, side == "head"
+        modules = [
+            (p.head if is_head else p.base, p.base if is_head else p.head) for p in world.pairs
+        ]
+        others = {f.name for _, other in modules if other for f in other.top_functions}
+        other_classes = {c.name for _, other in modules if other for c in other.classes.values()}
+        own = [f for module, _ in modules if module for f in module.top_functions]
+        classes = [c for module, _ in modules if module for c in module.classes.values()]
+        return Setting(
+            keys=self._keys if is_head else {},
+            helpers=by_name(f for f in own if f.name not in others),
+            one_liners=by_name(f for f in own if f.name in others and _is_one_liner(f)),
+            classes={c.name: c for c in classes if c.name not in other_classes},
+            callees=self._callees[side],
+        )
+
+    def setting(self, pair: Pair, function: Function | None, *, side: str) -> Setting:
+        """Return what is known in a function, or at the level of its module."""
+        is_head = side == "head"
+        module = pair.head if is_head else pair.base
+        assert module is not None
+        names = self._names(pair, module, is_head=is_head)
+        cls = module.classes.get(function.owner) if function and function.owner else None
+        if function is not None:
+            for name in all_parameter_names(function.node.args):
+                names.pop(name, None)
+            if is_head:
+                names |= self._parameters(pair, function)
+        change = self.world.signatures.get(
+            (pair.change.head_path, function.symbol if function else "")
+        )
+        return replace(
+            self._sides[side],
+            names=names,
+            anywhere=self._anywhere[pair.change.head_path] if is_head else {},
+            attributes=self.attributes(pair, cls) if is_head and cls else {},
+            tables=_tables(module),
+            starred=frozenset(change.starred) if change and is_head else NO_FLAGS,
+            methods=self._own_methods(pair, cls, is_head=is_head),
+            bases=cls.bases if cls else (),
+        )
+
+    def _names(self, pair: Pair, module: Module, *, is_head: bool) -> dict[str, ast.expr]:
+        names: dict[str, ast.expr] = {}
+        other = pair.base if is_head else pair.head
+        old = module_constants(other) if other else {}
+        for name, value in module_constants(module).items():
+            if self.with_constants or name not in old:
+                names[name] = value
+        if not is_head:
+            return names
+        imported = module.imported_names()
+        for flag in self.world.flags:
+            value_of_flag = self._values[id(flag)]
+            if flag.kind == "constant" and value_of_flag is not None:
+                if flag.path == pair.change.head_path or flag.name in imported.values():
+                    names[flag.name] = value_of_flag
+        return names
+
+    def _parameters(self, pair: Pair, function: Function) -> dict[str, ast.expr]:
+        found: dict[str, ast.expr] = {}
+        for flag in self.world.flags:
+            value = self._values[id(flag)]
+            is_own = flag.path == pair.change.head_path and flag.owner == function.symbol
+            if flag.kind == "parameter" and is_own and value is not None:
+                found[flag.name] = value
+        return found
+
+    def _own_methods(self, pair: Pair, cls: Class | None, *, is_head: bool) -> dict[str, Function]:
+        """Return the methods of a class that the other side has not, those of its bases in the same file included."""
+        if cls is None:
+            return {}
+        module, other = (pair.head, pair.base) if is_head else (pair.base, pair.head)
+        assert module is not None
+        found: dict[str, Function] = {}
+        for one in reversed(_lineage(module, cls)):
+            known = (
+                other.classes[one.symbol].methods if other and one.symbol in other.classes else {}
+            )
+            found |= {name: m for name, m in one.methods.items() if name not in known}
+        return found
+
+    def attributes(self, pair: Pair, cls: Class) -> dict[str, ast.expr]:
+        """Return what new attributes of a head class hold once it is constructed."""
+        known = self._attributes.get(id(cls))
+        if known is not None:
+            return known
+        self._attributes[
+            id(cls)
+        ] = {}  # a constructor that asks for its own attributes learns nothing
+        found: dict[str, ast.expr] = {}
+        assert pair.head is not None
+        for one in reversed(_lineage(pair.head, cls)):
+            found |= self._attributes_of_one(pair, one)
+        self._attributes[id(cls)] = found
+        return found
+
+    def _attributes_of_one(self, pair: Pair, cls: Class) -> dict[str, ast.expr]:
+        base = pair.base.classes.get(cls.symbol) if pair.base else None
+        old = attributes_stored(base.methods.values()) if base else set()
+        found: dict[str, ast.expr] = {}
+        for flag in self.world.flags:
+            value = self._values[id(flag)]
+            is_own = flag.path == pair.change.head_path and flag.owner == cls.symbol
+            if flag.kind == "field" and is_own and value is not None:
+                found[flag.name] = value
+        make = cls.methods.get("__init__")
+        if make is None or base is None:
+            return found
+        others = [
+            m for name, m in cls.methods.items() if name != "__init__" and name in base.methods
+        ]
+        stored_later = attributes_stored(others)
+        setting = self.setting(pair, make, side="head")
+        times: dict[str, int] = defaultdict(int)
+        reduced = reduce_block(clean_block(make.node.body), setting)
+        for statement in reduced:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    times[self_attribute(node)] += 1
+        for statement in reduced:
+            match statement:
+                case ast.Assign(targets=[ast.Attribute() as target], value=value):
+                    name = self_attribute(target)
+                    is_fixed = name and name not in old and name not in stored_later
+                    if is_fixed and times[name] == 1 and fold.is_value(value):
+                        found[name] = with_flags(value, all_flags(statement))
+        return found
+
+    def reduce(
+        self,
+        pair: Pair,
+        function: Function,
+        *,
+        side: str,
+        dropped: frozenset[str] = NO_FLAGS,
+    ) -> Reduced:
+        """Reduce a function of one side."""
+        setting = self.setting(pair, function, side=side)
+        setting.dropped_attributes = dropped
+        body = _without_options(function.node.body)
+        statements = reduce_block(clean_block(body), setting)
+        if statements and _is_bare_return(statements[-1]):
+            statements.pop()
+        statements = without_dead_stores(statements, set(kept_names(statements)))
+        own = all_parameter_names(function.node.args)
+        plain = with_plain_locals(statements, own)
+        return Reduced(text=digest_text(plain), rows=in_a_row(statements), statements=statements)
+
+    def reduce_statements(
+        self, pair: Pair, statements: Iterable[ast.stmt], *, side: str
+    ) -> list[ast.stmt]:
+        """Reduce statements of a module or of a class's body."""
+        setting = self.setting(pair, None, side=side)
+        return reduce_block(clean_block(_without_options(list(statements))), setting)
+
+
+def _is_bare_return(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Return) and (
+        node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)
+    )
+
+
+def _without_options(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Return copies of statements without those that add options: options are compared by themselves."""
+    making = {id(one) for one in options_in(statements).statements}
+    if not making:
+        return statements
+    return _pruned(statements, making)
+
+
+def _pruned(statements: list[ast.stmt], making: set[int]) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for one in statements:
+        if id(one) in making:
+            continue
+        if any(id(node) in making for node in ast.walk(one)):
+            copy = type(one)()
+            vars(copy).update(vars(one))
+            for name in ("body", "orelse", "finalbody"):
+                inner = getattr(copy, name, None)
+                if isinstance(inner, list):
+                    setattr(copy, name, _pruned(inner, making))
+            found.append(copy)
+        else:
+            found.append(one)
+    return found
+
+
+def _lineage(module: Module, cls: Class) -> list[Class]:
+    """Return a class and those of its bases that stand in the same file, nearest first."""
+    found = [cls]
+    for one in found:
+        for name in one.bases:
+            base = module.classes.get(name)
+            if base is not None and base not in found:
+                found.append(base)
+    return found
+
+
+def _is_one_liner(function: Function) -> bool:
+    body = [
+        one
+        for one in function.node.body
+        if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+    return bool(body) and isinstance(body[-1], ast.Return) and len(body) <= 2  # noqa: PLR2004
+
+
+def _tables(module: Module) -> dict[str, ast.expr]:
+    """Return dictionaries at module level that are written once."""
+    found = {
+        one.targets[0].id: one.value
+        for one in module.statements
+        if isinstance(one, ast.Assign)
+        and isinstance(one.targets[0], ast.Name)
+        and isinstance(one.value, ast.Dict)
+    }
+    if not found:
+        return {}
+    changed = {
+        dotted(node.value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
+    }
+    changed |= {
+        dotted(node.func.value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"update", "setdefault", "pop", "clear", "register"}
+    }
+    return {name: value for name, value in found.items() if name not in changed}

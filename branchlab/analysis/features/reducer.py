@@ -1,0 +1,434 @@
+"""A body at given values: flags put in, constants folded, dead code gone, new helpers written out where they are called.
+
+Base and head go through the same reduction, the base without flags, so that what folding does to the code besides is
+done to both. Statements are read in order with what each name is known to hold; where branches meet or a loop comes
+round, what is not surely the same is forgotten.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from branchlab.analysis.features import fold
+from branchlab.analysis.features.clean import impure_calls, is_pure
+from branchlab.analysis.features.expressions import ExpressionReducer
+from branchlab.analysis.features.setting import Setting
+from branchlab.analysis.features.trees import (
+    NO_FLAGS,
+    all_flags,
+    all_parameter_names,
+    clone,
+    dotted,
+    dump,
+    flags_of,
+    last_name,
+    self_attribute,
+    stored_names,
+    with_flags,
+)
+
+_ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+
+
+def reduce_block(
+    statements: Sequence[ast.stmt], setting: Setting, *, depth: int = 0
+) -> list[ast.stmt]:
+    """Return what is left of clean statements; the ones given are used up."""
+    return Reducer(setting, statements, depth=depth).block(statements)
+
+
+def terminates(statements: Sequence[ast.stmt]) -> bool:
+    """Whether the end of a block is never reached."""
+    if not statements:
+        return False
+    last = statements[-1]
+    if isinstance(last, ast.If):
+        return terminates(last.body) and terminates(last.orelse)
+    if isinstance(last, ast.With):
+        return terminates(last.body) and not isinstance(last.body[-1], ast.Raise)
+    return isinstance(last, _ENDS)
+
+
+class Reducer(ExpressionReducer):
+    """Reduces the statements of one scope."""
+
+    def __init__(self, setting: Setting, statements: Sequence[ast.stmt], *, depth: int = 0) -> None:
+        super().__init__(setting, depth=depth)
+        self.num_stores = Counter(
+            node.id
+            for one in statements
+            for node in ast.walk(one)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
+        )
+        self.declared = {
+            name
+            for one in statements
+            for node in ast.walk(one)
+            if isinstance(node, ast.Global | ast.Nonlocal)
+            for name in node.names
+        }
+        self.read_only = _read_only_tables(statements)
+
+    def block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
+        """Return what is left of a block, up to the first statement that ends it."""
+        found: list[ast.stmt] = []
+        for statement in statements:
+            found += self._statement(statement)
+            if terminates(found):
+                break
+        return _hoisted(found)
+
+    def _statement(self, node: ast.stmt) -> list[ast.stmt]:
+        match node:
+            case ast.Assign():
+                return self._assign(node)
+            case ast.AugAssign():
+                return self._augment(node)
+            case ast.If():
+                return self._if(node)
+            case ast.For() | ast.AsyncFor():
+                return self._for(node)
+            case ast.While():
+                return self._while(node)
+            case ast.With() | ast.AsyncWith():
+                return self._with(node)
+            case ast.Try() | ast.TryStar():
+                return self._try(node)
+            case ast.Match():
+                return self._match(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                return [self._function(node)]
+            case ast.ClassDef():
+                return [self._class(node)]
+            case _:
+                return self._plain(node)
+
+    def _plain(self, node: ast.stmt) -> list[ast.stmt]:
+        match node:
+            case ast.Pass() | ast.Import() | ast.ImportFrom():
+                return []
+            case ast.Return(value=ast.Call() as call):
+                written_out = self.written_out(call, is_returned=True)
+                if written_out is not None:
+                    return [*written_out[0], ast.Return(written_out[1])][: _reached(written_out[0])]
+            case ast.Expr(value=ast.Call() as call):
+                written_out = self.written_out(call)
+                if written_out is not None:
+                    rest = written_out[1]
+                    return written_out[0] + ([] if is_pure(rest) else [ast.Expr(rest)])
+        self.generic_visit(node)
+        match node:
+            case ast.Expr(value=value) if is_pure(value) or self._is_idle(value):
+                return []
+            case ast.Assert(test=test):
+                node.test = self.tested(test)
+                return [] if fold.truth(node.test) else [node]
+            case ast.Delete():
+                self.forget(stored_names([node]))
+        return [node]
+
+    def _is_idle(self, value: ast.expr) -> bool:
+        """Whether a call only adds nothing to a list, or readies an attribute that nothing reads."""
+        if not isinstance(value, ast.Call):
+            return False
+        if last_name(value.func) in {"extend", "update"} and len(value.args) == 1:
+            return fold.truth(value.args[0]) is False
+        dropped = self.setting.dropped_attributes
+        if not dropped:
+            return False
+        if last_name(value.func) in {"register_buffer", "register_parameter", "add_module"}:
+            first = value.args[0] if value.args else None
+            return isinstance(first, ast.Constant) and first.value in dropped
+        read = {self_attribute(node) for node in ast.walk(value)} - {""}
+        return bool(read) and read <= dropped
+
+    def _assign(self, node: ast.Assign) -> list[ast.stmt]:
+        before: list[ast.stmt] = []
+        if isinstance(node.value, ast.Call):
+            written_out = self.written_out(node.value)
+            if written_out is not None:
+                before, node.value = written_out
+            else:
+                node.value = self.visit(node.value)
+        else:
+            node.value = self.visit(node.value)
+        if isinstance(node.value, ast.IfExp):
+            return before + self._if(_split(node))
+        node.targets = [self.visit(target) for target in node.targets]
+        target = node.targets[0]
+        if dump(_as_load(target)) == dump(node.value) and len(node.targets) == 1:
+            return before
+        if self_attribute(target) in self.setting.dropped_attributes:
+            return before
+        self.forget(stored_names([node]))
+        if isinstance(target, ast.Name) and len(node.targets) == 1:
+            self._learn(target.id, node.value)
+        return [*before, node]
+
+    def _learn(self, name: str, value: ast.expr) -> None:
+        """Remember what a name holds when that may be put in its place later."""
+        if name in self.declared:
+            return
+        if fold.is_constant(value) or fold.is_identity(value) or isinstance(value, ast.Lambda):
+            self.env[name] = value
+        elif isinstance(value, ast.Dict | ast.List) and name in self.read_only:
+            if all(is_pure(one) for one in ast.iter_child_nodes(value)):
+                self.env[name] = value
+        elif root := dotted(value).partition(".")[0]:
+            is_plain = isinstance(value, ast.Name) or root != "self"
+            if not self.num_stores[root] and is_plain and self.num_stores[name] == 1:
+                self.env[name] = value
+
+    def _augment(self, node: ast.AugAssign) -> list[ast.stmt]:
+        node.value = self.visit(node.value)
+        target = node.target
+        if isinstance(target, ast.Name) and target.id in self.env:
+            left = clone(self.env[target.id])
+            if fold.is_constant(left) or isinstance(node.value, ast.Constant):
+                plain = ast.copy_location(
+                    ast.Assign([target], ast.BinOp(left, node.op, node.value)), node
+                )
+                return self._assign(plain)
+        if not isinstance(target, ast.Name):
+            node.target = self.visit(target)
+        whole = fold.fold_binary(ast.BinOp(_as_load(target), node.op, node.value))
+        is_empty = isinstance(node.op, ast.Add) and fold.truth(node.value) is False
+        if dump(whole) == dump(_as_load(target)) or (
+            is_empty and isinstance(node.value, ast.List | ast.Tuple)
+        ):
+            return []
+        self.forget(stored_names([node]))
+        return [node]
+
+    def _if(self, node: ast.If) -> list[ast.stmt]:
+        test = self.tested(self.visit(node.test))
+        known = fold.truth(test)
+        if known is not None:
+            kept = self.block(node.body if known else node.orelse)
+            return [with_flags(one, all_flags(test)) for one in kept]
+        before = dict(self.env)
+        body = self.block(node.body)
+        after_body, self.env = self.env, before
+        env_else = dict(before)
+        self.env = env_else
+        orelse = self.block(node.orelse)
+        if terminates(body):
+            pass
+        elif terminates(orelse):
+            self.env = after_body
+        else:
+            self.env = _agreed(after_body, self.env)
+        made = _normal_if(node, test, body, orelse)
+        return [with_flags(one, flags_of(node) | all_flags(test)) for one in made]
+
+    def _for(self, node: ast.For | ast.AsyncFor) -> list[ast.stmt]:
+        node.iter = self.visit(node.iter)
+        if fold.truth(node.iter) is False:
+            return self.block(node.orelse)
+        stored = stored_names([node])
+        self.forget(stored)
+        node.body = self.block(node.body)
+        self.forget(stored)
+        node.orelse = self.block(node.orelse)
+        return [node]
+
+    def _while(self, node: ast.While) -> list[ast.stmt]:
+        stored = stored_names([node])
+        self.forget(stored)
+        node.test = self.tested(self.visit(node.test))
+        if fold.truth(node.test) is False:
+            return self.block(node.orelse)
+        node.body = self.block(node.body)
+        self.forget(stored)
+        node.orelse = self.block(node.orelse)
+        return [node]
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> list[ast.stmt]:
+        for item in node.items:
+            item.context_expr = self.visit(item.context_expr)
+        flags = frozenset().union(*(all_flags(item.context_expr) for item in node.items))
+        node.items = [item for item in node.items if not _does_nothing(item)]
+        self.forget(stored_names([item.optional_vars for item in node.items if item.optional_vars]))
+        body = self.block(node.body)
+        if not node.items:
+            return [with_flags(one, flags) for one in body]
+        node.body = body
+        return [node]
+
+    def _try(self, node: ast.Try | ast.TryStar) -> list[ast.stmt]:
+        stored = stored_names([node])
+        self.forget(stored)
+        for handler in node.handlers:
+            if handler.type is not None:
+                handler.type = self.visit(handler.type)
+            handler.body = self.block(handler.body)
+            self.forget(stored)
+        node.body = self.block(node.body)
+        self.forget(stored)
+        node.orelse = self.block(node.orelse)
+        self.forget(stored)
+        node.finalbody = self.block(node.finalbody)
+        return [node] if node.body or node.finalbody else []
+
+    def _match(self, node: ast.Match) -> list[ast.stmt]:
+        node.subject = self.visit(node.subject)
+        if fold.is_constant(node.subject):
+            for case in node.cases:
+                fits = _fits(case, node.subject)
+                if fits is None:
+                    break
+                if fits:
+                    flags = all_flags(node.subject)
+                    return [with_flags(one, flags) for one in self.block(case.body)]
+            else:
+                return []
+        stored = stored_names([node])
+        for case in node.cases:
+            self.forget(stored)
+            case.body = self.block(case.body)
+        self.forget(stored)
+        return [node]
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+        self.forget({node.name})
+        node.decorator_list = [self.visit(one) for one in node.decorator_list]
+        with self.inside(all_parameter_names(node.args) | stored_names(node.body), self.num_stores):
+            outer = self.num_stores, self.declared, self.read_only
+            inner = Reducer(self.setting, node.body, depth=self.depth)
+            self.num_stores, self.declared, self.read_only = (
+                inner.num_stores,
+                inner.declared,
+                inner.read_only,
+            )
+            node.body = self.block(node.body)
+            self.num_stores, self.declared, self.read_only = outer
+        self.visit_defaults(node.args)
+        return node
+
+    def _class(self, node: ast.ClassDef) -> ast.stmt:
+        self.forget({node.name})
+        with self.inside(stored_names(node.body), self.num_stores):
+            self.generic_visit(node)
+        return node
+
+
+def _reached(statements: Sequence[ast.stmt]) -> int | None:
+    """Return how many of ``statements`` and one more are reached."""
+    return len(statements) if terminates(statements) else None
+
+
+def _read_only_tables(statements: Iterable[ast.stmt]) -> set[str]:
+    """Return names that are only ever looked up: ``x[k]``, ``x.get(k)``, ``k in x``, ``**x``."""
+    looked_up: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    for node in (inner for one in statements for inner in ast.walk(one)):
+        match node:
+            case ast.Name(id=name):
+                seen[name] += 1
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Load()):
+                looked_up[name] += 1
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get" | "keys")):
+                looked_up[name] += 1
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)]):
+                looked_up[name] += 1
+            case ast.keyword(arg=None, value=ast.Name(id=name)):
+                looked_up[name] += 1
+            case ast.Starred(value=ast.Name(id=name)):
+                looked_up[name] += 1
+    # One more sight of the name is the assignment itself.
+    return {name for name, count in looked_up.items() if seen[name] == count + 1}
+
+
+def _agreed(one: dict[str, ast.expr], other: dict[str, ast.expr]) -> dict[str, ast.expr]:
+    return {
+        name: value
+        for name, value in one.items()
+        if name in other and dump(value) == dump(other[name])
+    }
+
+
+def _as_load(target: ast.expr) -> ast.expr:
+    made = clone(target)
+    for node in ast.walk(made):
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+            node.ctx = ast.Load()
+    return made
+
+
+def _split(node: ast.Assign) -> ast.If:
+    assert isinstance(node.value, ast.IfExp)
+    yes, no = clone(node), clone(node)
+    yes.value, no.value = node.value.body, node.value.orelse
+    return ast.copy_location(ast.If(node.value.test, [yes], [no]), node)
+
+
+def _normal_if(
+    node: ast.If, test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt]
+) -> list[ast.stmt]:
+    """Return an ``if`` without empty branches, ``else`` after a way out, or a test that could be joined."""
+    if not body and not orelse:
+        return [ast.copy_location(ast.Expr(one), node) for one in impure_calls(test)]
+    if [dump(one) for one in body] == [dump(one) for one in orelse] and is_pure(test):
+        return body
+    if not body or (terminates(orelse) and not terminates(body)):
+        negated = ast.copy_location(ast.UnaryOp(ast.Not(), test), test)
+        test, body, orelse = fold.fold_not(negated), orelse, body
+    elif orelse and isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, body, orelse = test.operand, orelse, body
+    if terminates(body) and orelse:
+        return [ast.copy_location(ast.If(test, body, []), node), *orelse]
+    if len(body) == 1 and isinstance(body[0], ast.If) and not orelse and not body[0].orelse:
+        parts = [*_conjuncts(test), *_conjuncts(body[0].test)]
+        return [ast.copy_location(ast.If(ast.BoolOp(ast.And(), parts), body[0].body, []), node)]
+    return [ast.copy_location(ast.If(test, body, orelse), node)]
+
+
+def _conjuncts(test: ast.expr) -> list[ast.expr]:
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return test.values
+    return [test]
+
+
+def _hoisted(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Drop what follows a statement that ends the block."""
+    for at, one in enumerate(statements):
+        if terminates([one]):
+            return statements[: at + 1]
+    return statements
+
+
+def _does_nothing(item: ast.withitem) -> bool:
+    call = item.context_expr
+    is_null = isinstance(call, ast.Call) and last_name(call.func) == "nullcontext"
+    return is_null and item.optional_vars is None
+
+
+def _fits(case: ast.match_case, subject: ast.expr) -> bool | None:
+    """Return whether a known subject fits a case; None where that cannot be told."""
+    if case.guard is not None:
+        return None
+    match case.pattern:
+        case ast.MatchAs(pattern=None, name=None):
+            return True
+        case ast.MatchValue(value=value) if fold.is_constant(value):
+            return fold.literal(value) == fold.literal(subject)
+        case ast.MatchSingleton(value=value):
+            return fold.literal(subject) is value
+        case ast.MatchOr(patterns=patterns):
+            fits = [_fits(ast.match_case(one, None, []), subject) for one in patterns]
+            return None if None in fits else any(fits)
+        case _:
+            return None
+
+
+def kept_names(statements: Iterable[ast.stmt]) -> Iterator[str]:
+    """Yield names that are declared global or nonlocal: they are not the function's own."""
+    for one in statements:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Global | ast.Nonlocal):
+                yield from node.names
+
+
+NOTHING_DROPPED = NO_FLAGS

@@ -1,0 +1,297 @@
+"""The last steps before two bodies are compared: stores that nobody reads, names of locals, statements in a row."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from branchlab.analysis.features.clean import is_pure
+from branchlab.analysis.features.trees import (
+    NO_FLAGS,
+    SCOPES,
+    all_flags,
+    all_parameter_names,
+    clone,
+    dump,
+    flags_of,
+    stored_names,
+    walk_scope,
+    with_flags,
+)
+
+_ROUNDS_MAX = 8
+_BLOCK_FIELDS = {"body", "orelse", "finalbody", "handlers", "cases"}
+
+
+def without_dead_stores(
+    statements: list[ast.stmt], kept: frozenset[str] | set[str]
+) -> list[ast.stmt]:
+    """Drop assignments to locals that nothing reads and whose value costs nothing; join a value with its only use.
+
+    Args:
+        statements: Of one function, reduced.
+        kept: Names that others may read: declared global or nonlocal, or all of a module.
+    """
+    for _ in range(_ROUNDS_MAX):
+        loads = Counter(
+            node.id
+            for one in statements
+            for node in ast.walk(one)
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
+        )
+        before = [dump(one) for one in statements]
+        statements = _swept(statements, loads, kept)
+        if [dump(one) for one in statements] == before:
+            break
+    return statements
+
+
+def _swept(
+    statements: Sequence[ast.stmt], loads: Counter[str], kept: frozenset[str] | set[str]
+) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for one in statements:
+        if _is_dead(one, loads, kept):
+            continue
+        for name in ("body", "orelse", "finalbody"):
+            inner = getattr(one, name, None)
+            if isinstance(inner, list) and not isinstance(one, ast.ClassDef):
+                setattr(one, name, _swept(inner, loads, kept))
+        for holder in (*getattr(one, "handlers", ()), *getattr(one, "cases", ())):
+            holder.body = _swept(holder.body, loads, kept)
+        if isinstance(one, ast.If) and not one.body and not one.orelse and is_pure(one.test):
+            continue
+        joined = _joined(found[-1], one, loads, kept) if found else None
+        if joined is not None:
+            found[-1] = joined
+        else:
+            found.append(one)
+    return found
+
+
+def _is_dead(node: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str]) -> bool:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return name not in kept and not loads[name] and is_pure(value)
+        case ast.FunctionDef(name=name, decorator_list=[]):
+            return name not in kept and not loads[name]
+        case _:
+            return False
+
+
+def _joined(
+    before: ast.stmt, after: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str]
+) -> ast.stmt | None:
+    """Return ``return f(x)`` for ``y = f(x); return y``: the only use stands in the next statement, and comes first."""
+    match before:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            pass
+        case _:
+            return None
+    if (
+        name in kept
+        or loads[name] != 1
+        or not isinstance(after, ast.Assign | ast.Return | ast.Expr | ast.AugAssign)
+    ):
+        return None
+    if isinstance(after, ast.AugAssign) and dump(after.target).find(repr(name)) >= 0:
+        return None
+    if not _is_first(after, name):
+        return None
+    made = clone(after)
+    flags = all_flags(before)
+    put = _PutOnce(name, value)
+    made = put.visit(made)
+    return with_flags(made, flags & flags_of(before)) if put.is_done else None
+
+
+class _PutOnce(ast.NodeTransformer):
+    def __init__(self, name: str, value: ast.expr) -> None:
+        self.name, self.value, self.is_done = name, value, False
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id == self.name and isinstance(node.ctx, ast.Load):
+            self.is_done = True
+            return self.value
+        return node
+
+
+def _is_first(statement: ast.stmt, name: str) -> bool:
+    """Whether reading ``name`` is the first thing with an effect or a dependence that a statement does."""
+    value = getattr(statement, "value", None)
+    if value is None:
+        return False
+    for node in _in_order(value):
+        if isinstance(node, ast.Name) and node.id == name:
+            return True
+        if isinstance(node, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
+            return False
+        if isinstance(
+            node,
+            ast.IfExp
+            | ast.BoolOp
+            | ast.Lambda
+            | ast.ListComp
+            | ast.GeneratorExp
+            | ast.DictComp
+            | ast.SetComp,
+        ):
+            return False
+    return False
+
+
+def _in_order(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield nodes in the order in which they are evaluated, a call after its arguments."""
+    if isinstance(
+        node,
+        ast.IfExp
+        | ast.BoolOp
+        | ast.Lambda
+        | ast.ListComp
+        | ast.GeneratorExp
+        | ast.DictComp
+        | ast.SetComp,
+    ):
+        yield node
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _in_order(child)
+    yield node
+
+
+def with_plain_locals(statements: Sequence[ast.stmt], parameters: set[str]) -> list[ast.stmt]:
+    """Return copies in which locals are named by the order in which they turn up."""
+    own = stored_names(statements) - parameters
+    declared: set[str] = set()
+    nested: set[str] = set()
+    for one in statements:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Global | ast.Nonlocal):
+                declared |= set(node.names)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                nested |= all_parameter_names(node.args)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                nested.add(node.id)
+    free = _read_outside(statements)
+    renamed = (own | (nested - free)) - declared - parameters
+    namer = _Namer(renamed)
+    return [namer.visit(clone(one)) for one in statements]
+
+
+def _read_outside(statements: Sequence[ast.stmt]) -> set[str]:
+    """Return names that the function itself reads, comprehensions and nested scopes left out."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = list(statements)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            waiting.append(node.generators[0].iter)
+        elif not isinstance(node, SCOPES):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+class _Namer(ast.NodeTransformer):
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+        self.places: dict[str, str] = {}
+
+    def _name(self, name: str) -> str:
+        if name not in self.names:
+            return name
+        return self.places.setdefault(name, f"·{len(self.places)}")
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        node.value = self.visit(node.value)
+        node.targets = [self.visit(one) for one in node.targets]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self._name(node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.arg = self._name(node.arg)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self._name(node.name)
+        return self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = node.name and self._name(node.name)
+        return self.generic_visit(node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One statement of a body in a row, blocks by their heads.
+
+    Attributes:
+        flags: Those that it owes its present form to. ``names``: all that it reads or writes.
+        switched: Arguments given by name, of a value that no flag had a hand in.
+    """
+
+    text: str
+    line: int
+    flags: frozenset[str] = NO_FLAGS
+    names: frozenset[str] = NO_FLAGS
+    switched: frozenset[str] = NO_FLAGS
+
+
+def in_a_row(statements: Sequence[ast.stmt], depth: int = 0) -> list[Row]:
+    """Return every statement of a body with the flags that had a hand in it."""
+    rows: list[Row] = []
+    for one in statements:
+        rows.append(_row(one, depth))
+        for name, inner in ast.iter_fields(one):
+            if name in {"body", "orelse", "finalbody"} and isinstance(inner, list):
+                rows += [Row(text=f"{depth} {name}", line=0)] if name != "body" and inner else []
+                rows += in_a_row(inner, depth + 1)
+            elif name in {"handlers", "cases"} and isinstance(inner, list):
+                for holder in inner:
+                    rows += [Row(text=f"{depth} {name}", line=0)]
+                    rows += in_a_row(holder.body, depth + 1)
+    return rows
+
+
+def _row(node: ast.stmt, depth: int) -> Row:
+    head = type(node)()
+    for name, value in ast.iter_fields(node):
+        if name not in _BLOCK_FIELDS:
+            setattr(head, name, value)
+    names = frozenset(
+        inner.id if isinstance(inner, ast.Name) else inner.attr
+        for inner in ast.walk(head)
+        if isinstance(inner, ast.Name | ast.Attribute)
+    )
+    return Row(
+        text=f"{depth} {dump(head)}",
+        line=getattr(node, "lineno", 0),
+        flags=flags_of(node) | all_flags(head),
+        names=names,
+        switched=frozenset(
+            inner.arg
+            for inner in ast.walk(head)
+            if isinstance(inner, ast.keyword) and inner.arg and not all_flags(inner.value)
+        ),
+    )
+
+
+def digest_text(statements: Sequence[ast.stmt]) -> str:
+    """Return a text that is equal for equal bodies."""
+    return "\n".join(dump(one) for one in statements)
+
+
+__all__ = [
+    "Row",
+    "digest_text",
+    "in_a_row",
+    "walk_scope",
+    "with_plain_locals",
+    "without_dead_stores",
+]

@@ -1,0 +1,308 @@
+"""All changed files of both sides as symbols, who is new and who is common, and what is new and has a default."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from branchlab.analysis.features import fold
+from branchlab.analysis.features.changes import FileChange
+from branchlab.analysis.features.options import (
+    click_options,
+    field_parameters,
+    fields_of,
+    is_made_of_fields,
+    options_in,
+)
+from branchlab.analysis.features.signatures import (
+    Parameters,
+    SignatureChange,
+    compare_signatures,
+    parameters_of,
+)
+from branchlab.analysis.features.syntax import Class, Function, Module
+from branchlab.analysis.features.trees import dotted, self_attribute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something new that has a default: a parameter, an option, a field, a key of a config, a constant.
+
+    Attributes:
+        owner: Symbol that takes it; the empty string for a file.
+        default: None where it has none, or none that can be read.
+    """
+
+    name: str
+    kind: str
+    owner: str
+    path: str
+    line: int
+    default: ast.expr | None
+
+    @property
+    def shown_default(self) -> str | None:
+        return None if self.default is None else ast.unparse(self.default)
+
+
+@dataclass(slots=True, kw_only=True)
+class Pair:
+    """One file on both sides; a side that is absent or has no symbols is None."""
+
+    change: FileChange
+    base: Module | None
+    head: Module | None
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything that is compared.
+
+    Attributes:
+        flags: In the order found.
+        signatures: Of every common function, by (path, symbol).
+    """
+
+    pairs: list[Pair]
+    flags: list[Flag] = field(default_factory=list)
+    signatures: dict[tuple[str, str], SignatureChange] = field(default_factory=dict)
+
+    def common_functions(self) -> Iterator[tuple[Pair, Function, Function]]:
+        for pair in self.pairs:
+            if pair.base is not None and pair.head is not None:
+                for symbol, head in pair.head.functions.items():
+                    base = pair.base.functions.get(symbol)
+                    if base is not None:
+                        yield pair, base, head
+
+    def common_classes(self) -> Iterator[tuple[Pair, Class, Class]]:
+        for pair in self.pairs:
+            if pair.base is not None and pair.head is not None:
+                for symbol, head in pair.head.classes.items():
+                    base = pair.base.classes.get(symbol)
+                    if base is not None:
+                        yield pair, base, head
+
+    def flag_names(self) -> set[str]:
+        return {flag.name for flag in self.flags}
+
+
+def build_world(pairs: list[Pair], keys: Iterable[Flag]) -> World:
+    """Compare signatures and gather every new flag; ``keys`` are those of config files."""
+    world = World(pairs=pairs)
+    for pair, base, head in world.common_functions():
+        is_method = bool(head.owner)
+        change = compare_signatures(
+            parameters_of(base.node, is_method=is_method),
+            parameters_of(head.node, is_method=is_method),
+        )
+        given = set(click_options(head.node))
+        if given:
+            change.problems = []
+        world.signatures[pair.change.head_path, head.symbol] = change
+        world.flags += _new_parameters(pair, head, change)
+    for pair, old_class, new_class in world.common_classes():
+        if is_made_of_fields(old_class) and is_made_of_fields(new_class):
+            world.signatures[pair.change.head_path, new_class.symbol] = compare_signatures(
+                field_parameters(old_class), field_parameters(new_class)
+            )
+        world.flags += _new_fields(pair, old_class, new_class)
+    for pair in pairs:
+        if pair.head is not None:
+            world.flags += _new_options(pair)
+            world.flags += _new_constants(pair)
+            world.flags += _new_lookups(pair, pairs)
+    world.flags += keys
+    return world
+
+
+def _new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Iterator[Flag]:
+    for name, default in change.new.items():
+        yield Flag(
+            name=name,
+            kind="parameter",
+            owner=head.symbol,
+            path=pair.change.head_path,
+            line=_line_of_parameter(head, name),
+            default=default,
+        )
+
+
+def _line_of_parameter(function: Function, name: str) -> int:
+    for node in ast.walk(function.node.args):
+        if isinstance(node, ast.arg) and node.arg == name:
+            return node.lineno
+    return function.node.lineno
+
+
+def _new_fields(pair: Pair, base: Class, head: Class) -> Iterator[Flag]:
+    old = fields_of(base)
+    stored = attributes_stored(base.methods.values())
+    for name, one in fields_of(head).items():
+        if name not in old and name not in stored and not name.startswith("__"):
+            yield Flag(
+                name=name,
+                kind="field",
+                owner=head.symbol,
+                path=pair.change.head_path,
+                line=one.line,
+                default=one.default,
+            )
+
+
+def all_statements(module: Module) -> Iterator[tuple[str, list[ast.stmt]]]:
+    """Yield (symbol, body) of every function, and of the module itself under the empty symbol."""
+    yield "", module.statements
+    for function in module.functions.values():
+        yield function.symbol, function.node.body
+
+
+def _new_options(pair: Pair) -> Iterator[Flag]:
+    assert pair.head is not None
+    old: set[str] = set()
+    if pair.base is not None:
+        for _, body in all_statements(pair.base):
+            old |= set(options_in(body).found)
+        for function in pair.base.functions.values():
+            old |= set(click_options(function.node))
+    found = [(symbol, options_in(body).found) for symbol, body in all_statements(pair.head)]
+    found += [(one.symbol, click_options(one.node)) for one in pair.head.functions.values()]
+    for symbol, options in found:
+        if pair.base is None or (symbol and symbol not in pair.base.functions):
+            continue
+        for name, option in options.items():
+            if name not in old:
+                yield Flag(
+                    name=name,
+                    kind="option",
+                    owner=symbol,
+                    path=pair.change.head_path,
+                    line=option.line,
+                    default=option.default,
+                )
+
+
+def module_constants(module: Module) -> dict[str, ast.expr]:
+    """Return names that a module gives one plain value, once and for all."""
+    found: dict[str, ast.expr] = {}
+    seen: set[str] = set()
+    for statement in module.statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                pass
+            case _:
+                seen |= {
+                    node.id
+                    for node in ast.walk(statement)
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                }
+                continue
+        if name in seen:
+            found.pop(name, None)
+        elif fold.is_constant(value):
+            found[name] = value
+        seen.add(name)
+    declared = {
+        name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Global)
+        for name in node.names
+    }
+    return {name: value for name, value in found.items() if name not in declared}
+
+
+def _new_constants(pair: Pair) -> Iterator[Flag]:
+    """Yield constants that are new and that a test asks for."""
+    assert pair.head is not None
+    if pair.base is None:
+        return
+    old = module_constants(pair.base)
+    asked = {
+        node.id
+        for top in ast.walk(pair.head.tree)
+        if isinstance(top, ast.If | ast.IfExp | ast.While | ast.BoolOp)
+        for node in ast.walk(top.test if not isinstance(top, ast.BoolOp) else top)
+        if isinstance(node, ast.Name)
+    }
+    for name, value in module_constants(pair.head).items():
+        if name not in old and name in asked:
+            yield Flag(
+                name=name,
+                kind="constant",
+                owner="",
+                path=pair.change.head_path,
+                line=getattr(value, "lineno", 0),
+                default=value,
+            )
+
+
+def _new_lookups(pair: Pair, pairs: list[Pair]) -> Iterator[Flag]:
+    """Yield keys that are looked up with a default and that no base file knew."""
+    assert pair.head is not None
+    if pair.base is None:
+        return
+    old = {
+        node.value
+        for one in pairs
+        if one.base is not None
+        for node in ast.walk(one.base.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    for node in ast.walk(pair.head.tree):
+        if not (isinstance(node, ast.Call) and node.args):
+            continue
+        name, key = dotted(node.func), node.args[0]
+        if name == "getattr" and len(node.args) == 3:  # noqa: PLR2004  with a default
+            key, given = node.args[1], node.args[2:]
+        elif name.endswith((".get", ".pop", "getenv")):
+            given = node.args[1:]
+        else:
+            continue
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value not in old:
+            default = given[0] if given else ast.Constant(None)
+            yield Flag(
+                name=key.value,
+                kind="attribute" if name == "getattr" else "key",
+                owner="",
+                path=pair.change.head_path,
+                line=node.lineno,
+                default=default,
+            )
+
+
+def attributes_stored(functions: Iterable[Function]) -> set[str]:
+    """Return ``x`` of every ``self.x = …``, and of buffers and modules that are registered by name."""
+    found: set[str] = set()
+    for function in functions:
+        for node in ast.walk(function.node):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                found.add(self_attribute(node))
+            if isinstance(node, ast.Call) and self_attribute(node.func).startswith(
+                ("register_", "add_module")
+            ):
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    found.add(first.value)
+    return found - {""}
+
+
+def constructor(cls: Class) -> Parameters | None:
+    """Return what the constructor of a class takes; None where it is inherited."""
+    make = cls.methods.get("__init__")
+    if make is not None:
+        return parameters_of(make.node, is_method=True)
+    return field_parameters(cls) if is_made_of_fields(cls) else None
+
+
+def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
+    """Return functions by their bare name; a name that two share is left out."""
+    found: dict[str, Function] = {}
+    twice: set[str] = set()
+    for one in functions:
+        if one.name in found:
+            twice.add(one.name)
+        found[one.name] = one
+    return {name: one for name, one in found.items() if name not in twice}
