@@ -20,14 +20,14 @@ from branchlab.analysis.features.judge import (
 )
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
-from branchlab.analysis.features.trees import NO_FLAGS, dump
+from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump
 from branchlab.analysis.features.world import Flag, Pair, World
 from branchlab.domain import FeatureVerdict
 
 _TRIALS_MAX = 48
 _FAILING_MAX = 24
 _FLAGS_MAX = 8
-_VALUES_MAX = 4
+_VALUES_MAX = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,29 +130,45 @@ def _assignments(choices: Mapping[str, list[ast.expr]]) -> Iterator[dict[str, as
 def _other_values(flag: Flag, failing: Iterable[Case]) -> list[ast.expr]:
     """Return values to try: the opposite, the neutral ones of a number, what the code compares the flag with."""
     default = flag.default
-    if not isinstance(default, ast.Constant):
-        return [ast.Constant(None), ast.Constant(0)] if default is not None else []
-    value = default.value
+    value = default.value if isinstance(default, ast.Constant) else default
     tried: list[object]
     if isinstance(value, bool):
         tried = [not value]
     elif isinstance(value, int | float):
-        tried = [0, 1, 0.0, 1.0, None]
+        tried = [None, 0, 1, 0.0, 1.0]
     elif value is None:
         tried = [True, False]
     else:
         tried = [None]
     made = [ast.Constant(one) for one in tried if one != value or one is None]  # type: ignore[arg-type]
-    compared = [
-        other
-        for case in failing
-        for node in ast.walk(case.head.node)
-        if isinstance(node, ast.Compare)
-        for other in (node.left, *node.comparators)
-        if fold.is_constant(other) and flag.name in ast.dump(node)
-    ]
-    unique = {dump(one): one for one in (*made, *compared) if dump(one) != dump(default)}
+    unique = {
+        dump(one): one
+        for one in (*made, *_asked_for(flag, failing), *_only_in_base(failing))
+        if dump(one) != dump(default)
+    }
     return list(unique.values())[:_VALUES_MAX]
+
+
+def _asked_for(flag: Flag, failing: Iterable[Case]) -> Iterator[ast.expr]:
+    """Yield what the code compares a flag with."""
+    for case in failing:
+        for node in ast.walk(case.head.node):
+            if isinstance(node, ast.Compare) and f"'{flag.name}'" in ast.dump(node):
+                for other in (node.left, *node.comparators):
+                    elements = (
+                        other.elts if isinstance(other, ast.Tuple | ast.List | ast.Set) else [other]
+                    )
+                    yield from (one for one in elements if fold.is_constant(one))
+
+
+def _only_in_base(failing: Iterable[Case]) -> Iterator[ast.expr]:
+    """Yield values that the base names and head does not."""
+    for case in failing:
+        known = {dump(node) for node in ast.walk(case.head.node)}
+        for node in ast.walk(case.base.node):
+            if isinstance(node, ast.Constant | ast.Attribute) and dump(node) not in known:
+                if isinstance(node, ast.Constant) or dotted(node):
+                    yield node
 
 
 def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -> Iterator[Finding]:

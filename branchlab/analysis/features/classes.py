@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.judge import signature_findings
-from branchlab.analysis.features.options import fields_of, is_made_of_fields
+from branchlab.analysis.features.options import ENUMS, fields_of, is_made_of_fields
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import dump, last_name
 from branchlab.analysis.features.world import Pair, World, attributes_stored
@@ -33,7 +33,6 @@ _HOOKS = {
     *("reset_parameters_", "register_buffer", "named_modules", "step", "buffers", "_init_weights"),
 }  # fmt: skip
 _HOOK_PREFIXES = ("on_", "configure_", "training_", "validation_", "test_", "optimizer_")
-_ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
 
 
 def class_findings(world: World) -> list[Finding]:
@@ -68,7 +67,7 @@ def _fields(world: World, pair: Pair, base: Class, head: Class) -> Iterator[Find
     is_constructor = is_made_of_fields(head) and is_made_of_fields(base)
     if is_constructor:
         yield from signature_findings(world, pair, head.symbol, head.node.lineno)
-    is_enum = bool(set(head.bases) & _ENUMS)
+    is_enum = bool(set(head.bases) & ENUMS)
     for name, one in new.items():
         if name not in old:
             is_flag = not is_enum and not name.startswith("__")

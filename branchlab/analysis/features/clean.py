@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import string
 from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features.trees import clone, dotted, dump, last_name, with_flags
@@ -18,6 +19,8 @@ _LOG_METHODS = {
     *("set_postfix_str", "set_description_str"),
 }
 _LOG_OWNERS = re.compile(r"(?i)(^|\.|_)(log|logger|logging|_log|_logger|pbar|tqdm|warnings)$")
+_PARSERS = {"ArgumentParser", "add_argument_group", "add_parser", "add_subparsers"}
+_PARSER_TEXTS = {"description", "epilog", "usage", "prog", "help", "title", "formatter_class"}
 HARMLESS_CALLS = {
     *("str", "repr", "len", "int", "float", "bool", "round", "type", "abs", "min", "max", "sum"),
     *("list", "tuple", "dict", "set", "sorted", "zip", "range", "enumerate", "isinstance", "all"),
@@ -25,6 +28,13 @@ HARMLESS_CALLS = {
     *("values", "items", "get", "upper", "lower", "strip", "split", "startswith", "endswith"),
     *("replace", "item", "tolist", "numel", "dim", "size", "mean", "time", "colorstr", "Path"),
     *("exists", "default", "divisible_by", "is_available", "device_count", "perf_counter"),
+    *("sigmoid", "relu", "softmax", "log_softmax", "tanh", "exp", "log", "sqrt", "pow", "clamp"),
+    *("view", "reshape", "permute", "transpose", "flatten", "unsqueeze", "squeeze", "expand"),
+    *("clone", "detach", "cat", "stack", "chunk", "matmul", "einsum", "argmax", "argmin", "topk"),
+    *("zeros", "ones", "zeros_like", "ones_like", "full", "arange", "linspace", "tensor"),
+    *("as_tensor", "interpolate", "contiguous", "std", "var", "norm", "floor", "ceil", "where"),
+    *("dirname", "basename", "splitext", "abspath", "as_posix", "astype", "copy", "deepcopy"),
+    *("rearrange", "repeat", "reduce", "Rearrange", "is_main_process", "unbind", "index_select"),
 }
 """Calls that change nothing but what they return, draw no random number and start nothing."""
 
@@ -182,8 +192,13 @@ class _Cleaner(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "super":
-            node.args = []
+        if isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
+            if all(word.arg for word in node.keywords):
+                keys: list[ast.expr | None] = [ast.Constant(word.arg) for word in node.keywords]
+                made = ast.Dict(keys, [word.value for word in node.keywords])
+                return ast.copy_location(made, node)
+        if last_name(node.func) in _PARSERS:
+            node.keywords = [word for word in node.keywords if word.arg not in _PARSER_TEXTS]
         if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
             return _formatted(node, node.func.value) or node
         return node
@@ -281,21 +296,34 @@ def _piece(value: ast.expr) -> ast.FormattedValue:
 
 
 def _formatted(node: ast.Call, text: ast.expr) -> ast.expr | None:
-    """Return ``'{} of {}'.format(a, b)`` as an f-string, when its fields are bare."""
-    if not (isinstance(text, ast.Constant) and isinstance(text.value, str)) or node.keywords:
+    """Return ``'{} of {:.2f}'.format(a, b)`` as an f-string, when every argument is used once and in order."""
+    if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
         return None
-    pieces = re.split(r"\{(\d*)\}", text.value)
-    if any("{" in piece or "}" in piece for piece in pieces[::2]):
+    if any(isinstance(one, ast.Starred) for one in node.args) or not all(
+        word.arg for word in node.keywords
+    ):
         return None
-    numbers = [int(n) if n else at for at, n in enumerate(pieces[1::2])]
-    if any(n >= len(node.args) for n in numbers) or len(set(numbers)) != len(node.args):
+    given: dict[str, ast.expr] = {str(at): one for at, one in enumerate(node.args)}
+    given |= {str(word.arg): word.value for word in node.keywords}
+    try:
+        fields = list(string.Formatter().parse(text.value))
+    except ValueError:
         return None
-    if any(isinstance(one, ast.Starred) for one in node.args) or numbers != sorted(numbers):
-        return None
-    parts: list[ast.expr] = [ast.Constant(pieces[0])]
-    for n, after in zip(numbers, pieces[2::2], strict=True):
-        parts += [_piece(node.args[n]), ast.Constant(after)]
-    return _joined(parts, node)
+    parts: list[ast.expr] = []
+    used: list[str] = []
+    for before, name, spec, conversion in fields:
+        parts.append(ast.Constant(before))
+        if name is None:
+            continue
+        key = name or str(len(used))
+        if key not in given or "{" in (spec or ""):
+            return None
+        used.append(key)
+        made = _piece(given[key])
+        made.conversion = ord(conversion) if conversion else -1
+        made.format_spec = ast.JoinedStr([ast.Constant(spec)]) if spec else None
+        parts.append(made)
+    return _joined(parts, node) if used == list(given) else None
 
 
 def _percent(node: ast.BinOp) -> ast.expr | None:

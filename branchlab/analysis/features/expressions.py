@@ -89,9 +89,16 @@ class ExpressionReducer(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             return node
-        own = self.setting.attributes.get(self_attribute(node))
+        name = self_attribute(node)
+        own = self.setting.attributes.get(name)
         if own is not None:
             return clone(own)
+        method = self.setting.methods.get(name)
+        if method is not None and any(dotted(d) == "property" for d in method.node.decorator_list):
+            call = ast.copy_location(ast.Call(node, [], []), node)
+            made = returned_expression(method, call, self) if self.depth < _DEPTH_MAX else None
+            if made is not None:
+                return made
         anywhere = self.setting.anywhere.get(node.attr)
         return node if anywhere is None else clone(anywhere)
 
@@ -117,8 +124,9 @@ class ExpressionReducer(ast.NodeTransformer):
             kept: ast.expr = self.visit(node.body if known else node.orelse)
             return with_flags(kept, all_flags(test))
         node.test, node.body, node.orelse = test, self.visit(node.body), self.visit(node.orelse)
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            node.test, node.body, node.orelse = test.operand, node.orelse, node.body
+        positive = fold.negated(test)
+        if positive is not None:
+            node.test, node.body, node.orelse = positive, node.orelse, node.body
         if fold.known_equal(node.body, node.orelse) and is_pure(test):
             return node.body
         return node
@@ -137,6 +145,13 @@ class ExpressionReducer(ast.NodeTransformer):
             node.comparators = (
                 [self._table(node.comparators[0])] if _is_known(node.left) else node.comparators
             )
+        sides = [dotted(node.left), *(dotted(one) for one in node.comparators)]
+        if len(sides) == 2 and set(sides) <= self.setting.enums:  # noqa: PLR2004  left and right
+            is_equal = sides[0] == sides[1]
+            if isinstance(node.ops[0], ast.Eq | ast.Is):
+                return fold.constant(is_equal, like=node)
+            if isinstance(node.ops[0], ast.NotEq | ast.IsNot):
+                return fold.constant(not is_equal, like=node)
         return fold.fold_compare(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -196,6 +211,11 @@ class ExpressionReducer(ast.NodeTransformer):
         node.args = _without_empty([self.visit(one) for one in node.args])
         for word in node.keywords:
             word.value = self.visit(word.value)
+        if dotted(node.func) == "super" and [dotted(one) for one in node.args] == [
+            self.setting.owner,
+            "self",
+        ]:
+            node.args = []
         self._arrange(node)
         for rule in (self._looked_up, self._applied, self._expanded):
             found = rule(node)
@@ -219,6 +239,7 @@ class ExpressionReducer(ast.NodeTransformer):
                 words.append(word)
         name = self._callee(node)
         callees = self.setting.callees
+        words = self._by_name(node, name) + words
         words = [
             word
             for word in words
@@ -231,6 +252,16 @@ class ExpressionReducer(ast.NodeTransformer):
         if last_name(node.func) == "Sequential" and not words:
             while len(node.args) > 1 and fold.is_identity(node.args[-1]):
                 node.args.pop()
+
+    def _by_name(self, node: ast.Call, name: str) -> list[ast.keyword]:
+        """Take the arguments given by position out of a call, where the names of all of them are known."""
+        names = self.setting.positional.get(name, ())
+        is_plain = not any(isinstance(one, ast.Starred) for one in node.args)
+        if not is_plain or not node.args or len(node.args) > len(names):
+            return []
+        words = [ast.keyword(arg, one) for arg, one in zip(names, node.args, strict=False)]
+        node.args = []
+        return words
 
     def _drop_last_arguments(self, node: ast.Call, name: str, words: Sequence[ast.keyword]) -> None:
         if any(isinstance(one, ast.Starred) for one in node.args):
@@ -254,6 +285,12 @@ class ExpressionReducer(ast.NodeTransformer):
     def _looked_up(self, node: ast.Call) -> ast.expr | None:
         """Return what ``getattr(x, 'k', d)`` and ``x.get('k', d)`` give for a key or an attribute that is known."""
         func = node.func
+        asked = dotted(func)
+        if asked in {"hasattr", "getattr"} and len(node.args) > 1 and dotted(node.args[0]) == "self":
+            key = node.args[1]
+            if isinstance(key, ast.Constant) and key.value in self.setting.absent:
+                nothing = fold.constant(False, like=node)  # noqa: FBT003  a node
+                return nothing if asked == "hasattr" else node.args[2] if node.args[2:] else None
         if isinstance(func, ast.Name) and func.id == "getattr" and len(node.args) > 1:
             name = node.args[1]
             if isinstance(name, ast.Constant) and isinstance(name.value, str):

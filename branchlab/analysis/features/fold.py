@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Mapping
 
 from branchlab.analysis.features.clean import is_pure
-from branchlab.analysis.features.trees import all_flags, dotted, dump, last_name, with_flags
+from branchlab.analysis.features.trees import all_flags, dotted, dump, flags_of, last_name, with_flags
 
 _ORDER: Mapping[type, Callable[[object, object], bool]] = {
     ast.Eq: operator.eq,
@@ -38,6 +38,13 @@ _CONVERSIONS: Mapping[str, Callable[[object], object]] = {
     "str": str,
 }
 _LENGTH_MAX = 1000
+_GIVEN = "·given"
+COUNTERS = {
+    *("epoch", "step", "iteration", "it", "i", "idx", "batch_idx", "global_step", "num_updates"),
+    *("cur_iter", "current_step", "current_epoch", "ni", "niter", "n_iter", "last_epoch"),
+}
+"""Names that count from 0: warm-up guards ask whether one of them is below a length, which is 0 when off."""
+_TEXT_METHODS = {"lower", "upper", "strip", "title", "startswith", "endswith", "replace"}
 
 
 def constant(value: object, *, like: ast.AST) -> ast.expr:
@@ -109,8 +116,22 @@ def truth(node: ast.AST) -> bool | None:
             return None
 
 
+def marked(name: str) -> ast.expr:
+    """Return a name that stands for some value other than None."""
+    return ast.Call(ast.Name(_GIVEN, ast.Load()), [ast.Name(name, ast.Load())], [])
+
+
+def without_mark(node: ast.expr) -> ast.expr:
+    """Return the name that ``marked`` stands for, and anything else as it is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == _GIVEN:
+        return node.args[0]
+    return node
+
+
 def is_none(node: ast.AST) -> bool | None:
     """Return whether a value is None, where that is known."""
+    if isinstance(node, ast.Call) and dotted(node.func) == _GIVEN:
+        return False
     if isinstance(node, ast.Constant):
         return node.value is None
     known = (
@@ -134,6 +155,8 @@ def fold_compare(node: ast.Compare) -> ast.expr:
 
 
 def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
+    if last_name(left) in COUNTERS and _is_zero(right):
+        return {ast.Lt: False, ast.GtE: True}.get(type(op))
     if isinstance(op, ast.Is | ast.IsNot):
         if isinstance(right, ast.Constant) and right.value is None:
             found = is_none(left)
@@ -153,7 +176,15 @@ def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
         return None
 
 
+def _is_zero(node: ast.expr) -> bool:
+    """Whether a node is the 0 that a flag stands for; a 0 of the code's own is left alone."""
+    return isinstance(node, ast.Constant) and node.value == 0 and bool(flags_of(node))
+
+
 def _contains(left: ast.expr, right: ast.expr) -> bool | None:
+    is_empty = isinstance(right, ast.Tuple | ast.List | ast.Set | ast.Dict) and not truth(right)
+    if is_empty and truth(right) is False and is_pure(left):
+        return False
     if not is_constant(left):
         return None
     if isinstance(right, ast.Constant) and isinstance(right.value, str):
@@ -268,6 +299,8 @@ def _is_nothing(node: ast.expr) -> bool:
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)):
         return False
     sides = (node.left, node.right)
+    if any(isinstance(one, ast.Constant) and type(one.value) not in {int, float} for one in sides):
+        return False
     return any(
         isinstance(a, ast.Constant) and type(a.value) in {int, float} and a.value == 0
         for a in sides
@@ -285,9 +318,19 @@ def _joined_lists(node: ast.BinOp) -> ast.expr:
 def fold_conversion(node: ast.Call) -> ast.expr:
     """Return ``bool(x)``, ``int(x)``, ``float(x)``, ``str(x)`` and ``len(x)`` of a known value."""
     name = dotted(node.func)
-    if node.keywords or len(node.args) != 1:
+    if node.keywords:
+        return node
+    if isinstance(node.func, ast.Attribute):
+        return _text_method(node, node.func)
+    if len(node.args) != 1:
         return node
     given = node.args[0]
+    if name in {"any", "all"} and isinstance(given, ast.Tuple | ast.List):
+        return _any_or_all(node, given, stops_at=name == "any")
+    if name in {"list", "tuple"} and isinstance(given, ast.Tuple | ast.List):
+        made = ast.List if name == "list" else ast.Tuple
+        whole = ast.copy_location(made(given.elts, ast.Load()), node)
+        return with_flags(whole, all_flags(given))
     if name == "bool" and truth(given) is not None:
         return constant(truth(given), like=node)
     if name == "len" and isinstance(given, ast.Tuple | ast.List) and truth(given) is not None:
@@ -298,6 +341,52 @@ def fold_conversion(node: ast.Call) -> ast.expr:
         except (TypeError, ValueError, OverflowError):
             return node
     return node
+
+
+def _text_method(node: ast.Call, func: ast.Attribute) -> ast.expr:
+    owner = func.value
+    is_text = isinstance(owner, ast.Constant) and isinstance(owner.value, str)
+    if not is_text or func.attr not in _TEXT_METHODS or not all(map(is_constant, node.args)):
+        return node
+    try:
+        found = getattr(literal(owner), func.attr)(*map(literal, node.args))
+    except (TypeError, ValueError):
+        return node
+    return constant(found, like=node)
+
+
+def _any_or_all(
+    node: ast.Call, given: ast.Tuple | ast.List, *, stops_at: bool
+) -> ast.expr:
+    known = [truth(one) for one in given.elts]
+    if all(one is not None and one != stops_at for one in known):
+        return constant(not stops_at, like=node)
+    if known and known[0] is stops_at:
+        return constant(stops_at, like=node)
+    return node
+
+
+def negated(test: ast.expr) -> ast.expr | None:
+    """Return the positive form of a test that says what is not; None for one that says what is."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return test.operand
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        opposite = {ast.IsNot: ast.Is, ast.NotIn: ast.In, ast.NotEq: ast.Eq}
+        other = opposite.get(type(test.ops[0]))
+        if other is not None:
+            made = ast.Compare(test.left, [other()], test.comparators)
+            return with_flags(ast.copy_location(made, test), flags_of(test))
+    return None
+
+
+def is_range_of(node: ast.expr) -> int | None:
+    """Return how often ``range(n)`` of a known length comes round."""
+    is_range = isinstance(node, ast.Call) and dotted(node.func) == "range" and not node.keywords
+    if not is_range or not isinstance(node, ast.Call) or len(node.args) != 1:
+        return None
+    given = node.args[0]
+    is_number = isinstance(given, ast.Constant) and type(given.value) is int
+    return max(0, int(str(given.value))) if is_number and isinstance(given, ast.Constant) else None
 
 
 def picked(holder: ast.expr, key: ast.expr) -> ast.expr | None:

@@ -76,7 +76,7 @@ def bound(node: FunctionNode, call: ast.Call, *, is_method: bool) -> dict[str, a
 def _is_writable(node: FunctionNode) -> bool:
     if isinstance(node, ast.AsyncFunctionDef):
         return False
-    if any(dotted(one) != "staticmethod" for one in node.decorator_list):
+    if any(dotted(one) not in {"staticmethod", "property"} for one in node.decorator_list):
         return False
     return not any(
         isinstance(one, ast.Yield | ast.YieldFrom | ast.Await | ast.Global | ast.Nonlocal)

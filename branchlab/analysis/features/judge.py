@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
 _SHOWN_MAX = 60
+_VALUES = re.compile(r"Constant\(value=(?:'[^']*'|[^)]*)\)|attr='[^']*'")
 _UNREADABLE = "is nested too deeply to be compared"
 
 
@@ -160,6 +162,9 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
             row for row in come if row.switched & flags or not (row.flags or row.names & flags)
         ]
         is_reached = not untouched if come else any(row.flags for row in around)
+        if len(gone) == len(come) and [_mask(r) for r in gone] == [_mask(r) for r in come]:
+            # Nothing was rearranged: another value stands in the same place.
+            is_reached, untouched = False, come
         if (not is_reached and reached) or first is None:
             first = (
                 untouched[0] if untouched else (come[0] if come else (gone[0] if gone else None))
@@ -173,6 +178,10 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
         is_reached=reached,
         text="\n".join(text),
     )
+
+
+def _mask(row: Row) -> str:
+    return _VALUES.sub("·", row.text)
 
 
 def mentioned_flags(

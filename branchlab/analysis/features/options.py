@@ -15,6 +15,7 @@ from branchlab.analysis.features.trees import FunctionNode, dump, last_name
 
 _DATACLASS_DECORATORS = {"dataclass", "define", "frozen", "attrs", "s", "mutable"}
 _DATACLASS_BASES = {"BaseModel", "BaseSettings", "NamedTuple", "Struct", "BaseConfig"}
+ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
 _TEXT_ONLY = {"help", "metavar", "show_default", "rich_help_panel", "title", "description"}
 
 

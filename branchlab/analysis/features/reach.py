@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -12,6 +13,7 @@ from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.files import is_test
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.names import missing_imports, undefined_names
+from branchlab.analysis.features.origins import origins
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import dump, last_name, loaded_names
 from branchlab.analysis.features.world import Pair, World
@@ -28,11 +30,10 @@ def new_name_findings(world: World, elsewhere: Elsewhere) -> list[Finding]:
         if pair.head is None:
             continue
         new = list(_new_symbols(pair))
-        names = {one.name for one in new}
         star_importers = _star_importers(pair, elsewhere) if pair.base is not None else {}
         for one in new:
             found.append(_new_symbol(world, pair, one, star_importers, elsewhere))
-        found += _new_imports(pair, names)
+        found += _new_imports(world, pair)
         if pair.base is None and pair.change.is_added:
             found.append(_new_file(pair, elsewhere, has_names=bool(new)))
     return found
@@ -125,35 +126,36 @@ def _star_importers(pair: Pair, elsewhere: Elsewhere) -> dict[str, str]:
     }
 
 
-def _new_imports(pair: Pair, new: set[str]) -> Iterator[Finding]:
-    """Compare what names are imported, and from where."""
+def _new_imports(world: World, pair: Pair) -> Iterator[Finding]:
+    """Compare from where names are imported."""
     if pair.base is None or pair.head is None:
         return
-    old_origins, origins = _origins(pair.base), _origins(pair.head)
-    for name, (origin, line) in origins.items():
-        if name in old_origins and old_origins[name][0] != origin and "*" not in name:
-            made = finding(
-                pair,
-                name,
-                line,
-                FeatureVerdict.UNGUARDED,
-                f"{name} came from {old_origins[name][0]} and comes from {origin} now",
-                kind="import",
-            )
-            made.names = frozenset({name})
-            yield made
+    old = origins(pair.change.base_path, pair.base.imports, world.moves)
+    new = origins(pair.change.head_path, pair.head.imports, {})
+    used = {node.id for node in ast.walk(pair.base.tree) if isinstance(node, ast.Name)}
+    own = set(pair.head.functions) | set(pair.head.classes)
+    for name, origin in new.items():
+        line = _line_of(pair.head, name)
+        if name in old and old[name] != origin and name in used:
+            reason = f"{name} came from {old[name]} and comes from {origin} now"
+        elif name not in old and name in own:
+            reason = f"{name} is imported from {origin} and covers the {name} of this file"
+        elif name not in old and name in used and name in dir(builtins):
+            reason = f"{name} comes from {origin} now and was Python's own"
+        else:
+            continue
+        yield finding(pair, name, line, FeatureVerdict.UNGUARDED, reason, kind="import")
 
 
-def _origins(module: Module) -> dict[str, tuple[str, int]]:
-    found: dict[str, tuple[str, int]] = {}
-    for one in module.imports:
-        for alias in one.names:
-            if isinstance(one, ast.ImportFrom):
-                origin = f"{'.' * one.level}{one.module or ''}.{alias.name}"
-                found.setdefault(alias.asname or alias.name, (origin, one.lineno))
-            elif alias.asname:
-                found.setdefault(alias.asname, (alias.name, one.lineno))
-    return found
+def _line_of(module: Module, name: str) -> int:
+    return next(
+        (
+            one.lineno
+            for one in module.imports
+            if any((alias.asname or alias.name) == name for alias in one.names)
+        ),
+        0,
+    )
 
 
 def _new_file(pair: Pair, elsewhere: Elsewhere, *, has_names: bool) -> Finding:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, same
-from branchlab.analysis.features.options import options_in
+from branchlab.analysis.features.options import ENUMS, fields_of, options_in
+from branchlab.analysis.features.origins import has_star, origins, qualified
 from branchlab.analysis.features.reducer import kept_names, reduce_block
 from branchlab.analysis.features.setting import Callee, Callees, Setting
 from branchlab.analysis.features.settle import (
@@ -27,7 +28,9 @@ from branchlab.analysis.features.trees import (
     all_parameter_names,
     clone,
     dotted,
+    loaded_names,
     self_attribute,
+    stored_names,
     with_flags,
 )
 from branchlab.analysis.features.world import (
@@ -39,6 +42,8 @@ from branchlab.analysis.features.world import (
     constructor,
     module_constants,
 )
+
+_SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +71,7 @@ class Reading:
         world: What is compared.
         overrides: Values tried for flags instead of their defaults, by name.
         with_constants: Whether constants of the modules are put in as well.
+        fixed: Values of parameters that are known in one function, by (side, path, symbol).
     """
 
     def __init__(
@@ -74,7 +80,9 @@ class Reading:
         overrides: Mapping[str, ast.expr] | None = None,
         *,
         with_constants: bool = False,
+        fixed: Mapping[tuple[str, str, str], Mapping[str, ast.expr]] | None = None,
     ) -> None:
+        self.fixed = fixed or {}
         self.world = world
         self.overrides = dict(overrides or {})
         self.with_constants = with_constants
@@ -83,8 +91,10 @@ class Reading:
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
         self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
+        self._positional = self._agreed_positions()
         self._sides = {side: self._side_setting(side) for side in ("base", "head")}
         self._attributes: dict[int, dict[str, ast.expr]] = {}
+        self._absent: dict[int, frozenset[str]] = {}
 
     def _value(self, flag: Flag) -> ast.expr | None:
         value = self.overrides.get(flag.name, flag.default)
@@ -178,7 +188,24 @@ class Reading:
             one_liners=by_name(f for f in own if f.name in others and _is_one_liner(f)),
             classes={c.name: c for c in classes if c.name not in other_classes},
             callees=self._callees[side],
+            positional=self._positional,
+            enums=frozenset(
+                f"{c.name}.{name}" for c in classes if set(c.bases) & ENUMS for name in fields_of(c)
+            ),
         )
+
+    def _agreed_positions(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of positional parameters on which all callables of a name agree, on both sides."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self._callees["base"].keys() & self._callees["head"].keys():
+            taken = [one.positional for s in ("base", "head") for one in self._callees[s][name]]
+            agreed: list[str] = []
+            for names in zip(*taken, strict=False):
+                if len(set(names)) > 1:
+                    break
+                agreed.append(names[0])
+            found[name] = tuple(agreed)
+        return found
 
     def setting(self, pair: Pair, function: Function | None, *, side: str) -> Setting:
         """Return what is known in a function, or at the level of its module."""
@@ -192,6 +219,8 @@ class Reading:
                 names.pop(name, None)
             if is_head:
                 names |= self._parameters(pair, function)
+            key = side, pair.change.head_path, function.symbol
+            names |= self.fixed.get(key, {})
         change = self.world.signatures.get(
             (pair.change.head_path, function.symbol if function else "")
         )
@@ -204,6 +233,8 @@ class Reading:
             starred=frozenset(change.starred) if change and is_head else NO_FLAGS,
             methods=self._own_methods(pair, cls, is_head=is_head),
             bases=cls.bases if cls else (),
+            owner=cls.name if cls else "",
+            absent=self._absent.get(id(cls), NO_FLAGS) if is_head and cls else NO_FLAGS,
         )
 
     def _names(self, pair: Pair, module: Module, *, is_head: bool) -> dict[str, ast.expr]:
@@ -280,16 +311,19 @@ class Reading:
         setting = self.setting(pair, make, side="head")
         times: dict[str, int] = defaultdict(int)
         reduced = reduce_block(clean_block(make.node.body), setting)
+        new = attributes_stored([make]) - old - stored_later
         for statement in reduced:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                     times[self_attribute(node)] += 1
+        self._absent[id(cls)] = frozenset(new - times.keys())
         for statement in reduced:
             match statement:
                 case ast.Assign(targets=[ast.Attribute() as target], value=value):
                     name = self_attribute(target)
                     is_fixed = name and name not in old and name not in stored_later
-                    if is_fixed and times[name] == 1 and fold.is_value(value):
+                    is_known = fold.is_value(value) or self_attribute(value) in cls.methods
+                    if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
         return found
 
@@ -308,10 +342,34 @@ class Reading:
         statements = reduce_block(clean_block(body), setting)
         if statements and _is_bare_return(statements[-1]):
             statements.pop()
-        statements = without_dead_stores(statements, set(kept_names(statements)))
-        own = all_parameter_names(function.node.args)
+        kept = set(kept_names(statements))
+        if loaded_names(function.node) & _SEES_LOCALS:
+            kept |= stored_names(statements)
+        statements = without_dead_stores(statements, kept)
+        statements = self._written_out(pair, function, statements, side=side)
+        own = (all_parameter_names(function.node.args) - setting.names.keys()) | kept
         plain = with_plain_locals(statements, own)
         return Reduced(text=digest_text(plain), rows=in_a_row(statements), statements=statements)
+
+    def _written_out(
+        self, pair: Pair, function: Function, statements: list[ast.stmt], *, side: str
+    ) -> list[ast.stmt]:
+        """Return statements with imported names written as where they come from."""
+        if any(has_star(module) for module in (pair.base, pair.head) if module is not None):
+            return statements
+        is_head = side == "head"
+        module = pair.head if is_head else pair.base
+        assert module is not None
+        path = pair.change.head_path if is_head else pair.change.base_path
+        moves = {} if is_head else self.world.moves
+        inner = [
+            node
+            for node in ast.walk(function.node)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        places = origins(path, [*module.imports, *inner], moves)
+        own = all_parameter_names(function.node.args) | stored_names(statements)
+        return qualified(statements, places, own)
 
     def reduce_statements(
         self, pair: Pair, statements: Iterable[ast.stmt], *, side: str

@@ -24,6 +24,7 @@ from branchlab.analysis.features.trees import (
     dump,
     flags_of,
     last_name,
+    loaded_names,
     self_attribute,
     stored_names,
     with_flags,
@@ -70,6 +71,7 @@ class Reducer(ExpressionReducer):
             for name in node.names
         }
         self.read_only = _read_only_tables(statements)
+        self.numbers = _numbers(statements)
 
     def block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
         """Return what is left of a block, up to the first statement that ends it."""
@@ -158,7 +160,8 @@ class Reducer(ExpressionReducer):
             return before + self._if(_split(node))
         node.targets = [self.visit(target) for target in node.targets]
         target = node.targets[0]
-        if dump(_as_load(target)) == dump(node.value) and len(node.targets) == 1:
+        is_same = dump(_as_load(target)) == dump(fold.without_mark(node.value))
+        if is_same and len(node.targets) == 1:
             return before
         if self_attribute(target) in self.setting.dropped_attributes:
             return before
@@ -191,6 +194,9 @@ class Reducer(ExpressionReducer):
                     ast.Assign([target], ast.BinOp(left, node.op, node.value)), node
                 )
                 return self._assign(plain)
+        if isinstance(target, ast.Name) and target.id in self.numbers:
+            value = ast.BinOp(_as_load(target), node.op, node.value)
+            return self._assign(ast.copy_location(ast.Assign([target], value), node))
         if not isinstance(target, ast.Name):
             node.target = self.visit(target)
         whole = fold.fold_binary(ast.BinOp(_as_load(target), node.op, node.value))
@@ -225,8 +231,15 @@ class Reducer(ExpressionReducer):
 
     def _for(self, node: ast.For | ast.AsyncFor) -> list[ast.stmt]:
         node.iter = self.visit(node.iter)
-        if fold.truth(node.iter) is False:
+        rounds = fold.is_range_of(node.iter)
+        if fold.truth(node.iter) is False or rounds == 0:
             return self.block(node.orelse)
+        if rounds == 1 and not node.orelse and not _leaves_loop(node.body):
+            first = ast.copy_location(
+                ast.Assign([node.target], fold.constant(0, like=node.iter)), node
+            )
+            flags = all_flags(node.iter)
+            return [with_flags(one, flags) for one in self.block([first, *node.body])]
         stored = stored_names([node])
         self.forget(stored)
         node.body = self.block(node.body)
@@ -235,11 +248,11 @@ class Reducer(ExpressionReducer):
         return [node]
 
     def _while(self, node: ast.While) -> list[ast.stmt]:
+        if fold.truth(self.tested(self.visit(clone(node.test)))) is False:
+            return self.block(node.orelse)
         stored = stored_names([node])
         self.forget(stored)
         node.test = self.tested(self.visit(node.test))
-        if fold.truth(node.test) is False:
-            return self.block(node.orelse)
         node.body = self.block(node.body)
         self.forget(stored)
         node.orelse = self.block(node.orelse)
@@ -341,6 +354,25 @@ def _read_only_tables(statements: Iterable[ast.stmt]) -> set[str]:
     return {name for name, count in looked_up.items() if seen[name] == count + 1}
 
 
+def _numbers(statements: Iterable[ast.stmt]) -> set[str]:
+    """Return names that begin as a plain number or text: adding to one makes a new value, whatever is added."""
+    begun: dict[str, bool] = {}
+    for one in statements:
+        for node in ast.walk(one):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                is_plain = isinstance(node.value, ast.Constant) and node.value.value is not None
+                begun[name] = begun.get(name, True) and (
+                    is_plain or name in loaded_names(node.value)
+                )
+            elif isinstance(node, ast.For | ast.withitem | ast.comprehension):
+                target = node.optional_vars if isinstance(node, ast.withitem) else node.target
+                for inner in ast.walk(target) if target is not None else ():
+                    if isinstance(inner, ast.Name):
+                        begun[inner.id] = False
+    return {name for name, is_number in begun.items() if is_number}
+
+
 def _agreed(one: dict[str, ast.expr], other: dict[str, ast.expr]) -> dict[str, ast.expr]:
     return {
         name: value
@@ -375,8 +407,8 @@ def _normal_if(
     if not body or (terminates(orelse) and not terminates(body)):
         negated = ast.copy_location(ast.UnaryOp(ast.Not(), test), test)
         test, body, orelse = fold.fold_not(negated), orelse, body
-    elif orelse and isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        test, body, orelse = test.operand, orelse, body
+    elif orelse and (positive := fold.negated(test)) is not None:
+        test, body, orelse = positive, orelse, body
     if terminates(body) and orelse:
         return [ast.copy_location(ast.If(test, body, []), node), *orelse]
     if len(body) == 1 and isinstance(body[0], ast.If) and not orelse and not body[0].orelse:
@@ -392,11 +424,45 @@ def _conjuncts(test: ast.expr) -> list[ast.expr]:
 
 
 def _hoisted(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Drop what follows a statement that ends the block."""
+    """Drop what follows a way out; ask what is before what is not; give a name its other value in an ``else``."""
     for at, one in enumerate(statements):
         if terminates([one]):
-            return statements[: at + 1]
-    return statements
+            statements = statements[: at + 1]
+            break
+    for at in reversed(range(len(statements))):
+        one = statements[at]
+        if not isinstance(one, ast.If) or one.orelse:
+            continue
+        rest = statements[at + 1 :]
+        positive = fold.negated(one.test)
+        if positive is not None and rest and terminates(one.body) and terminates(rest):
+            turned = ast.copy_location(ast.If(positive, rest, []), one)
+            statements = [*statements[:at], with_flags(turned, flags_of(one)), *one.body]
+    return _with_other_value(statements)
+
+
+def _with_other_value(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Write ``x = 1`` before ``if c: x = 2`` as its ``else``."""
+    found: list[ast.stmt] = []
+    for one in statements:
+        match (found[-1] if found else None, one):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value) as first,
+                ast.If(test=test, body=[ast.Assign(targets=[ast.Name(id=other)], value=then)], orelse=[]),
+            ) if name == other and fold.is_constant(value):
+                if name not in loaded_names(test) | loaded_names(then) and is_pure(test):
+                    found.pop()
+                    whole = ast.copy_location(ast.If(test, one.body, [first]), one)
+                    found += _normal_if(whole, test, whole.body, whole.orelse)
+                    continue
+        found.append(one)
+    return found
+
+
+def _leaves_loop(body: Sequence[ast.stmt]) -> bool:
+    return any(
+        isinstance(node, ast.Break | ast.Continue) for one in body for node in ast.walk(one)
+    )
 
 
 def _does_nothing(item: ast.withitem) -> bool:

@@ -44,6 +44,9 @@ class Setting:
         helpers: Functions that only this side has, by name; ``methods`` likewise, of the class at hand.
         one_liners: Functions that return one expression, by name.
         classes: Classes that only this side has, by name.
+        positional: Names of the first parameters of callables, where both sides agree on them.
+        owner: Name of the class at hand. ``absent``: its attributes that are never set at these values.
+        enums: Members of enumerations, as ``Mode.FAST``.
         dropped_attributes: New attributes that nothing reads at these values: storing them is left out.
     """
 
@@ -58,7 +61,11 @@ class Setting:
     one_liners: Mapping[str, Function] = field(default_factory=dict)
     classes: Mapping[str, Class] = field(default_factory=dict)
     callees: Callees = field(default_factory=dict)
+    positional: Mapping[str, Sequence[str]] = field(default_factory=dict)
     bases: Sequence[str] = ()
+    owner: str = ""
+    absent: frozenset[str] = NO_FLAGS
+    enums: frozenset[str] = NO_FLAGS
     dropped_attributes: frozenset[str] = NO_FLAGS
 
 

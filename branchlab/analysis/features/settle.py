@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -16,6 +17,7 @@ from branchlab.analysis.features.trees import (
     clone,
     dump,
     flags_of,
+    loaded_names,
     stored_names,
     walk_scope,
     with_flags,
@@ -63,12 +65,63 @@ def _swept(
             holder.body = _swept(holder.body, loads, kept)
         if isinstance(one, ast.If) and not one.body and not one.orelse and is_pure(one.test):
             continue
-        joined = _joined(found[-1], one, loads, kept) if found else None
+        if isinstance(one, ast.For):
+            _without_counter(one, loads)
+        joined = (
+            _collected(found[-1], one) or _joined(found[-1], one, loads, kept) if found else None
+        )
         if joined is not None:
             found[-1] = joined
         else:
             found.append(one)
     return found
+
+
+def _without_counter(node: ast.For, loads: Counter[str]) -> None:
+    """Write ``for _, x in enumerate(xs)`` as ``for x in xs``."""
+    match node:
+        case ast.For(
+            target=ast.Tuple(elts=[ast.Name(id=name), item]),
+            iter=ast.Call(func=ast.Name(id="enumerate"), args=[given], keywords=[]),
+        ) if not loads[name]:
+            node.target, node.iter = item, given
+        case _:
+            pass
+
+
+def _collected(before: ast.stmt, after: ast.stmt) -> ast.stmt | None:
+    """Return the list that ``xs = [a]`` and then ``xs.append(b)``, ``xs += [b]`` or ``xs.extend([b])`` make."""
+    match before:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.List(elts=elts)):
+            pass
+        case _:
+            return None
+    more: list[ast.expr]
+    match after:
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(value=ast.Name(id=owner), attr="append"), args=[one], keywords=[]
+            )
+        ):
+            more = [one]
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(value=ast.Name(id=owner), attr="extend"),
+                args=[ast.List(elts=more)],
+                keywords=[],
+            )
+        ):
+            pass
+        case ast.AugAssign(target=ast.Name(id=owner), op=ast.Add(), value=ast.List(elts=more)):
+            pass
+        case _:
+            return None
+    if owner != name or any(name in loaded_names(one) for one in more):
+        return None
+    made = clone(before)
+    assert isinstance(made, ast.Assign)
+    made.value = ast.copy_location(ast.List([*elts, *more], ast.Load()), before)
+    return made
 
 
 def _is_dead(node: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str]) -> bool:
@@ -115,6 +168,19 @@ class _PutOnce(ast.NodeTransformer):
         if node.id == self.name and isinstance(node.ctx, ast.Load):
             self.is_done = True
             return self.value
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        node.args = [
+            inner
+            for one in node.args
+            for inner in (
+                one.value.elts
+                if isinstance(one, ast.Starred) and isinstance(one.value, ast.List)
+                else [one]
+            )
+        ]
         return node
 
 
@@ -277,7 +343,9 @@ def _row(node: ast.stmt, depth: int) -> Row:
         switched=frozenset(
             inner.arg
             for inner in ast.walk(head)
-            if isinstance(inner, ast.keyword) and inner.arg and not all_flags(inner.value)
+            if isinstance(inner, ast.keyword)
+            and inner.arg
+            and (fold.truth(inner.value) or not all_flags(inner.value))
         ),
     )
 

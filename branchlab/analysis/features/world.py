@@ -15,6 +15,7 @@ from branchlab.analysis.features.options import (
     is_made_of_fields,
     options_in,
 )
+from branchlab.analysis.features.origins import dotted_module
 from branchlab.analysis.features.signatures import (
     Parameters,
     SignatureChange,
@@ -22,7 +23,7 @@ from branchlab.analysis.features.signatures import (
     parameters_of,
 )
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dotted, self_attribute
+from branchlab.analysis.features.trees import dotted, dump, self_attribute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,13 @@ class World:
     Attributes:
         flags: In the order found.
         signatures: Of every common function, by (path, symbol).
+        moves: Dotted places of base that stand elsewhere in head, files and symbols.
     """
 
     pairs: list[Pair]
     flags: list[Flag] = field(default_factory=list)
     signatures: dict[tuple[str, str], SignatureChange] = field(default_factory=dict)
+    moves: dict[str, str] = field(default_factory=dict)
 
     def common_functions(self) -> Iterator[tuple[Pair, Function, Function]]:
         for pair in self.pairs:
@@ -90,7 +93,7 @@ class World:
 
 def build_world(pairs: list[Pair], keys: Iterable[Flag]) -> World:
     """Compare signatures and gather every new flag; ``keys`` are those of config files."""
-    world = World(pairs=pairs)
+    world = World(pairs=pairs, moves=_moves(pairs))
     for pair, base, head in world.common_functions():
         is_method = bool(head.owner)
         change = compare_signatures(
@@ -115,6 +118,35 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag]) -> World:
             world.flags += _new_lookups(pair, pairs)
     world.flags += keys
     return world
+
+
+def _moves(pairs: list[Pair]) -> dict[str, str]:
+    """Return where renamed files and moved symbols of equal text stand now."""
+    found: dict[str, str] = {}
+    come: dict[str, tuple[str, str]] = {}
+    for pair in pairs:
+        if pair.head is not None:
+            place = dotted_module(pair.change.head_path)
+            for name, node in _top(pair.head).items():
+                if pair.base is None or name not in _top(pair.base):
+                    come[name] = (place, dump(node))
+        if pair.change.base_path != pair.change.head_path:
+            found[dotted_module(pair.change.base_path)] = dotted_module(pair.change.head_path)
+    for pair in pairs:
+        if pair.base is None:
+            continue
+        for name, node in _top(pair.base).items():
+            is_gone = pair.head is None or name not in _top(pair.head)
+            if is_gone and name in come and come[name][1] == dump(node):
+                old = f"{dotted_module(pair.change.base_path)}.{name}"
+                found[old] = f"{come[name][0]}.{name}"
+    return found
+
+
+def _top(module: Module) -> dict[str, ast.AST]:
+    found: dict[str, ast.AST] = {one.symbol: one.node for one in module.top_functions}
+    found |= {one.symbol: one.node for one in module.classes.values()}
+    return found
 
 
 def _new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Iterator[Flag]:
