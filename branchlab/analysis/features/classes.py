@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.findings import Finding
-from branchlab.analysis.features.judge import signature_findings
-from branchlab.analysis.features.options import ENUMS, fields_of, is_made_of_fields
+from branchlab.analysis.features.judge import mentioned_flags, signature_findings
+from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
+from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, last_name
+from branchlab.analysis.features.trees import dump, last_name, loaded_names
 from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
@@ -38,14 +39,15 @@ _HOOK_PREFIXES = ("on_", "configure_", "training_", "validation_", "test_", "opt
 def class_findings(world: World) -> list[Finding]:
     """Compare every common class that differs, its common methods aside."""
     found: list[Finding] = []
+    reading = Reading(world)
     for pair, base, head in world.common_classes():
         if dump(base.node) == dump(head.node):
             continue
         found += _heads(pair, base, head)
         found += _fields(world, pair, base, head)
         found += _statements(pair, base, head)
-        found += _new_methods(pair, base, head)
-        found += _gone_methods(pair, base, head)
+        found += _new_methods(world, pair, base, head, reading)
+        found += _gone_methods(world, pair, base, head)
     return found
 
 
@@ -67,33 +69,69 @@ def _fields(world: World, pair: Pair, base: Class, head: Class) -> Iterator[Find
     is_constructor = is_made_of_fields(head) and is_made_of_fields(base)
     if is_constructor:
         yield from signature_findings(world, pair, head.symbol, head.node.lineno)
-    is_enum = bool(set(head.bases) & ENUMS)
     for name, one in new.items():
         if name not in old:
-            is_flag = not is_enum and not name.startswith("__")
-            verdict = FeatureVerdict.GUARDED if is_flag else FeatureVerdict.ADDITIVE
-            is_stored = name in attributes_stored(base.methods.values())
-            if is_stored and one.default is not None:
-                continue
-            default = "no default" if one.default is None else ast.unparse(one.default)[:60]
-            reason = f"{head.symbol} has a new field {name} ({default})"
-            made = finding(pair, head.symbol, one.line, verdict, reason, kind="field")
-            made.flags = frozenset({name}) if is_flag else frozenset()
-            yield made
-        elif not is_constructor and not same(one.default, old[name].default):
-            if one.default is None or old[name].default is None:
-                continue
-            before, after = (ast.unparse(d)[:60] for d in (old[name].default, one.default) if d)
-            reason = f"{head.symbol}.{name} was {before} and is now {after}"
+            yield from _new_field(world, pair, base, head, one)
+            continue
+        before, after = old[name].default, one.default
+        is_changed = before is not None and after is not None and not same(before, after)
+        if is_changed and before and after and not is_constructor:
+            shown = f"was {ast.unparse(before)[:60]} and is now {ast.unparse(after)[:60]}"
             yield finding(
-                pair, head.symbol, one.line, FeatureVerdict.DEFAULT_CHANGED, reason, kind="default"
+                pair,
+                head.symbol,
+                one.line,
+                FeatureVerdict.DEFAULT_CHANGED,
+                f"{head.symbol}.{name} {shown}",
+                kind="default",
             )
+        if old[name].rest != one.rest:
+            reason = f"{head.symbol}.{name} takes other values than it took"
+            yield finding(pair, head.symbol, one.line, FeatureVerdict.UNGUARDED, reason, "field")
     if not is_constructor:
-        for name in old:
-            stored = attributes_stored(head.methods.values())
-            if name not in new and name not in stored and not name.startswith("_"):
+        stored = attributes_stored(head.methods.values())
+        for name in old.keys() - new.keys() - stored:
+            if not name.startswith("_") and name not in head.methods:
                 reason = f"{head.symbol}.{name} is gone"
                 yield finding(pair, head.symbol, head.node.lineno, FeatureVerdict.BREAKING, reason)
+
+
+def _new_field(
+    world: World, pair: Pair, base: Class, head: Class, one: Field
+) -> Iterator[Finding]:
+    name, symbol = one.name, head.symbol
+    if name in attributes_stored(base.methods.values()):
+        return
+    default = "no default" if one.default is None else ast.unparse(one.default)[:60]
+    reason = f"{symbol} has a new field {name} ({default})"
+    verdict, flags = FeatureVerdict.GUARDED, frozenset({name})
+    shadowed = world.kin.shadowed(head, name)
+    is_last = list(fields_of(head)).index(name) >= len(fields_of(base))
+    if shadowed:
+        reason = f"{reason}, which takes the place of {shadowed}"
+        verdict, flags = FeatureVerdict.DEFAULT_CHANGED, frozenset()
+    elif set(head.bases) & {"NamedTuple"}:
+        reason = f"{reason}, so it no longer unpacks into as many values"
+        verdict = FeatureVerdict.BREAKING
+    elif set(head.bases) & ENUMS:
+        is_counted = "auto" in default and not is_last
+        verdict = FeatureVerdict.UNGUARDED if is_counted else FeatureVerdict.ADDITIVE
+        reason += ", so those after it count on from another number" if is_counted else ""
+        flags = frozenset()
+    elif name.startswith("__"):
+        verdict, flags = FeatureVerdict.UNGUARDED, frozenset()
+        reason = f"{symbol} now sets {name}, which Python itself reads"
+    elif is_made_of_fields(head):
+        heir = world.kin.heir_of_fields(head) if not one.is_keyword and one.is_given else ""
+        if heir:
+            verdict = FeatureVerdict.BREAKING
+            reason = f"{reason}, so the positions of {heir}'s own fields shift"
+    elif not world.is_read(name):
+        verdict, flags = FeatureVerdict.ADDITIVE, frozenset()
+        reason = f"{reason} that nothing reads"
+    made = finding(pair, symbol, one.line, verdict, reason, kind="field")
+    made.flags = flags
+    yield made
 
 
 def _statements(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
@@ -115,47 +153,50 @@ def _statements(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
         yield finding(pair, head.symbol, head.node.lineno, FeatureVerdict.UNGUARDED, reason)
 
 
-def _new_methods(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
-    assert pair.head is not None
+def _new_methods(
+    world: World, pair: Pair, base: Class, head: Class, reading: Reading
+) -> Iterator[Finding]:
     for name, method in head.methods.items():
-        if name in base.methods:
+        if name in base.methods or "#" in name:
             continue
-        overridden = _overrides(pair.head, head, method)
-        line = method.node.lineno
-        if overridden:
-            reason = f"{method.symbol} is new and {overridden}, so what called that now gets here"
-            yield finding(
-                pair, method.symbol, line, FeatureVerdict.UNGUARDED, reason, kind="method"
-            )
+        line, symbol = method.node.lineno, method.symbol
+        taken = _takes_place(world, head, method)
+        if not taken:
+            reason = f"{symbol} is new and nothing on the base calls it"
+            made = finding(pair, symbol, line, FeatureVerdict.ADDITIVE, reason, kind="method")
+        elif reading.does_nothing(pair, method):
+            flags = mentioned_flags(world, method, reading.attributes(pair, head))
+            verdict = FeatureVerdict.GUARDED if flags else FeatureVerdict.INERT
+            reason = f"{symbol} is new and {taken}, and does nothing of its own at the defaults"
+            made = finding(pair, symbol, line, verdict, reason, kind="method")
+            made.flags = flags
         else:
-            reason = f"{method.symbol} is new and nothing on the base calls it"
-            yield finding(pair, method.symbol, line, FeatureVerdict.ADDITIVE, reason, kind="method")
+            reason = f"{symbol} is new and {taken}, so what called that now gets here"
+            made = finding(pair, symbol, line, FeatureVerdict.UNGUARDED, reason, kind="method")
+        made.names = frozenset(loaded_names(method.node))
+        yield made
 
 
-def _overrides(module: Module, cls: Class, method: Function) -> str:
-    """Say what a new method takes the place of; the empty string when nothing."""
+def _takes_place(world: World, cls: Class, method: Function) -> str:
+    """Say what a new method takes the place of, or who asks for it; the empty string when nobody does."""
     name = method.name
     if name.startswith("__") and name.endswith("__"):
         return f"Python itself calls {name}"
-    seen = [cls]
-    for one in seen:
-        for base in one.bases:
-            known = module.classes.get(base)
-            if known is not None and known not in seen:
-                seen.append(known)
-                if name in known.methods:
-                    return f"overrides {known.symbol}.{name}"
-    outside = {base for one in seen for base in one.bases if base not in module.classes}
-    if not outside:
-        return ""
-    if name in _HOOKS:
+    shadowed = world.kin.shadowed(cls, name)
+    if shadowed:
+        return f"takes the place of {shadowed}"
+    asked = world.kin.asks_for(name)
+    if asked:
+        return f"{asked} asks whether there is one"
+    outside = world.kin.outside(cls)
+    if outside and name in _HOOKS:
         return f"overrides {name} of {sorted(outside)[0]}"
     if outside - _PLAIN_BASES and name.startswith(_HOOK_PREFIXES):
         return f"looks like a hook of {sorted(outside - _PLAIN_BASES)[0]}"
     return ""
 
 
-def _gone_methods(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
+def _gone_methods(world: World, pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
     assert pair.head is not None
     for name, method in base.methods.items():
         if name in head.methods or "#" in name:
@@ -166,7 +207,7 @@ def _gone_methods(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
                 reason = f"{method.symbol} is gone, and {inherited.symbol} takes its place"
                 yield finding(pair, head.symbol, head.node.lineno, FeatureVerdict.UNGUARDED, reason)
             continue
-        is_special = name.startswith("__") or name in _HOOKS
+        is_special = name.startswith("__") or (name in _HOOKS and world.kin.outside(base))
         if is_special:
             reason = (
                 f"{method.symbol} is gone, so what it did is left to the bases of {head.symbol}"

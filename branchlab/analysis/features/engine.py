@@ -53,7 +53,7 @@ def find_features(
             keys += flags
         else:
             findings.append(file_finding(change, kind))
-    world = build_world(pairs, keys)
+    world = build_world(pairs, keys, around)
     findings += body_findings(world)
     findings += class_findings(world)
     findings += module_findings(world)

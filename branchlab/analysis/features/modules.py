@@ -78,16 +78,12 @@ def _option(pair: Pair, old: Option, new: Option) -> Iterator[Finding]:
         yield finding(
             pair, new.name, new.line, FeatureVerdict.DEFAULT_CHANGED, reason, kind="option"
         )
-    elif old.rest != new.rest and not _only_more_choices(old.rest, new.rest):
+    elif old.choices is not None and new.choices is not None and old.choices - new.choices:
+        reason = f"option {word} no longer takes all that it took"
+        yield finding(pair, new.name, new.line, FeatureVerdict.BREAKING, reason, kind="option")
+    elif old.rest != new.rest or (old.choices is None) != (new.choices is None):
         reason = f"option {word} is read in another way"
         yield finding(pair, new.name, new.line, FeatureVerdict.UNGUARDED, reason, kind="option")
-
-
-def _only_more_choices(old: str, new: str) -> bool:
-    before, after = set(old.split("; ")), set(new.split("; "))
-    changed = [one for one in after - before if not one.startswith("choices=")]
-    gone = [one for one in before - after if not one.startswith("choices=")]
-    return not changed and not gone
 
 
 def _all_options(module: Module) -> dict[str, Option]:

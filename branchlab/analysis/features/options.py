@@ -15,19 +15,25 @@ from branchlab.analysis.features.trees import FunctionNode, dump, last_name
 
 _DATACLASS_DECORATORS = {"dataclass", "define", "frozen", "attrs", "s", "mutable"}
 _DATACLASS_BASES = {"BaseModel", "BaseSettings", "NamedTuple", "Struct", "BaseConfig"}
+_GROUPS = {"add_argument_group"}
 ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
 _TEXT_ONLY = {"help", "metavar", "show_default", "rich_help_panel", "title", "description"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option. ``default`` is None where it has to be given; ``rest`` is equal for equal options."""
+    """One option. ``default`` is None where it has to be given; ``rest`` is equal for equal options.
+
+    Attributes:
+        choices: What may be given; None where anything may, or where that cannot be read.
+    """
 
     name: str
     spellings: tuple[str, ...]
     default: ast.expr | None
     line: int
     rest: str = ""
+    choices: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +51,8 @@ def options_in(statements: Iterable[ast.stmt]) -> Options:
         for node in ast.walk(top):
             if isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
                 option = _option(node.value)
+                if last_name(node.value.func) in _GROUPS:
+                    options.statements.append(node)
                 if option is not None:
                     options.found.setdefault(option.name, option)
                     options.statements.append(node)
@@ -89,15 +97,47 @@ def _read(call: ast.Call, given: Sequence[ast.expr], *, is_click: bool) -> Optio
     rest = sorted(
         f"{arg}={dump(value)}"
         for arg, value in words.items()
-        if arg not in _TEXT_ONLY and arg not in {"default", "dest"}
+        if arg not in _TEXT_ONLY and arg not in {"default", "dest", "choices", "action"}
     )
+    rest += [f"action={action}"] if (action := _action(words)) else []
     return Option(
         name=_destination(spellings, words),
         spellings=tuple(part for one in spellings for part in one.split("/")),
-        default=_default(spellings, words, is_click=is_click),
+        default=_converted(_default(spellings, words, is_click=is_click), words.get("type")),
         line=call.lineno,
         rest="; ".join(rest),
+        choices=_choices(words.get("choices") or words.get("type")),
     )
+
+
+def _action(words: dict[str, ast.expr]) -> str:
+    """Return what an option does with what it is given; two ways to switch something on are the same."""
+    action = words.get("action")
+    if action is None:
+        return ""
+    text = action.value if isinstance(action, ast.Constant) else last_name(action)
+    return "" if text == "store" else str(text).replace("BooleanOptionalAction", "store_true")
+
+
+def _converted(default: ast.expr | None, kind: ast.expr | None) -> ast.expr | None:
+    """Return a default given as text as the type of the option reads it."""
+    makers = {"int": int, "float": float}
+    name = last_name(kind) if kind is not None else ""
+    is_text = isinstance(default, ast.Constant) and isinstance(default.value, str)
+    if name in makers and is_text and isinstance(default, ast.Constant):
+        try:
+            return ast.Constant(makers[name](str(default.value)))
+        except ValueError:
+            return default
+    return default
+
+
+def _choices(given: ast.expr | None) -> frozenset[str] | None:
+    if isinstance(given, ast.Call) and last_name(given.func) == "Choice" and given.args:
+        given = given.args[0]
+    if isinstance(given, ast.List | ast.Tuple | ast.Set):
+        return frozenset(dump(one) for one in given.elts)
+    return None
 
 
 def _destination(spellings: Sequence[str], words: dict[str, ast.expr]) -> str:
@@ -143,23 +183,60 @@ class Field:
     default: ast.expr | None
     line: int
     is_annotated: bool
+    is_given: bool = True
+    is_keyword: bool = False
+    rest: str = ""
 
 
 def fields_of(cls: Class) -> dict[str, Field]:
     """Return the fields and class attributes of a class; the last assignment of a name counts."""
     found: dict[str, Field] = {}
+    is_keyword = False
     for statement in cls.statements:
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=name), value=value):
-                default = None if value is None else unwrapped(value)
+            case ast.AnnAssign(annotation=annotation) if last_name(annotation) == "KW_ONLY":
+                is_keyword = True
+            case ast.AnnAssign(target=ast.Name(id=name), value=value, annotation=annotation):
+                inner = annotation.value if isinstance(annotation, ast.Subscript) else annotation
                 found[name] = Field(
-                    name=name, default=default, line=statement.lineno, is_annotated=True
+                    name=name,
+                    default=None if value is None else unwrapped(value),
+                    line=statement.lineno,
+                    is_annotated=True,
+                    is_given=last_name(inner) != "ClassVar" and not _says(value, "init", said=False),
+                    is_keyword=is_keyword or _says(value, "kw_only", said=True),
+                    rest=_bounds(value) + (dump(annotation) if _is_checked(cls) else ""),
                 )
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 found[name] = Field(
                     name=name, default=unwrapped(value), line=statement.lineno, is_annotated=False
                 )
+            case _:
+                pass
     return found
+
+
+def _says(value: ast.expr | None, word: str, *, said: bool) -> bool:
+    """Whether ``field(…)`` is given ``word=said``."""
+    return isinstance(value, ast.Call) and any(
+        one.arg == word and isinstance(one.value, ast.Constant) and one.value.value is said
+        for one in value.keywords
+    )
+
+
+def _bounds(value: ast.expr | None) -> str:
+    """Return what ``Field(…)`` demands of a value besides its default."""
+    if not isinstance(value, ast.Call) or last_name(value.func) not in {"Field", "field", "ib"}:
+        return ""
+    skipped = {*_TEXT_ONLY, "default", "default_factory", "factory", "metadata", "alias", "repr"}
+    return "; ".join(
+        sorted(f"{one.arg}={dump(one.value)}" for one in value.keywords if one.arg not in skipped)
+    )
+
+
+def _is_checked(cls: Class) -> bool:
+    """Whether the annotations of a class's fields convert and check what is given."""
+    return bool(set(cls.bases) & {"BaseModel", "BaseSettings"})
 
 
 def is_made_of_fields(cls: Class) -> bool:
@@ -172,7 +249,7 @@ def is_made_of_fields(cls: Class) -> bool:
 
 def field_parameters(cls: Class) -> Parameters:
     """Return the constructor that the fields of a class make."""
-    fields = [one for one in fields_of(cls).values() if one.is_annotated]
+    fields = [one for one in fields_of(cls).values() if one.is_annotated and one.is_given]
     is_keyword_only = bool(set(cls.bases) & {"BaseModel", "BaseSettings"}) or any(
         word.arg == "kw_only" and isinstance(word.value, ast.Constant) and word.value.value is True
         for one in cls.node.decorator_list
@@ -180,6 +257,8 @@ def field_parameters(cls: Class) -> Parameters:
         for word in one.keywords
     )
     return Parameters(
-        positional=() if is_keyword_only else tuple(one.name for one in fields),
+        positional=()
+        if is_keyword_only
+        else tuple(one.name for one in fields if not one.is_keyword),
         defaults={one.name: one.default for one in fields},
     )

@@ -29,6 +29,7 @@ from branchlab.analysis.features.trees import (
     clone,
     dotted,
     loaded_names,
+    parameters,
     self_attribute,
     stored_names,
     with_flags,
@@ -88,6 +89,7 @@ class Reading:
         self.with_constants = with_constants
         self._values = {id(flag): self._value(flag) for flag in world.flags}
         self._base_attributes = self._names_of_attributes()
+        self._stored_from_outside = self._names_stored_from_outside()
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
         self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
@@ -123,7 +125,7 @@ class Reading:
             path = pair.change.head_path
             found[path] = {}
             for name, given in by_flag.items():
-                if name in self._base_attributes:
+                if name in self._base_attributes or name in self._stored_from_outside:
                     continue
                 best = [v for kind, where, v in given if where == path and kind != "parameter"]
                 best = best or [v for kind, _, v in given if kind != "parameter"]
@@ -299,7 +301,8 @@ class Reading:
         for flag in self.world.flags:
             value = self._values[id(flag)]
             is_own = flag.path == pair.change.head_path and flag.owner == cls.symbol
-            if flag.kind == "field" and is_own and value is not None:
+            is_field = flag.kind == "field" and is_own and value is not None
+            if is_field and value is not None and not self._is_set_elsewhere(cls, flag.name):
                 found[flag.name] = value
         make = cls.methods.get("__init__")
         if make is None or base is None:
@@ -323,9 +326,24 @@ class Reading:
                     name = self_attribute(target)
                     is_fixed = name and name not in old and name not in stored_later
                     is_known = fold.is_value(value) or self_attribute(value) in cls.methods
+                    is_fixed = is_fixed and not self._is_set_elsewhere(cls, name)
                     if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
         return found
+
+    def _is_set_elsewhere(self, cls: Class, name: str) -> bool:
+        """Whether somebody else may give an attribute another value: a related class, or code that has the object."""
+        return name in self._stored_from_outside or bool(self.world.kin.sets(cls, name))
+
+    def _names_stored_from_outside(self) -> set[str]:
+        return {
+            node.attr
+            for _, _, head in self.world.common_functions()
+            for node in ast.walk(head.node)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and not self_attribute(node)
+        }
 
     def reduce(
         self,
@@ -350,6 +368,25 @@ class Reading:
         own = (all_parameter_names(function.node.args) - setting.names.keys()) | kept
         plain = with_plain_locals(statements, own)
         return Reduced(text=digest_text(plain), rows=in_a_row(statements), statements=statements)
+
+    def does_nothing(self, pair: Pair, method: Function) -> bool:
+        """Whether a new method only hands on to the one that it overrides."""
+        rest = self.reduce(pair, method, side="head").statements
+        if not rest:
+            return not method.name.startswith("__") or method.name == "__post_init__"
+        if len(rest) != 1 or not isinstance(rest[0], ast.Return | ast.Expr):
+            return False
+        call = rest[0].value
+        given = [one.arg for one in parameters(method.node.args)][1:]
+        match call:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr),
+                args=args,
+                keywords=[],
+            ):
+                return attr == method.name and [dotted(one) for one in args] == given
+            case _:
+                return False
 
     def _written_out(
         self, pair: Pair, function: Function, statements: list[ast.stmt], *, side: str

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.changes import FileChange
+from branchlab.analysis.features.clean import same
+from branchlab.analysis.features.changes import Elsewhere, FileChange
+from branchlab.analysis.features.expressions import ExpressionReducer
+from branchlab.analysis.features.kin import Kin
 from branchlab.analysis.features.options import (
     click_options,
     field_parameters,
@@ -16,6 +19,7 @@ from branchlab.analysis.features.options import (
     options_in,
 )
 from branchlab.analysis.features.origins import dotted_module
+from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.signatures import (
     Parameters,
     SignatureChange,
@@ -23,7 +27,7 @@ from branchlab.analysis.features.signatures import (
     parameters_of,
 )
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dotted, dump, self_attribute
+from branchlab.analysis.features.trees import clone, dotted, dump, self_attribute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class World:
     """
 
     pairs: list[Pair]
+    kin: Kin
+    elsewhere: Elsewhere
     flags: list[Flag] = field(default_factory=list)
     signatures: dict[tuple[str, str], SignatureChange] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
@@ -87,22 +93,43 @@ class World:
                     if base is not None:
                         yield pair, base, head
 
+    def is_read(self, attribute: str) -> bool:
+        """Whether a changed head file reads ``.attribute`` of anything, or the bare name."""
+        return any(
+            (isinstance(node, ast.Attribute) and node.attr == attribute and isinstance(node.ctx, ast.Load))
+            or (isinstance(node, ast.Name) and node.id == attribute and isinstance(node.ctx, ast.Load))
+            or (isinstance(node, ast.Constant) and node.value == attribute)
+            for pair in self.pairs
+            if pair.head is not None
+            for node in ast.walk(pair.head.tree)
+        )
+
     def flag_names(self) -> set[str]:
         return {flag.name for flag in self.flags}
 
 
-def build_world(pairs: list[Pair], keys: Iterable[Flag]) -> World:
+def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -> World:
     """Compare signatures and gather every new flag; ``keys`` are those of config files."""
-    world = World(pairs=pairs, moves=_moves(pairs))
+    world = World(
+        pairs=pairs,
+        kin=Kin((pair.head for pair in pairs if pair.head is not None), elsewhere),
+        elsewhere=elsewhere,
+        moves=_moves(pairs),
+    )
     for pair, base, head in world.common_functions():
         is_method = bool(head.owner)
         change = compare_signatures(
             parameters_of(base.node, is_method=is_method),
             parameters_of(head.node, is_method=is_method),
         )
-        given = set(click_options(head.node))
+        given = click_options(head.node)
         if given:
-            change.problems = []
+            change.problems = [one for one in change.problems if "'*" in one]
+            change.new = {
+                name: given[name].default if name in given else value
+                for name, value in change.new.items()
+            }
+        _drop_equal_defaults(change, pair)
         world.signatures[pair.change.head_path, head.symbol] = change
         world.flags += _new_parameters(pair, head, change)
     for pair, old_class, new_class in world.common_classes():
@@ -118,6 +145,20 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag]) -> World:
             world.flags += _new_lookups(pair, pairs)
     world.flags += keys
     return world
+
+
+def _drop_equal_defaults(change: SignatureChange, pair: Pair) -> None:
+    """Forget changed defaults that are the same value written in another way."""
+    if not change.defaults or pair.base is None or pair.head is None:
+        return
+    old, new = module_constants(pair.base), module_constants(pair.head)
+    for name, (before, after) in list(change.defaults.items()):
+        values = [
+            ExpressionReducer(Setting(names=known)).visit(clone(value))
+            for known, value in ((old, before), (new, after))
+        ]
+        if same(*values):
+            del change.defaults[name]
 
 
 def _moves(pairs: list[Pair]) -> dict[str, str]:
