@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
+from branchlab.analysis.features.choices import alternatives, new_choices, retyped_options
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.judge import (
     ClassReading,
@@ -42,6 +43,8 @@ class Case:
     flags: frozenset[str] = NO_FLAGS
     found: Compared | None = None
     warnings: tuple[str, ...] = ()
+    is_neutral_default: bool = False
+    new_choices: tuple[str, ...] = ()
 
 
 def body_findings(world: World) -> list[Finding]:
@@ -53,10 +56,16 @@ def body_findings(world: World) -> list[Finding]:
     if failing:
         _compare_all(failing, Reading(world, with_constants=True), only_better=True)
         failing = [case for case in failing if case.found is not None and not case.found.is_equal]
+    for case in failing:
+        _try_harder(world, case)
+    failing = [case for case in failing if case.found is not None and not case.found.is_equal]
+    _check_alternatives(world, cases)
+    failing = [case for case in cases if case.found is not None and not case.found.is_equal]
     flipped = _flip(world, cases, failing) if failing else None
     found: list[Finding] = []
     for case in cases:
-        found += signature_findings(world, case.pair, case.head.symbol, case.head.node.lineno)
+        if not case.is_neutral_default:
+            found += signature_findings(world, case.pair, case.head.symbol, case.head.node.lineno)
         found += _of_case(world, case, flipped)
     return found
 
@@ -93,16 +102,57 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
             case.warnings = classes[key].warnings
 
 
-def _flip(world: World, cases: list[Case], failing: list[Case]) -> dict[str, ast.expr] | None:
+def _try_harder(world: World, case: Case) -> None:
+    """Look whether only the spelling of a default changed, or only a choice was added that raised before."""
+    change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
+    if change is not None and change.defaults and not change.problems:
+        if _is_neutral(world, case, change.defaults):
+            case.is_neutral_default, case.found = True, Compared(is_equal=True)
+    choices = new_choices(world, case.pair, case.base, case.head) if not case.flags else None
+    if choices:
+        case.new_choices = tuple(choices)
+        case.found = Compared(is_equal=True)
+
+
+def _is_neutral(
+    world: World, case: Case, defaults: Mapping[str, tuple[ast.expr, ast.expr]]
+) -> bool:
+    """Whether a function does the same at old and new default, and for every other value."""
+    symbol = case.head.symbol
+    keys = (("base", case.pair.change.head_path, symbol), ("head", case.pair.change.head_path, symbol))
+    given = {name: fold.marked(name) for name in defaults}
+    for old, new in (
+        ({name: one for name, (one, _) in defaults.items()}, {n: o for n, (_, o) in defaults.items()}),
+        (given, given),
+    ):
+        if not all(fold.is_value(one) or fold.without_mark(one) is not one for one in (*old.values(), *new.values())):
+            return False
+        reading = Reading(world, fixed={keys[0]: old, keys[1]: new})
+        if not _is_equal(case, reading):
+            return False
+    return True
+
+
+def _check_alternatives(world: World, cases: Iterable[Case]) -> None:
+    """Where one name has several defaults and a value flows from one to the other, hold each against the base."""
+    for name, values in alternatives(world).items():
+        concerned = [c for c in cases if name in c.flags and c.found is not None and c.found.is_equal]
+        for value in values:
+            reading = Reading(world, {name: value})
+            _compare_all(concerned, reading)
+            concerned = [c for c in concerned if c.found is not None and c.found.is_equal]
+
+
+def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str, ast.expr] | None:
     """Return other values of the new flags at which every changed body comes to the base; None without any."""
     wanted = frozenset().union(*(case.flags for case in failing))
-    if len(failing) > _FAILING_MAX or not all(case.flags for case in failing):
+    if not wanted or len(failing) > _FAILING_MAX or any(c.found and c.found.shown for c in failing):
         return None
     flags = {
         flag.name: flag for flag in world.flags if flag.name in wanted and flag.default is not None
     }
     choices = {
-        name: _other_values(flag, failing) for name, flag in sorted(flags.items())[:_FLAGS_MAX]
+        name: _other_values(world, flag, failing) for name, flag in sorted(flags.items())[:_FLAGS_MAX]
     }
     touched = [case for case in cases if case.flags]
     for values in itertools.islice(_assignments(choices), _TRIALS_MAX):
@@ -127,7 +177,9 @@ def _assignments(choices: Mapping[str, list[ast.expr]]) -> Iterator[dict[str, as
                 yield dict(zip(names, values, strict=True))
 
 
-def _other_values(flag: Flag, failing: Iterable[Case]) -> list[ast.expr]:
+def _other_values(
+    world: World, flag: Flag, failing: Sequence[Case]
+) -> list[ast.expr]:
     """Return values to try: the opposite, the neutral ones of a number, what the code compares the flag with."""
     default = flag.default
     value = default.value if isinstance(default, ast.Constant) else default
@@ -141,9 +193,12 @@ def _other_values(flag: Flag, failing: Iterable[Case]) -> list[ast.expr]:
     else:
         tried = [None]
     made = [ast.Constant(one) for one in tried if one != value or one is None]  # type: ignore[arg-type]
+    others = [
+        one.default for one in world.flags if one.name == flag.name and one.default is not None
+    ]
     unique = {
         dump(one): one
-        for one in (*made, *_asked_for(flag, failing), *_only_in_base(failing))
+        for one in (*made, *others, *_asked_for(flag, failing), *_only_in_base(failing))
         if dump(one) != dump(default)
     }
     return list(unique.values())[:_VALUES_MAX]
@@ -180,6 +235,13 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
     change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
     new = frozenset(change.new) if change else NO_FLAGS
     symbol = case.head.symbol
+    retyped = retyped_options(case.base, case.head)
+    if retyped:
+        yield _finding(case, FeatureVerdict.UNGUARDED, f"{symbol} reads {retyped} as another type", NO_FLAGS)
+    if case.new_choices:
+        reason = f"{symbol} takes {', '.join(case.new_choices)} besides what it took, which raised before"
+        yield _finding(case, FeatureVerdict.ADDITIVE, reason, NO_FLAGS)
+        return
     if found.is_equal:
         flags = case.flags | new
         if flags:

@@ -321,7 +321,7 @@ def _formatted(node: ast.Call, text: ast.expr) -> ast.expr | None:
         used.append(key)
         made = _piece(given[key])
         made.conversion = ord(conversion) if conversion else -1
-        made.format_spec = ast.JoinedStr([ast.Constant(spec)]) if spec else None
+        made.format_spec = ast.Constant(spec) if spec else None
         parts.append(made)
     return _joined(parts, node) if used == list(given) else None
 

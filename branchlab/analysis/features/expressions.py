@@ -99,6 +99,8 @@ class ExpressionReducer(ast.NodeTransformer):
             made = returned_expression(method, call, self) if self.depth < _DEPTH_MAX else None
             if made is not None:
                 return made
+        if name and name in self.setting.stored:
+            return node
         anywhere = self.setting.anywhere.get(node.attr)
         return node if anywhere is None else clone(anywhere)
 

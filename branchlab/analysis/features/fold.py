@@ -261,6 +261,8 @@ def fold_binary(node: ast.BinOp) -> ast.expr:
     """Return arithmetic on known values, and what adding 0 or multiplying by 1 leaves."""
     if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
         return _arithmetic(node, node.left.value, node.right.value)
+    if isinstance(node.op, ast.Mod) and _is_one(node.right) and _counts(node.left):
+        return constant(0, like=node)
     if _is_neutral(node.op, node.right):
         return with_flags(node.left, all_flags(node))
     is_either_way = isinstance(node.op, ast.Add | ast.Mult)
@@ -271,6 +273,32 @@ def fold_binary(node: ast.BinOp) -> ast.expr:
     if isinstance(node.op, ast.Add):
         return _joined_lists(node)
     return node
+
+
+def _is_one(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == 1
+
+
+def _counts(node: ast.expr) -> bool:
+    """Whether an expression is a whole number: made of counters and whole numbers alone."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Add | ast.Sub | ast.Mult) and all(
+            _counts(one) for one in (node.left, node.right)
+        )
+    return last_name(node) in COUNTERS or (
+        isinstance(node, ast.Constant) and type(node.value) is int
+    )
+
+
+def computes_with_none(node: ast.AST) -> bool:
+    """Whether arithmetic is done with a None that a flag stands for: that raises."""
+    return any(
+        isinstance(inner, ast.BinOp)
+        and any(
+            isinstance(side, ast.Constant) and side.value is None for side in (inner.left, inner.right)
+        )
+        for inner in ast.walk(node)
+    )
 
 
 def _arithmetic(node: ast.BinOp, left: object, right: object) -> ast.expr:

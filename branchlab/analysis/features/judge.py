@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, impure_calls, same
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.options import click_options
@@ -148,6 +149,7 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
     matcher = difflib.SequenceMatcher(
         None, [row.text for row in old.rows], [row.text for row in new.rows], autojunk=False
     )
+    none = any(fold.computes_with_none(one) for one in new.statements)
     reached = True
     first: Row | None = None
     text: list[str] = []
@@ -174,6 +176,7 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
     return Compared(
         is_equal=False,
         line=first.line if first else 0,
+        shown="computes with None at the defaults" if none else "",
         switched=frozenset(switched),
         is_reached=reached,
         text="\n".join(text),

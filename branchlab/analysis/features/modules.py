@@ -14,7 +14,7 @@ from branchlab.analysis.features.options import Option, click_options, options_i
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.settle import in_a_row
 from branchlab.analysis.features.syntax import Module
-from branchlab.analysis.features.trees import dump, last_name, loaded_names
+from branchlab.analysis.features.trees import dotted, dump, last_name, loaded_names
 from branchlab.analysis.features.world import Pair, World, all_statements
 from branchlab.domain import FeatureVerdict
 
@@ -106,7 +106,9 @@ def _statements(pair: Pair, reading: Reading) -> Iterator[Finding]:
     come = {name: one for one in new if (name := _assigned(one))}
     for name, one in come.items():
         if name in held and dump(one) != dump(held[name]):
-            yield from _changed_value(pair, name, held[name], one)
+            yield from _changed_value(
+                pair, name, held[name], one, reading.world.flag_names()
+            )
     for name, one in held.items():
         if name not in come and not name.startswith("_") and name not in _bound(pair.head):
             yield finding(
@@ -130,7 +132,9 @@ def _assigned(node: ast.stmt) -> str:
             return ""
 
 
-def _changed_value(pair: Pair, name: str, old: ast.stmt, new: ast.stmt) -> Iterator[Finding]:
+def _changed_value(
+    pair: Pair, name: str, old: ast.stmt, new: ast.stmt, flags: set[str]
+) -> Iterator[Finding]:
     assert isinstance(old, ast.Assign)
     assert isinstance(new, ast.Assign)
     before, after, line = old.value, new.value, new.lineno
@@ -155,7 +159,11 @@ def _changed_value(pair: Pair, name: str, old: ast.stmt, new: ast.stmt) -> Itera
         reason = f"{name} has new entries ({_some(come)})"
         reached = "" if is_names else _iterated(pair, name)
         verdict = FeatureVerdict.UNGUARDED if reached else FeatureVerdict.ADDITIVE
-        yield finding(pair, name, line, verdict, reason + reached, kind="registry")
+        made = finding(pair, name, line, verdict, reason + reached, kind="registry")
+        made.flags = frozenset(
+            key.strip("'") for key, _ in come if key.strip("'") in flags and not reached
+        )
+        yield made
         return
     if (is_table or is_names) and {key for key, _ in gone} - {key for key, _ in come}:
         lost = {(key, "") for key, _ in gone} - {(key, "") for key, _ in come}
@@ -187,11 +195,23 @@ def _iterated(pair: Pair, name: str) -> str:
     """Say that the base goes through all entries of a registry; the empty string when it does not."""
     assert pair.base is not None
     for node in ast.walk(pair.base.tree):
-        iterated = node.iter if isinstance(node, ast.For | ast.comprehension) else None
-        if iterated is not None and name in loaded_names(iterated):
-            line = getattr(iterated, "lineno", 0)
-            return f", and line {line} goes through all of them"
+        if _goes_through(node, name):
+            return f", and line {getattr(node, 'lineno', 0)} goes through all of them"
     return ""
+
+
+def _goes_through(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.For(iter=iterated) | ast.AsyncFor(iter=iterated):
+            return name in loaded_names(iterated)
+        case ast.Call(func=ast.Name(id="list" | "iter" | "tuple"), args=[ast.Name(id=given)]):
+            return given == name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=given), attr="values" | "items")):
+            return given == name
+        case ast.ListComp(generators=parts) | ast.DictComp(generators=parts):
+            return any(name in loaded_names(part.iter) for part in parts)
+        case _:
+            return False
 
 
 def _new_values(pair: Pair, base: Module, statements: Iterable[ast.stmt]) -> Iterator[Finding]:
@@ -199,6 +219,10 @@ def _new_values(pair: Pair, base: Module, statements: Iterable[ast.stmt]) -> Ite
     for one in statements:
         assert isinstance(one, ast.Assign)
         name = _assigned(one)
+        if name == "__all__" and (lost := _no_longer_public(base, one.value)):
+            reason = f"__all__ is new and leaves out {lost}, which importing everything gave"
+            yield finding(pair, name, one.lineno, FeatureVerdict.BREAKING, reason, kind="constant")
+            continue
         if name in used:
             reason = f"{name} is now set here, and the base read another {name}"
             yield finding(pair, name, one.lineno, FeatureVerdict.UNGUARDED, reason, kind="constant")
@@ -214,6 +238,13 @@ def _new_values(pair: Pair, base: Module, statements: Iterable[ast.stmt]) -> Ite
         if not is_pure(one.value):
             made.warnings = (f"{name} is computed when the module is imported",)
         yield made
+
+
+def _no_longer_public(base: Module, value: ast.expr) -> str:
+    elements = value.elts if isinstance(value, ast.List | ast.Tuple) else []
+    named = {one.value for one in elements if isinstance(one, ast.Constant)}
+    public = {n for n in (*base.functions, *base.classes) if not n.startswith("_") and "." not in n}
+    return ", ".join(sorted(public - named)[:3])
 
 
 def _rest(pair: Pair, old: list[ast.stmt], new: list[ast.stmt]) -> Iterator[Finding]:
@@ -240,15 +271,17 @@ def _rest(pair: Pair, old: list[ast.stmt], new: list[ast.stmt]) -> Iterator[Find
 
 
 def _only_adds(pair: Pair, node: ast.stmt) -> bool:
-    """Whether a statement registers something, or stands where only a script gets."""
+    """Whether a statement registers something that nobody goes through, or stands where only a script gets."""
     assert pair.base is not None
     if isinstance(node, ast.If):
         return "__name__" in loaded_names(node.test) or dump(node.test).find("TYPE_CHECKING") >= 0
     match node:
         case ast.Expr(value=ast.Call(func=func)):
-            return last_name(func) in _REGISTERING
-        case ast.Assign(targets=[ast.Subscript()]):
-            return True
+            keeper = pair.base.functions.get(last_name(func))
+            kept = loaded_names(keeper.node) if keeper else {dotted(func).partition(".")[0]}
+            return last_name(func) in _REGISTERING and not any(_iterated(pair, n) for n in kept)
+        case ast.Assign(targets=[ast.Subscript(value=held)]):
+            return not _iterated(pair, dotted(held))
         case _:
             return False
 

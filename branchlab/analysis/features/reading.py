@@ -135,15 +135,15 @@ class Reading:
         return found
 
     def _values_of_keys(self) -> dict[str, ast.expr]:
-        found: dict[str, list[ast.expr | None]] = defaultdict(list)
+        """Return what ``['x']`` and ``.get('x')`` give: what a config file or an option says goes first."""
+        ranks = {"config": 0, "option": 1, "field": 2, "key": 3, "parameter": 4}
+        found: dict[str, list[tuple[int, ast.expr | None]]] = defaultdict(list)
+        keyed = {flag.name for flag in self.world.flags if flag.kind in {"config", "key", "option"}}
         for flag in self.world.flags:
-            if flag.kind in {"key", "option", "field"}:
-                found[flag.name].append(self._values[id(flag)])
-        return {
-            name: values[0]
-            for name, values in found.items()
-            if values[0] is not None and all(same(values[0], one) for one in values)
-        }
+            if flag.kind in ranks and flag.name in keyed:
+                found[flag.name].append((ranks[flag.kind], self._values[id(flag)]))
+        best = {name: min(values, key=lambda one: one[0])[1] for name, values in found.items()}
+        return {name: value for name, value in best.items() if value is not None}
 
     def _all_callees(self, *, side: str) -> Callees:
         found: dict[str, list[Callee]] = defaultdict(list)
@@ -236,6 +236,7 @@ class Reading:
             methods=self._own_methods(pair, cls, is_head=is_head),
             bases=cls.bases if cls else (),
             owner=cls.name if cls else "",
+            stored=self._stored(cls) if is_head and cls else NO_FLAGS,
             absent=self._absent.get(id(cls), NO_FLAGS) if is_head and cls else NO_FLAGS,
         )
 
@@ -330,6 +331,15 @@ class Reading:
                     if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
         return found
+
+    def _stored(self, cls: Class) -> frozenset[str]:
+        """Return the new flags that a class, or one related to it, holds as attributes of its own."""
+        own = attributes_stored(cls.methods.values())
+        return frozenset(
+            name
+            for name in self.world.flag_names()
+            if name in own or self.world.kin.sets(cls, name)
+        )
 
     def _is_set_elsewhere(self, cls: Class, name: str) -> bool:
         """Whether somebody else may give an attribute another value: a related class, or code that has the object."""

@@ -46,6 +46,7 @@ class Setting:
         classes: Classes that only this side has, by name.
         positional: Names of the first parameters of callables, where both sides agree on them.
         owner: Name of the class at hand. ``absent``: its attributes that are never set at these values.
+        stored: Attributes that the class or one related to it sets: of ``self`` they are what that says.
         enums: Members of enumerations, as ``Mode.FAST``.
         dropped_attributes: New attributes that nothing reads at these values: storing them is left out.
     """
@@ -65,6 +66,7 @@ class Setting:
     bases: Sequence[str] = ()
     owner: str = ""
     absent: frozenset[str] = NO_FLAGS
+    stored: frozenset[str] = NO_FLAGS
     enums: frozenset[str] = NO_FLAGS
     dropped_attributes: frozenset[str] = NO_FLAGS
 

@@ -298,7 +298,7 @@ class Row:
     """One statement of a body in a row, blocks by their heads.
 
     Attributes:
-        flags: Those that it owes its present form to. ``names``: all that it reads or writes.
+        flags: Those that it owes its present form to. ``names``: all that it, or a test around it, reads or writes.
         switched: Arguments given by name, of a value that no flag had a hand in.
     """
 
@@ -309,23 +309,27 @@ class Row:
     switched: frozenset[str] = NO_FLAGS
 
 
-def in_a_row(statements: Sequence[ast.stmt], depth: int = 0) -> list[Row]:
+def in_a_row(
+    statements: Sequence[ast.stmt], depth: int = 0, within: frozenset[str] = NO_FLAGS
+) -> list[Row]:
     """Return every statement of a body with the flags that had a hand in it."""
     rows: list[Row] = []
     for one in statements:
-        rows.append(_row(one, depth))
+        row = _row(one, depth, within)
+        rows.append(row)
+        inside = row.names if isinstance(one, ast.If | ast.While) else within
         for name, inner in ast.iter_fields(one):
             if name in {"body", "orelse", "finalbody"} and isinstance(inner, list):
                 rows += [Row(text=f"{depth} {name}", line=0)] if name != "body" and inner else []
-                rows += in_a_row(inner, depth + 1)
+                rows += in_a_row(inner, depth + 1, inside)
             elif name in {"handlers", "cases"} and isinstance(inner, list):
                 for holder in inner:
                     rows += [Row(text=f"{depth} {name}", line=0)]
-                    rows += in_a_row(holder.body, depth + 1)
+                    rows += in_a_row(holder.body, depth + 1, inside)
     return rows
 
 
-def _row(node: ast.stmt, depth: int) -> Row:
+def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
     head = type(node)()
     for name, value in ast.iter_fields(node):
         if name not in _BLOCK_FIELDS:
@@ -339,7 +343,7 @@ def _row(node: ast.stmt, depth: int) -> Row:
         text=f"{depth} {dump(head)}",
         line=getattr(node, "lineno", 0),
         flags=flags_of(node) | all_flags(head),
-        names=names,
+        names=names | within,
         switched=frozenset(
             inner.arg
             for inner in ast.walk(head)

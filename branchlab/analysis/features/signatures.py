@@ -35,12 +35,14 @@ class Parameters:
     Attributes:
         positional: Names in order, those that can be given by position.
         defaults: Name -> default; None where a caller has to give it.
+        unnamed: Names that can be given by position alone.
     """
 
     positional: tuple[str, ...]
     defaults: dict[str, ast.expr | None]
     vararg: str = ""
     kwarg: str = ""
+    unnamed: frozenset[str] = frozenset()
 
 
 def parameters_of(node: FunctionNode, *, is_method: bool) -> Parameters:
@@ -64,6 +66,7 @@ def parameters_of(node: FunctionNode, *, is_method: bool) -> Parameters:
         defaults=defaults,
         vararg=arguments.vararg.arg if arguments.vararg else "",
         kwarg=arguments.kwarg.arg if arguments.kwarg else "",
+        unnamed=frozenset(one.arg for one in arguments.posonlyargs),
     )
 
 
@@ -123,6 +126,11 @@ def compare_signatures(base: Parameters, head: Parameters) -> SignatureChange:
         change.problems.append(f"'*{base.vararg}' is gone")
     if base.kwarg and not head.kwarg:
         change.problems.append(f"'**{base.kwarg}' is gone")
+    change.problems += [
+        f"parameter '{name}' can no longer be given by name"
+        for name in base.defaults
+        if name in head.unnamed - base.unnamed
+    ]
     shift = None if removed else _shift(base, head)
     if shift:
         change.problems.append(shift)

@@ -120,7 +120,8 @@ def _collect(module: Module, body: Iterable[ast.stmt]) -> None:
     for statement in body:
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                _add_function(module, statement, owner="")
+                if not _is_overload(statement):
+                    _add_function(module, statement, owner="")
             case ast.ClassDef():
                 _add_class(module, statement, owner="")
             case ast.Import() | ast.ImportFrom():
@@ -134,6 +135,11 @@ def _collect(module: Module, body: Iterable[ast.stmt]) -> None:
                     for node in ast.walk(statement)
                     if isinstance(node, ast.Import | ast.ImportFrom)
                 ]
+
+
+def _is_overload(node: FunctionNode) -> bool:
+    """Whether a definition only tells a type checker what the next one takes."""
+    return any(last_name(one) == "overload" for one in node.decorator_list)
 
 
 def _add_function(module: Module, node: FunctionNode, *, owner: str) -> Function:
@@ -158,6 +164,8 @@ def _add_class(module: Module, node: ast.ClassDef, *, owner: str) -> None:
     for statement in node.body:
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
+                if _is_overload(statement):
+                    continue
                 method = _add_function(module, statement, owner=symbol)
                 made.methods[method.symbol.rpartition(".")[2]] = method
             case ast.ClassDef():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import same
+from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.changes import Elsewhere, FileChange
 from branchlab.analysis.features.expressions import ExpressionReducer
 from branchlab.analysis.features.kin import Kin
 from branchlab.analysis.features.options import (
+    ENUMS,
     click_options,
     field_parameters,
     fields_of,
@@ -93,6 +95,18 @@ class World:
                     if base is not None:
                         yield pair, base, head
 
+    def mentioning(self, words: Iterable[str]) -> dict[str, str]:
+        """Return the texts of base files, changed or not, that mention one of ``words``."""
+        asked = list(words)
+        found = dict(self.elsewhere.mentioning(asked))
+        if asked:
+            pattern = re.compile(r"\b(?:%s)\b" % "|".join(map(re.escape, asked)))
+            for pair in self.pairs:
+                text = pair.change.base
+                if pair.base is not None and text is not None and pattern.search(text):
+                    found[pair.change.base_path] = text
+        return found
+
     def is_read(self, attribute: str) -> bool:
         """Whether a changed head file reads ``.attribute`` of anything, or the bare name."""
         return any(
@@ -143,6 +157,7 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
             world.flags += _new_options(pair)
             world.flags += _new_constants(pair)
             world.flags += _new_lookups(pair, pairs)
+            world.flags += _new_entries(pair)
     world.flags += keys
     return world
 
@@ -212,6 +227,8 @@ def _line_of_parameter(function: Function, name: str) -> int:
 def _new_fields(pair: Pair, base: Class, head: Class) -> Iterator[Flag]:
     old = fields_of(base)
     stored = attributes_stored(base.methods.values())
+    if set(head.bases) & ENUMS:
+        return
     for name, one in fields_of(head).items():
         if name not in old and name not in stored and not name.startswith("__"):
             yield Flag(
@@ -344,6 +361,46 @@ def _new_lookups(pair: Pair, pairs: list[Pair]) -> Iterator[Flag]:
                 line=node.lineno,
                 default=default,
             )
+
+
+def _new_entries(pair: Pair) -> Iterator[Flag]:
+    """Yield plain entries that a dictionary of defaults gained, where something asks for them by name."""
+    assert pair.head is not None
+    if pair.base is None:
+        return
+    old = _entries(pair.base)
+    asked = {
+        node.value
+        for top in ast.walk(pair.head.tree)
+        if isinstance(top, ast.Subscript | ast.Call)
+        for node in ([top.slice] if isinstance(top, ast.Subscript) else top.args[:1])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    for (table, name), value in _entries(pair.head).items():
+        is_known = any(other == table for other, _ in old)
+        if is_known and (table, name) not in old and name in asked and fold.is_constant(value):
+            yield Flag(
+                name=name,
+                kind="key",
+                owner=table,
+                path=pair.change.head_path,
+                line=getattr(value, "lineno", 0),
+                default=value,
+            )
+
+
+def _entries(module: Module) -> dict[tuple[str, str], ast.expr]:
+    """Return (name of a dictionary at module level, key) -> value."""
+    found: dict[tuple[str, str], ast.expr] = {}
+    for statement in clean_block(module.statements):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=table)], value=ast.Dict(keys=keys, values=values)):
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                        found[table, key.value] = value
+            case _:
+                pass
+    return found
 
 
 def attributes_stored(functions: Iterable[Function]) -> set[str]:
