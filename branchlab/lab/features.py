@@ -134,7 +134,9 @@ def _of_branches(
         if start is None:
             said = f"{branch.name} has no history in common with {main.name}"
             unrelated.append(
-                BranchFeatures(name=branch.name, base="", head=branch.tip, features=(), problem=said)
+                BranchFeatures(
+                    name=branch.name, base="", head=branch.tip, features=(), problem=said
+                )
             )
             continue
         pairs.append(_pair(root, branch.name, start, branch.tip))
@@ -176,7 +178,9 @@ def _features(root: Path, pair: _Pair) -> tuple[Feature, ...]:
         return ()
     changed = read_difference(root, pair.base_tree, pair.head_tree)
     around = TreeSources(
-        root, pair.base_tree, without={one.base.path for one in changed} | {one.head.path for one in changed}
+        root,
+        pair.base_tree,
+        without={one.base.path for one in changed} | {one.head.path for one in changed},
     )
     return find_features([_file_change(one) for one in changed], around)
 

@@ -21,8 +21,8 @@ from branchlab.analysis.features.judge import (
 )
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
-from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump
-from branchlab.analysis.features.world import Flag, Pair, World
+from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump, walk
+from branchlab.analysis.features.world import Flag, Pair, World, module_constants
 from branchlab.domain import FeatureVerdict
 
 _TRIALS_MAX = 48
@@ -53,7 +53,7 @@ def body_findings(world: World) -> list[Finding]:
     reading = Reading(world)
     _compare_all(cases, reading)
     failing = [case for case in cases if case.found is not None and not case.found.is_equal]
-    if failing:
+    if any(_has_constants(case) for case in failing):
         _compare_all(failing, Reading(world, with_constants=True), only_better=True)
         failing = [case for case in failing if case.found is not None and not case.found.is_equal]
     for case in failing:
@@ -102,6 +102,11 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
             case.warnings = classes[key].warnings
 
 
+def _has_constants(case: Case) -> bool:
+    pair = case.pair
+    return any(module_constants(one) for one in (pair.base, pair.head) if one is not None)
+
+
 def _try_harder(world: World, case: Case) -> None:
     """Look whether only the spelling of a default changed, or only a choice was added that raised before."""
     change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
@@ -119,13 +124,22 @@ def _is_neutral(
 ) -> bool:
     """Whether a function does the same at old and new default, and for every other value."""
     symbol = case.head.symbol
-    keys = (("base", case.pair.change.head_path, symbol), ("head", case.pair.change.head_path, symbol))
+    keys = (
+        ("base", case.pair.change.head_path, symbol),
+        ("head", case.pair.change.head_path, symbol),
+    )
     given = {name: fold.marked(name) for name in defaults}
     for old, new in (
-        ({name: one for name, (one, _) in defaults.items()}, {n: o for n, (_, o) in defaults.items()}),
+        (
+            {name: one for name, (one, _) in defaults.items()},
+            {n: o for n, (_, o) in defaults.items()},
+        ),
         (given, given),
     ):
-        if not all(fold.is_value(one) or fold.without_mark(one) is not one for one in (*old.values(), *new.values())):
+        if not all(
+            fold.is_value(one) or fold.without_mark(one) is not one
+            for one in (*old.values(), *new.values())
+        ):
             return False
         reading = Reading(world, fixed={keys[0]: old, keys[1]: new})
         if not _is_equal(case, reading):
@@ -136,7 +150,9 @@ def _is_neutral(
 def _check_alternatives(world: World, cases: Iterable[Case]) -> None:
     """Where one name has several defaults and a value flows from one to the other, hold each against the base."""
     for name, values in alternatives(world).items():
-        concerned = [c for c in cases if name in c.flags and c.found is not None and c.found.is_equal]
+        concerned = [
+            c for c in cases if name in c.flags and c.found is not None and c.found.is_equal
+        ]
         for value in values:
             reading = Reading(world, {name: value})
             _compare_all(concerned, reading)
@@ -152,7 +168,8 @@ def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str,
         flag.name: flag for flag in world.flags if flag.name in wanted and flag.default is not None
     }
     choices = {
-        name: _other_values(world, flag, failing) for name, flag in sorted(flags.items())[:_FLAGS_MAX]
+        name: _other_values(world, flag, failing)
+        for name, flag in sorted(flags.items())[:_FLAGS_MAX]
     }
     touched = [case for case in cases if case.flags]
     for values in itertools.islice(_assignments(choices), _TRIALS_MAX):
@@ -177,9 +194,7 @@ def _assignments(choices: Mapping[str, list[ast.expr]]) -> Iterator[dict[str, as
                 yield dict(zip(names, values, strict=True))
 
 
-def _other_values(
-    world: World, flag: Flag, failing: Sequence[Case]
-) -> list[ast.expr]:
+def _other_values(world: World, flag: Flag, failing: Sequence[Case]) -> list[ast.expr]:
     """Return values to try: the opposite, the neutral ones of a number, what the code compares the flag with."""
     default = flag.default
     value = default.value if isinstance(default, ast.Constant) else default
@@ -207,7 +222,7 @@ def _other_values(
 def _asked_for(flag: Flag, failing: Iterable[Case]) -> Iterator[ast.expr]:
     """Yield what the code compares a flag with."""
     for case in failing:
-        for node in ast.walk(case.head.node):
+        for node in walk(case.head.node):
             if isinstance(node, ast.Compare) and f"'{flag.name}'" in ast.dump(node):
                 for other in (node.left, *node.comparators):
                     elements = (
@@ -219,8 +234,8 @@ def _asked_for(flag: Flag, failing: Iterable[Case]) -> Iterator[ast.expr]:
 def _only_in_base(failing: Iterable[Case]) -> Iterator[ast.expr]:
     """Yield values that the base names and head does not."""
     for case in failing:
-        known = {dump(node) for node in ast.walk(case.head.node)}
-        for node in ast.walk(case.base.node):
+        known = {dump(node) for node in walk(case.head.node)}
+        for node in walk(case.base.node):
             if isinstance(node, ast.Constant | ast.Attribute) and dump(node) not in known:
                 if isinstance(node, ast.Constant) or dotted(node):
                     yield node
@@ -237,14 +252,19 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
     symbol = case.head.symbol
     retyped = retyped_options(case.base, case.head)
     if retyped:
-        yield _finding(case, FeatureVerdict.UNGUARDED, f"{symbol} reads {retyped} as another type", NO_FLAGS)
+        yield _finding(
+            case, FeatureVerdict.UNGUARDED, f"{symbol} reads {retyped} as another type", NO_FLAGS
+        )
     if case.new_choices:
         reason = f"{symbol} takes {', '.join(case.new_choices)} besides what it took, which raised before"
         yield _finding(case, FeatureVerdict.ADDITIVE, reason, NO_FLAGS)
         return
     if found.is_equal:
         flags = case.flags | new
-        if flags:
+        if case.warnings and not flags:
+            reason = f"{symbol} builds what it did not: {case.warnings[0].partition(' although')[0]}"
+            yield _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
+        elif flags:
             yield _finding(
                 case,
                 FeatureVerdict.GUARDED,
@@ -304,7 +324,7 @@ def _finding(case: Case, verdict: FeatureVerdict, reason: str, flags: frozenset[
 def _mentioned(function: Function) -> frozenset[str]:
     return frozenset(
         node.id if isinstance(node, ast.Name) else node.attr
-        for node in ast.walk(function.node)
+        for node in walk(function.node)
         if isinstance(node, ast.Name | ast.Attribute)
     )
 

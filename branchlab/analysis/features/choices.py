@@ -10,7 +10,15 @@ from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.reducer import terminates
 from branchlab.analysis.features.syntax import Function
-from branchlab.analysis.features.trees import all_parameter_names, calls_in, clone, dotted, dump, last_name
+from branchlab.analysis.features.trees import (
+    all_parameter_names,
+    calls_in,
+    clone,
+    dotted,
+    dump,
+    last_name,
+    walk,
+)
 from branchlab.analysis.features.world import Pair, World
 
 _CHOICES_MAX = 12
@@ -22,17 +30,15 @@ def new_choices(world: World, pair: Pair, base: Function, head: Function) -> lis
     Only ``if name == 'value':`` blocks that leave the function are seen, in functions that raise for what they do not know.
     """
     names = all_parameter_names(base.node.args)
-    old = {dump(one) for one in ast.walk(base.node) if isinstance(one, ast.Compare)}
+    old = {dump(one) for one in walk(base.node) if isinstance(one, ast.Compare)}
     found: list[tuple[str, ast.expr]] = []
-    without = Function(
-        name=head.name, symbol=head.symbol, owner=head.owner, node=clone(head.node)
-    )
+    without = Function(name=head.name, symbol=head.symbol, owner=head.owner, node=clone(head.node))
     without.node.body = _stripped(without.node.body, names, old, found)
     if not found or len(found) > _CHOICES_MAX or not without.node.body:
         return []
     reading = Reading(world)
     before = reading.reduce(pair, base, side="base")
-    if reading.reduce(pair, without, side="head").text != before.text:
+    if not reading.reduce(pair, without, side="head").is_equal(before):
         return []
     for name, value in found:
         key = "base", pair.change.head_path, base.symbol
@@ -69,7 +75,9 @@ def _asked(node: ast.If, names: set[str], old: set[str]) -> list[tuple[str, ast.
     if dump(test) in old:
         return None
     match test:
-        case ast.Compare(left=ast.Name(id=name), ops=[ast.Eq()], comparators=[ast.Constant() as one]):
+        case ast.Compare(
+            left=ast.Name(id=name), ops=[ast.Eq()], comparators=[ast.Constant() as one]
+        ):
             return [(name, one)] if name in names else None
         case ast.Compare(
             left=ast.Name(id=name),
@@ -87,7 +95,9 @@ def alternatives(world: World) -> Mapping[str, list[ast.expr]]:
     kinds: dict[str, set[str]] = defaultdict(set)
     for flag in world.flags:
         kinds[flag.name].add(flag.kind)
-        if flag.default is not None and not any(same(flag.default, one) for one in found[flag.name]):
+        if flag.default is not None and not any(
+            same(flag.default, one) for one in found[flag.name]
+        ):
             found[flag.name].append(flag.default)
     handed = set(_handed_on(world))
     return {
@@ -123,7 +133,8 @@ def retyped_options(base: Function, head: Function) -> str:
     )
     defaults = [*head.node.args.defaults, *head.node.args.kw_defaults]
     is_typer = any(
-        isinstance(one, ast.Call) and last_name(one.func) in {"Option", "Argument"} for one in defaults
+        isinstance(one, ast.Call) and last_name(one.func) in {"Option", "Argument"}
+        for one in defaults
     )
     if not (is_command or is_typer):
         return ""

@@ -11,7 +11,7 @@ from branchlab.analysis.features.judge import mentioned_flags, signature_finding
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, last_name, loaded_names
+from branchlab.analysis.features.trees import dump, last_name, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
@@ -96,9 +96,7 @@ def _fields(world: World, pair: Pair, base: Class, head: Class) -> Iterator[Find
                 yield finding(pair, head.symbol, head.node.lineno, FeatureVerdict.BREAKING, reason)
 
 
-def _new_field(
-    world: World, pair: Pair, base: Class, head: Class, one: Field
-) -> Iterator[Finding]:
+def _new_field(world: World, pair: Pair, base: Class, head: Class, one: Field) -> Iterator[Finding]:
     name, symbol = one.name, head.symbol
     if name in attributes_stored(base.methods.values()):
         return
@@ -227,9 +225,7 @@ def _inherited(module: Module, cls: Class, name: str) -> Function | None:
 
 
 def _is_mentioned(module: Module, name: str) -> bool:
-    return any(
-        isinstance(node, ast.Attribute) and node.attr == name for node in ast.walk(module.tree)
-    )
+    return any(isinstance(node, ast.Attribute) and node.attr == name for node in module.nodes)
 
 
 def finding(

@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 
-from branchlab.analysis.features.trees import clone, dotted, dump, last_name, with_flags
+from branchlab.analysis.features.trees import clone, dotted, dump, last_name, walk, with_flags
 
 _LOG_METHODS = {
     *("debug", "info", "warning", "warn", "error", "exception", "critical", "log"),
@@ -75,7 +75,7 @@ def is_pure(node: ast.AST) -> bool:
     """Whether evaluating ``node`` changes nothing: no call of unknown effect, no await, no yield, no binding."""
     return not any(
         isinstance(inner, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
-        for inner in ast.walk(node)
+        for inner in walk(node)
     ) and not impure_calls(node)
 
 
@@ -244,7 +244,7 @@ def _are_entangled(targets: Sequence[ast.expr], values: Sequence[ast.expr]) -> b
 
 def _reads(targets: Sequence[ast.expr], values: Sequence[ast.expr]) -> bool:
     written = {dotted(one) for one in targets}
-    read = {dotted(inner) for one in values for inner in ast.walk(one)}
+    read = {dotted(inner) for one in values for inner in walk(one)}
     return bool(written & read) or "" in written
 
 

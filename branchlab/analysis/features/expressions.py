@@ -288,7 +288,11 @@ class ExpressionReducer(ast.NodeTransformer):
         """Return what ``getattr(x, 'k', d)`` and ``x.get('k', d)`` give for a key or an attribute that is known."""
         func = node.func
         asked = dotted(func)
-        if asked in {"hasattr", "getattr"} and len(node.args) > 1 and dotted(node.args[0]) == "self":
+        if (
+            asked in {"hasattr", "getattr"}
+            and len(node.args) > 1
+            and dotted(node.args[0]) == "self"
+        ):
             key = node.args[1]
             if isinstance(key, ast.Constant) and key.value in self.setting.absent:
                 nothing = fold.constant(False, like=node)  # noqa: FBT003  a node

@@ -11,7 +11,15 @@ import operator
 from collections.abc import Callable, Mapping
 
 from branchlab.analysis.features.clean import is_pure
-from branchlab.analysis.features.trees import all_flags, dotted, dump, flags_of, last_name, with_flags
+from branchlab.analysis.features.trees import (
+    all_flags,
+    dotted,
+    dump,
+    flags_of,
+    last_name,
+    walk,
+    with_flags,
+)
 
 _ORDER: Mapping[type, Callable[[object, object], bool]] = {
     ast.Eq: operator.eq,
@@ -295,9 +303,10 @@ def computes_with_none(node: ast.AST) -> bool:
     return any(
         isinstance(inner, ast.BinOp)
         and any(
-            isinstance(side, ast.Constant) and side.value is None for side in (inner.left, inner.right)
+            isinstance(side, ast.Constant) and side.value is None
+            for side in (inner.left, inner.right)
         )
-        for inner in ast.walk(node)
+        for inner in walk(node)
     )
 
 
@@ -383,9 +392,7 @@ def _text_method(node: ast.Call, func: ast.Attribute) -> ast.expr:
     return constant(found, like=node)
 
 
-def _any_or_all(
-    node: ast.Call, given: ast.Tuple | ast.List, *, stops_at: bool
-) -> ast.expr:
+def _any_or_all(node: ast.Call, given: ast.Tuple | ast.List, *, stops_at: bool) -> ast.expr:
     known = [truth(one) for one in given.elts]
     if all(one is not None and one != stops_at for one in known):
         return constant(not stops_at, like=node)

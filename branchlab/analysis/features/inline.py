@@ -23,6 +23,7 @@ from branchlab.analysis.features.trees import (
     parameters,
     self_attribute,
     stored_names,
+    walk,
     walk_scope,
 )
 
@@ -175,7 +176,7 @@ def returned_expression(helper: Function, call: ast.Call, caller: Reduces) -> as
 def one_expression(body: ast.expr, given: Mapping[str, ast.expr]) -> ast.expr | None:
     """Put arguments into an expression, where none of them is evaluated twice, not at all, or out of order."""
     counts = dict.fromkeys(given, 0)
-    for node in ast.walk(body):
+    for node in walk(body):
         if isinstance(node, ast.Name) and node.id in counts:
             counts[node.id] += 1
         if isinstance(node, ast.Lambda) and given:

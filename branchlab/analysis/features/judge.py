@@ -22,6 +22,7 @@ from branchlab.analysis.features.trees import (
     dump,
     last_name,
     self_attribute,
+    walk,
 )
 from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
@@ -67,7 +68,10 @@ class ClassReading:
         self.dropped: frozenset[str] = NO_FLAGS
         self.warnings: tuple[str, ...] = ()
         if base is not None and head is not None:
-            self._drop_unread(base, head)
+            try:
+                self._drop_unread(base, head)
+            except RecursionError:
+                self.dropped = NO_FLAGS
 
     def _drop_unread(self, base: Class, head: Class) -> None:
         common = [
@@ -104,7 +108,7 @@ class ClassReading:
             and isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Load)
             for method in head.methods.values()
-            for node in ast.walk(method.node)
+            for node in walk(method.node)
         )
 
     def compare(self, base: Function, head: Function) -> Compared:
@@ -120,7 +124,7 @@ class ClassReading:
 def _stores(statements: Iterable[ast.stmt]) -> list[tuple[str, ast.stmt]]:
     found: list[tuple[str, ast.stmt]] = []
     for top in statements:
-        for node in ast.walk(top):
+        for node in walk(top):
             if isinstance(node, ast.Assign) and self_attribute(node.targets[0]):
                 found.append((self_attribute(node.targets[0]), node))
     return found
@@ -132,7 +136,7 @@ def _read_beyond_own_statement(statements: Sequence[ast.stmt], new: set[str]) ->
     for one in statements:
         loaded = {
             self_attribute(node)
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         } - {""}
         is_own = isinstance(one, ast.Expr) and loaded <= new
@@ -144,10 +148,11 @@ def _read_beyond_own_statement(statements: Sequence[ast.stmt], new: set[str]) ->
 
 def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
     """Return whether two reduced bodies are equal, else where they differ and whether flags reach all of it."""
-    if old.text == new.text:
+    if old.is_equal(new):
         return Compared(is_equal=True)
+    before, after = old.rows, new.rows
     matcher = difflib.SequenceMatcher(
-        None, [row.text for row in old.rows], [row.text for row in new.rows], autojunk=False
+        None, [row.text for row in before], [row.text for row in after], autojunk=False
     )
     none = any(fold.computes_with_none(one) for one in new.statements)
     reached = True
@@ -157,9 +162,9 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             continue
-        gone, come = old.rows[a:b], new.rows[c:d]
+        gone, come = before[a:b], after[c:d]
         text += [f"-{row.text}" for row in gone] + [f"+{row.text}" for row in come]
-        around = new.rows[max(0, c - 1) : d + 1] if not come else come
+        around = after[max(0, c - 1) : d + 1] if not come else come
         untouched = [
             row for row in come if row.switched & flags or not (row.flags or row.names & flags)
         ]
@@ -193,7 +198,7 @@ def mentioned_flags(
     """Return the new flags whose name a function mentions, or whose value reaches it through ``self``."""
     names = world.flag_names()
     found: set[str] = set()
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
                 found.add(name)

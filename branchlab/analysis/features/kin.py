@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from branchlab.analysis.features.changes import Elsewhere
 from branchlab.analysis.features.options import fields_of, is_made_of_fields
 from branchlab.analysis.features.syntax import Class, Failure, Module, parse_module
-from branchlab.analysis.features.trees import self_attribute
+from branchlab.analysis.features.trees import self_attribute, walk
 
 _FILES_MAX = 80
 _SIZE_MAX = 400_000
@@ -95,7 +95,9 @@ class Kin:
         for heir in self.below(cls):
             # An heir's own definition goes first whatever its bases hold.
             if name not in heir.methods and name not in fields_of(heir):
-                related += [one for one in self.above(heir) if one is not cls and one.name != cls.name]
+                related += [
+                    one for one in self.above(heir) if one is not cls and one.name != cls.name
+                ]
         for one in related:
             is_set = name in fields_of(one) or name in one.methods
             if is_set and one.name != cls.name:
@@ -110,7 +112,7 @@ class Kin:
                 and isinstance(node, ast.Attribute)
                 and isinstance(node.ctx, ast.Store)
                 for method in one.methods.values()
-                for node in ast.walk(method.node)
+                for node in walk(method.node)
             )
             if one.name != cls.name and (is_stored or name in fields_of(one)):
                 return one.symbol

@@ -14,7 +14,7 @@ from branchlab.analysis.features.options import Option, click_options, options_i
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.settle import in_a_row
 from branchlab.analysis.features.syntax import Module
-from branchlab.analysis.features.trees import dotted, dump, last_name, loaded_names
+from branchlab.analysis.features.trees import dotted, dump, last_name, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World, all_statements
 from branchlab.domain import FeatureVerdict
 
@@ -106,9 +106,7 @@ def _statements(pair: Pair, reading: Reading) -> Iterator[Finding]:
     come = {name: one for one in new if (name := _assigned(one))}
     for name, one in come.items():
         if name in held and dump(one) != dump(held[name]):
-            yield from _changed_value(
-                pair, name, held[name], one, reading.world.flag_names()
-            )
+            yield from _changed_value(pair, name, held[name], one, reading.world.flag_names())
     for name, one in held.items():
         if name not in come and not name.startswith("_") and name not in _bound(pair.head):
             yield finding(
@@ -194,7 +192,7 @@ def _entries(value: ast.expr) -> set[tuple[str, str]]:
 def _iterated(pair: Pair, name: str) -> str:
     """Say that the base goes through all entries of a registry; the empty string when it does not."""
     assert pair.base is not None
-    for node in ast.walk(pair.base.tree):
+    for node in pair.base.nodes:
         if _goes_through(node, name):
             return f", and line {getattr(node, 'lineno', 0)} goes through all of them"
     return ""
@@ -215,7 +213,7 @@ def _goes_through(node: ast.AST, name: str) -> bool:
 
 
 def _new_values(pair: Pair, base: Module, statements: Iterable[ast.stmt]) -> Iterator[Finding]:
-    used = {node.id for node in ast.walk(base.tree) if isinstance(node, ast.Name)}
+    used = {node.id for node in walk(base.tree) if isinstance(node, ast.Name)}
     for one in statements:
         assert isinstance(one, ast.Assign)
         name = _assigned(one)

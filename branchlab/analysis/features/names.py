@@ -8,6 +8,7 @@ import symtable
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
+from branchlab.analysis.features.trees import walk
 from branchlab.analysis.features.syntax import Module, top_names
 
 _KNOWN = {
@@ -26,7 +27,7 @@ def undefined_names(module: Module, text: str) -> dict[str, int]:
     """
     if any(alias.name == "*" for one in module.imports for alias in one.names):
         return {}
-    read = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    read = {node.id for node in module.nodes if isinstance(node, ast.Name)}
     if read & _DYNAMIC:
         return {}
     try:
@@ -46,14 +47,14 @@ def undefined_names(module: Module, text: str) -> dict[str, int]:
 def _names(module: Module) -> Iterable[ast.Name]:
     annotations = {
         id(inner)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
         if part is not None
-        for inner in ast.walk(part)
+        for inner in walk(part)
     }
     return [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Name)
         and isinstance(node.ctx, ast.Load)
         and id(node) not in annotations
@@ -73,12 +74,9 @@ def _free(table: symtable.SymbolTable) -> set[str]:
 
 def _bound(module: Module) -> set[str]:
     declared = {
-        name
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Global)
-        for name in node.names
+        name for node in module.nodes if isinstance(node, ast.Global) for name in node.names
     }
-    walrus = {node.target.id for node in ast.walk(module.tree) if isinstance(node, ast.NamedExpr)}
+    walrus = {node.target.id for node in module.nodes if isinstance(node, ast.NamedExpr)}
     return top_names(module) | declared | walrus
 
 
@@ -86,7 +84,7 @@ def _guarded(module: Module) -> set[str]:
     """Return names that are read below ``try: … except NameError``."""
     return {
         inner.id
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Try)
         and any(
             "NameError" in ast.dump(h.type) or "Exception" in ast.dump(h.type)
@@ -94,7 +92,7 @@ def _guarded(module: Module) -> set[str]:
             if h.type
         )
         for one in node.body
-        for inner in ast.walk(one)
+        for inner in walk(one)
         if isinstance(inner, ast.Name)
     }
 
@@ -142,13 +140,13 @@ def _given(module: Module) -> set[str] | None:
         return None
     names = top_names(module)
     if "__getattr__" in names or any(
-        isinstance(node, ast.Name) and node.id in _DYNAMIC for node in ast.walk(module.tree)
+        isinstance(node, ast.Name) and node.id in _DYNAMIC for node in module.nodes
     ):
         return None
     nested = {
         name
         for statement in module.statements
-        for node in ast.walk(statement)
+        for node in walk(statement)
         for name in ([node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else [])
     }
     return names | nested

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from branchlab.analysis.features.signatures import Parameters, unwrapped
 from branchlab.analysis.features.syntax import Class
-from branchlab.analysis.features.trees import FunctionNode, dump, last_name
+from branchlab.analysis.features.trees import FunctionNode, dump, last_name, walk
 
 _DATACLASS_DECORATORS = {"dataclass", "define", "frozen", "attrs", "s", "mutable"}
 _DATACLASS_BASES = {"BaseModel", "BaseSettings", "NamedTuple", "Struct", "BaseConfig"}
@@ -48,7 +48,7 @@ def options_in(statements: Iterable[ast.stmt]) -> Options:
     """Return the options that statements add to a parser, in whatever block they stand."""
     options = Options()
     for top in statements:
-        for node in ast.walk(top):
+        for node in walk(top):
             if isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
                 option = _option(node.value)
                 if last_name(node.value.func) in _GROUPS:
@@ -203,7 +203,8 @@ def fields_of(cls: Class) -> dict[str, Field]:
                     default=None if value is None else unwrapped(value),
                     line=statement.lineno,
                     is_annotated=True,
-                    is_given=last_name(inner) != "ClassVar" and not _says(value, "init", said=False),
+                    is_given=last_name(inner) != "ClassVar"
+                    and not _says(value, "init", said=False),
                     is_keyword=is_keyword or _says(value, "kw_only", said=True),
                     rest=_bounds(value) + (dump(annotation) if _is_checked(cls) else ""),
                 )

@@ -79,7 +79,9 @@ class Qualified(ast.NodeTransformer):
         return made
 
 
-def qualified(statements: Iterable[ast.stmt], places: Mapping[str, str], own: set[str]) -> list[ast.stmt]:
+def qualified(
+    statements: Iterable[ast.stmt], places: Mapping[str, str], own: set[str]
+) -> list[ast.stmt]:
     """Return copies of statements with imported names written out."""
     writer = Qualified(places, own)
     return [writer.visit(clone(one)) for one in statements]

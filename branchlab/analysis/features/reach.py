@@ -15,7 +15,7 @@ from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.names import missing_imports, undefined_names
 from branchlab.analysis.features.origins import origins
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, last_name, loaded_names
+from branchlab.analysis.features.trees import dump, last_name, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World
 from branchlab.domain import FeatureVerdict
 
@@ -83,7 +83,7 @@ def _reached(
     """Say how code of the base gets to a new name; the empty string when it does not."""
     name = one.name
     if pair.base is not None and "." not in one.symbol and "#" not in one.symbol:
-        used = {n.id for n in ast.walk(pair.base.tree) if isinstance(n, ast.Name)}
+        used = {n.id for n in pair.base.nodes if isinstance(n, ast.Name)}
         if name in used or name in pair.base.imported_names():
             return f"and takes the place of another {name} that {pair.change.base_path} uses"
     if "#" in one.symbol:
@@ -132,7 +132,7 @@ def _new_imports(world: World, pair: Pair) -> Iterator[Finding]:
         return
     old = origins(pair.change.base_path, pair.base.imports, world.moves)
     new = origins(pair.change.head_path, pair.head.imports, {})
-    used = {node.id for node in ast.walk(pair.base.tree) if isinstance(node, ast.Name)}
+    used = {node.id for node in pair.base.nodes if isinstance(node, ast.Name)}
     own = set(pair.head.functions) | set(pair.head.classes)
     for name, origin in new.items():
         line = _line_of(pair.head, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, same
@@ -32,6 +32,7 @@ from branchlab.analysis.features.trees import (
     parameters,
     self_attribute,
     stored_names,
+    walk,
     with_flags,
 )
 from branchlab.analysis.features.world import (
@@ -49,18 +50,32 @@ _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
 @dataclass(slots=True, kw_only=True)
 class Reduced:
-    """A body after reduction: ``text`` is equal for equal bodies, ``rows`` keep the names and places of the source."""
+    """A body after reduction. ``own``: names that are not the function's to choose, its parameters above all."""
 
-    text: str
-    rows: list[Row]
     statements: list[ast.stmt]
-    built_anyway: dict[str, int] = field(default_factory=dict)
+    own: set[str]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The statements in a row, with the names and places of the source."""
+        return in_a_row(self.statements)
+
+    def is_equal(self, other: Reduced) -> bool:
+        """Whether both bodies are the same but for the names of locals."""
+        if digest_text(self.statements) == digest_text(other.statements):
+            return True
+        return self.text == other.text
+
+    @property
+    def text(self) -> str:
+        """A text that is equal for equal bodies."""
+        return digest_text(with_plain_locals(self.statements, self.own))
 
     def loaded_attributes(self) -> set[str]:
         return {
             self_attribute(node)
             for one in self.statements
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         } - {""}
 
@@ -96,6 +111,7 @@ class Reading:
         self._positional = self._agreed_positions()
         self._sides = {side: self._side_setting(side) for side in ("base", "head")}
         self._attributes: dict[int, dict[str, ast.expr]] = {}
+        self._reduced: dict[tuple[str, int, frozenset[str]], Reduced] = {}
         self._absent: dict[int, frozenset[str]] = {}
 
     def _value(self, flag: Flag) -> ast.expr | None:
@@ -109,7 +125,7 @@ class Reading:
             node.attr
             for pair in self.world.pairs
             if pair.base is not None
-            for node in ast.walk(pair.base.tree)
+            for node in pair.base.nodes
             if isinstance(node, ast.Attribute)
         }
 
@@ -317,7 +333,7 @@ class Reading:
         reduced = reduce_block(clean_block(make.node.body), setting)
         new = attributes_stored([make]) - old - stored_later
         for statement in reduced:
-            for node in ast.walk(statement):
+            for node in walk(statement):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                     times[self_attribute(node)] += 1
         self._absent[id(cls)] = frozenset(new - times.keys())
@@ -349,7 +365,7 @@ class Reading:
         return {
             node.attr
             for _, _, head in self.world.common_functions()
-            for node in ast.walk(head.node)
+            for node in walk(head.node)
             if isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
             and not self_attribute(node)
@@ -363,7 +379,15 @@ class Reading:
         side: str,
         dropped: frozenset[str] = NO_FLAGS,
     ) -> Reduced:
-        """Reduce a function of one side."""
+        """Reduce a function of one side; what comes back is not to be changed."""
+        key = side, id(function), dropped
+        if key not in self._reduced:
+            self._reduced[key] = self._reduce(pair, function, side, dropped)
+        return self._reduced[key]
+
+    def _reduce(
+        self, pair: Pair, function: Function, side: str, dropped: frozenset[str]
+    ) -> Reduced:
         setting = self.setting(pair, function, side=side)
         setting.dropped_attributes = dropped
         body = _without_options(function.node.body)
@@ -376,8 +400,7 @@ class Reading:
         statements = without_dead_stores(statements, kept)
         statements = self._written_out(pair, function, statements, side=side)
         own = (all_parameter_names(function.node.args) - setting.names.keys()) | kept
-        plain = with_plain_locals(statements, own)
-        return Reduced(text=digest_text(plain), rows=in_a_row(statements), statements=statements)
+        return Reduced(statements=statements, own=own)
 
     def does_nothing(self, pair: Pair, method: Function) -> bool:
         """Whether a new method only hands on to the one that it overrides."""
@@ -410,9 +433,7 @@ class Reading:
         path = pair.change.head_path if is_head else pair.change.base_path
         moves = {} if is_head else self.world.moves
         inner = [
-            node
-            for node in ast.walk(function.node)
-            if isinstance(node, ast.Import | ast.ImportFrom)
+            node for node in walk(function.node) if isinstance(node, ast.Import | ast.ImportFrom)
         ]
         places = origins(path, [*module.imports, *inner], moves)
         own = all_parameter_names(function.node.args) | stored_names(statements)
@@ -445,7 +466,7 @@ def _pruned(statements: list[ast.stmt], making: set[int]) -> list[ast.stmt]:
     for one in statements:
         if id(one) in making:
             continue
-        if any(id(node) in making for node in ast.walk(one)):
+        if any(id(node) in making for node in walk(one)):
             copy = type(one)()
             vars(copy).update(vars(one))
             for name in ("body", "orelse", "finalbody"):
@@ -491,12 +512,12 @@ def _tables(module: Module) -> dict[str, ast.expr]:
         return {}
     changed = {
         dotted(node.value)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
     }
     changed |= {
         dotted(node.func.value)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"update", "setdefault", "pop", "clear", "register"}

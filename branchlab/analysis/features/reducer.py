@@ -27,6 +27,7 @@ from branchlab.analysis.features.trees import (
     loaded_names,
     self_attribute,
     stored_names,
+    walk,
     with_flags,
 )
 
@@ -60,13 +61,13 @@ class Reducer(ExpressionReducer):
         self.num_stores = Counter(
             node.id
             for one in statements
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
         )
         self.declared = {
             name
             for one in statements
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Global | ast.Nonlocal)
             for name in node.names
         }
@@ -143,7 +144,7 @@ class Reducer(ExpressionReducer):
         if last_name(value.func) in {"register_buffer", "register_parameter", "add_module"}:
             first = value.args[0] if value.args else None
             return isinstance(first, ast.Constant) and first.value in dropped
-        read = {self_attribute(node) for node in ast.walk(value)} - {""}
+        read = {self_attribute(node) for node in walk(value)} - {""}
         return bool(read) and read <= dropped
 
     def _assign(self, node: ast.Assign) -> list[ast.stmt]:
@@ -336,7 +337,7 @@ def _read_only_tables(statements: Iterable[ast.stmt]) -> set[str]:
     """Return names that are only ever looked up: ``x[k]``, ``x.get(k)``, ``k in x``, ``**x``."""
     looked_up: Counter[str] = Counter()
     seen: Counter[str] = Counter()
-    for node in (inner for one in statements for inner in ast.walk(one)):
+    for node in (inner for one in statements for inner in walk(one)):
         match node:
             case ast.Name(id=name):
                 seen[name] += 1
@@ -358,7 +359,7 @@ def _numbers(statements: Iterable[ast.stmt]) -> set[str]:
     """Return names that begin as a plain number or text: adding to one makes a new value, whatever is added."""
     begun: dict[str, bool] = {}
     for one in statements:
-        for node in ast.walk(one):
+        for node in walk(one):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
                 is_plain = isinstance(node.value, ast.Constant) and node.value.value is not None
@@ -367,7 +368,7 @@ def _numbers(statements: Iterable[ast.stmt]) -> set[str]:
                 )
             elif isinstance(node, ast.For | ast.withitem | ast.comprehension):
                 target = node.optional_vars if isinstance(node, ast.withitem) else node.target
-                for inner in ast.walk(target) if target is not None else ():
+                for inner in walk(target) if target is not None else ():
                     if isinstance(inner, ast.Name):
                         begun[inner.id] = False
     return {name for name, is_number in begun.items() if is_number}
@@ -383,7 +384,7 @@ def _agreed(one: dict[str, ast.expr], other: dict[str, ast.expr]) -> dict[str, a
 
 def _as_load(target: ast.expr) -> ast.expr:
     made = clone(target)
-    for node in ast.walk(made):
+    for node in walk(made):
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
             node.ctx = ast.Load()
     return made
@@ -448,7 +449,11 @@ def _with_other_value(statements: list[ast.stmt]) -> list[ast.stmt]:
         match (found[-1] if found else None, one):
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value) as first,
-                ast.If(test=test, body=[ast.Assign(targets=[ast.Name(id=other)], value=then)], orelse=[]),
+                ast.If(
+                    test=test,
+                    body=[ast.Assign(targets=[ast.Name(id=other)], value=then)],
+                    orelse=[],
+                ),
             ) if name == other and fold.is_constant(value):
                 if name not in loaded_names(test) | loaded_names(then) and is_pure(test):
                     found.pop()
@@ -460,9 +465,7 @@ def _with_other_value(statements: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _leaves_loop(body: Sequence[ast.stmt]) -> bool:
-    return any(
-        isinstance(node, ast.Break | ast.Continue) for one in body for node in ast.walk(one)
-    )
+    return any(isinstance(node, ast.Break | ast.Continue) for one in body for node in walk(one))
 
 
 def _does_nothing(item: ast.withitem) -> bool:
@@ -492,7 +495,7 @@ def _fits(case: ast.match_case, subject: ast.expr) -> bool | None:
 def kept_names(statements: Iterable[ast.stmt]) -> Iterator[str]:
     """Yield names that are declared global or nonlocal: they are not the function's own."""
     for one in statements:
-        for node in ast.walk(one):
+        for node in walk(one):
             if isinstance(node, ast.Global | ast.Nonlocal):
                 yield from node.names
 

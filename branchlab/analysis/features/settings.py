@@ -143,7 +143,12 @@ def config_findings(change: FileChange) -> tuple[list[Finding], list[Flag]]:
             found.append(made)
             flags.append(
                 Flag(
-                    name=name, kind="config", owner="", path=path, line=0, default=ast.Constant(value)
+                    name=name,
+                    kind="config",
+                    owner="",
+                    path=path,
+                    line=0,
+                    default=ast.Constant(value),
                 )
             )
         elif value != old[key] or isinstance(value, bool) != isinstance(old[key], bool):

@@ -19,6 +19,7 @@ from branchlab.analysis.features.trees import (
     flags_of,
     loaded_names,
     stored_names,
+    walk,
     walk_scope,
     with_flags,
 )
@@ -40,7 +41,7 @@ def without_dead_stores(
         loads = Counter(
             node.id
             for one in statements
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
         )
         before = [dump(one) for one in statements]
@@ -233,7 +234,7 @@ def with_plain_locals(statements: Sequence[ast.stmt], parameters: set[str]) -> l
     declared: set[str] = set()
     nested: set[str] = set()
     for one in statements:
-        for node in ast.walk(one):
+        for node in walk(one):
             if isinstance(node, ast.Global | ast.Nonlocal):
                 declared |= set(node.names)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -336,7 +337,7 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
             setattr(head, name, value)
     names = frozenset(
         inner.id if isinstance(inner, ast.Name) else inner.attr
-        for inner in ast.walk(head)
+        for inner in walk(head)
         if isinstance(inner, ast.Name | ast.Attribute)
     )
     return Row(
@@ -346,7 +347,7 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
         names=names | within,
         switched=frozenset(
             inner.arg
-            for inner in ast.walk(head)
+            for inner in walk(head)
             if isinstance(inner, ast.keyword)
             and inner.arg
             and (fold.truth(inner.value) or not all_flags(inner.value))

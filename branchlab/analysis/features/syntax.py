@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from branchlab.analysis.features.trees import FunctionNode, last_name, stored_names
+from branchlab.analysis.features.trees import FunctionNode, last_name, stored_names, walk
 
 _LINES_MAX = 40_000
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
@@ -66,6 +66,15 @@ class Module:
     classes: dict[str, Class] = field(default_factory=dict)
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
     statements: list[ast.stmt] = field(default_factory=list)
+    constants: dict[str, ast.expr] | None = None
+    _nodes: list[ast.AST] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the file, walked once."""
+        if not self._nodes:
+            self._nodes = walk(self.tree)
+        return self._nodes
 
     @property
     def top_functions(self) -> Iterator[Function]:
@@ -132,7 +141,7 @@ def _collect(module: Module, body: Iterable[ast.stmt]) -> None:
                 module.statements.append(statement)
                 module.imports += [
                     node
-                    for node in ast.walk(statement)
+                    for node in walk(statement)
                     if isinstance(node, ast.Import | ast.ImportFrom)
                 ]
 

@@ -29,7 +29,7 @@ from branchlab.analysis.features.signatures import (
     parameters_of,
 )
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import clone, dotted, dump, self_attribute
+from branchlab.analysis.features.trees import clone, dotted, dump, self_attribute, walk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +110,20 @@ class World:
     def is_read(self, attribute: str) -> bool:
         """Whether a changed head file reads ``.attribute`` of anything, or the bare name."""
         return any(
-            (isinstance(node, ast.Attribute) and node.attr == attribute and isinstance(node.ctx, ast.Load))
-            or (isinstance(node, ast.Name) and node.id == attribute and isinstance(node.ctx, ast.Load))
+            (
+                isinstance(node, ast.Attribute)
+                and node.attr == attribute
+                and isinstance(node.ctx, ast.Load)
+            )
+            or (
+                isinstance(node, ast.Name)
+                and node.id == attribute
+                and isinstance(node.ctx, ast.Load)
+            )
             or (isinstance(node, ast.Constant) and node.value == attribute)
             for pair in self.pairs
             if pair.head is not None
-            for node in ast.walk(pair.head.tree)
+            for node in pair.head.nodes
         )
 
     def flag_names(self) -> set[str]:
@@ -152,11 +160,18 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
                 field_parameters(old_class), field_parameters(new_class)
             )
         world.flags += _new_fields(pair, old_class, new_class)
+    texts = {
+        node.value
+        for one in pairs
+        if one.base is not None
+        for node in one.base.nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
     for pair in pairs:
         if pair.head is not None:
             world.flags += _new_options(pair)
             world.flags += _new_constants(pair)
-            world.flags += _new_lookups(pair, pairs)
+            world.flags += _new_lookups(pair, texts)
             world.flags += _new_entries(pair)
     world.flags += keys
     return world
@@ -218,7 +233,7 @@ def _new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Iter
 
 
 def _line_of_parameter(function: Function, name: str) -> int:
-    for node in ast.walk(function.node.args):
+    for node in walk(function.node.args):
         if isinstance(node, ast.arg) and node.arg == name:
             return node.lineno
     return function.node.lineno
@@ -275,6 +290,8 @@ def _new_options(pair: Pair) -> Iterator[Flag]:
 
 def module_constants(module: Module) -> dict[str, ast.expr]:
     """Return names that a module gives one plain value, once and for all."""
+    if module.constants is not None:
+        return module.constants
     found: dict[str, ast.expr] = {}
     seen: set[str] = set()
     for statement in module.statements:
@@ -286,7 +303,7 @@ def module_constants(module: Module) -> dict[str, ast.expr]:
             case _:
                 seen |= {
                     node.id
-                    for node in ast.walk(statement)
+                    for node in walk(statement)
                     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
                 }
                 continue
@@ -296,12 +313,10 @@ def module_constants(module: Module) -> dict[str, ast.expr]:
             found[name] = value
         seen.add(name)
     declared = {
-        name
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Global)
-        for name in node.names
+        name for node in module.nodes if isinstance(node, ast.Global) for name in node.names
     }
-    return {name: value for name, value in found.items() if name not in declared}
+    module.constants = {name: value for name, value in found.items() if name not in declared}
+    return module.constants
 
 
 def _new_constants(pair: Pair) -> Iterator[Flag]:
@@ -312,9 +327,9 @@ def _new_constants(pair: Pair) -> Iterator[Flag]:
     old = module_constants(pair.base)
     asked = {
         node.id
-        for top in ast.walk(pair.head.tree)
+        for top in pair.head.nodes
         if isinstance(top, ast.If | ast.IfExp | ast.While | ast.BoolOp)
-        for node in ast.walk(top.test if not isinstance(top, ast.BoolOp) else top)
+        for node in walk(top.test if not isinstance(top, ast.BoolOp) else top)
         if isinstance(node, ast.Name)
     }
     for name, value in module_constants(pair.head).items():
@@ -329,19 +344,12 @@ def _new_constants(pair: Pair) -> Iterator[Flag]:
             )
 
 
-def _new_lookups(pair: Pair, pairs: list[Pair]) -> Iterator[Flag]:
+def _new_lookups(pair: Pair, old: set[str]) -> Iterator[Flag]:
     """Yield keys that are looked up with a default and that no base file knew."""
     assert pair.head is not None
     if pair.base is None:
         return
-    old = {
-        node.value
-        for one in pairs
-        if one.base is not None
-        for node in ast.walk(one.base.tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    for node in ast.walk(pair.head.tree):
+    for node in pair.head.nodes:
         if not (isinstance(node, ast.Call) and node.args):
             continue
         name, key = dotted(node.func), node.args[0]
@@ -371,7 +379,7 @@ def _new_entries(pair: Pair) -> Iterator[Flag]:
     old = _entries(pair.base)
     asked = {
         node.value
-        for top in ast.walk(pair.head.tree)
+        for top in pair.head.nodes
         if isinstance(top, ast.Subscript | ast.Call)
         for node in ([top.slice] if isinstance(top, ast.Subscript) else top.args[:1])
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -407,7 +415,7 @@ def attributes_stored(functions: Iterable[Function]) -> set[str]:
     """Return ``x`` of every ``self.x = …``, and of buffers and modules that are registered by name."""
     found: set[str] = set()
     for function in functions:
-        for node in ast.walk(function.node):
+        for node in walk(function.node):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
                 found.add(self_attribute(node))
             if isinstance(node, ast.Call) and self_attribute(node.func).startswith(
