@@ -19,9 +19,10 @@ from branchlab.analysis.features.judge import (
     mentioned_flags,
     signature_findings,
 )
+from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
-from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump, walk
+from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump, last_name, walk
 from branchlab.analysis.features.world import Flag, Pair, World, module_constants
 from branchlab.domain import FeatureVerdict
 
@@ -213,10 +214,27 @@ def _other_values(world: World, flag: Flag, failing: Sequence[Case]) -> list[ast
     ]
     unique = {
         dump(one): one
-        for one in (*made, *others, *_asked_for(flag, failing), *_only_in_base(failing))
-        if dump(one) != dump(default)
+        for one in (
+            *made,
+            *others,
+            *_siblings(world, default),
+            *_asked_for(flag, failing),
+            *_only_in_base(failing),
+        )
+        if {dump(one)} != {dump(other) for other in (default, *others)}
     }
     return list(unique.values())[:_VALUES_MAX]
+
+
+def _siblings(world: World, default: ast.expr | None) -> Iterator[ast.expr]:
+    """Yield the other members of the enumeration that a default is a member of."""
+    if not isinstance(default, ast.Attribute):
+        return
+    for pair in world.pairs:
+        for cls in pair.head.classes.values() if pair.head is not None else ():
+            if cls.name == last_name(default.value) and set(cls.bases) & ENUMS:
+                for name in fields_of(cls):
+                    yield ast.Attribute(default.value, name, ast.Load())
 
 
 def _asked_for(flag: Flag, failing: Iterable[Case]) -> Iterator[ast.expr]:
@@ -262,7 +280,9 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
     if found.is_equal:
         flags = case.flags | new
         if case.warnings and not flags:
-            reason = f"{symbol} builds what it did not: {case.warnings[0].partition(' although')[0]}"
+            reason = (
+                f"{symbol} builds what it did not: {case.warnings[0].partition(' although')[0]}"
+            )
             yield _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
         elif flags:
             yield _finding(

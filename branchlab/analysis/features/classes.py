@@ -108,6 +108,8 @@ def _new_field(world: World, pair: Pair, base: Class, head: Class, one: Field) -
     if shadowed:
         reason = f"{reason}, which takes the place of {shadowed}"
         verdict, flags = FeatureVerdict.DEFAULT_CHANGED, frozenset()
+        if any(f.name == name and f.owner != symbol and f.kind == "field" for f in world.flags):
+            verdict = FeatureVerdict.UNGUARDED
     elif set(head.bases) & {"NamedTuple"}:
         reason = f"{reason}, so it no longer unpacks into as many values"
         verdict = FeatureVerdict.BREAKING

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from branchlab.analysis.features.bodies import body_findings
+from branchlab.analysis.features.callers import caller_findings
 from branchlab.analysis.features.changes import Elsewhere, FileChange, Nowhere
 from branchlab.analysis.features.classes import class_findings
 from branchlab.analysis.features.files import file_finding, kind_of
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.imports import import_findings
 from branchlab.analysis.features.joining import join
 from branchlab.analysis.features.modules import module_findings
 from branchlab.analysis.features.reach import (
@@ -60,6 +62,8 @@ def find_features(
     findings += new_name_findings(world, around)
     findings += gone_name_findings(world, around)
     findings += broken_findings(world)
+    findings += import_findings(world)
+    findings += caller_findings(world)
     touched = {one.path for one in findings}
     findings += [_silent(pair) for pair in pairs if pair.change.head_path not in touched]
     return join(world, findings)

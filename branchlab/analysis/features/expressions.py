@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from branchlab.analysis.features import fold
@@ -241,13 +241,13 @@ class ExpressionReducer(ast.NodeTransformer):
                 words.append(word)
         name = self._callee(node)
         callees = self.setting.callees
+        self._drop_last_arguments(node, name)
         words = self._by_name(node, name) + words
         words = [
             word
             for word in words
             if not (word.arg and is_left_out(name, word.arg, word.value, callees, None))
         ]
-        self._drop_last_arguments(node, name, words)
         if sum(bool(impure_calls(word.value)) for word in words) <= 1:
             words.sort(key=lambda word: (word.arg is None, word.arg or ""))
         node.keywords = words
@@ -265,7 +265,7 @@ class ExpressionReducer(ast.NodeTransformer):
         node.args = []
         return words
 
-    def _drop_last_arguments(self, node: ast.Call, name: str, words: Sequence[ast.keyword]) -> None:
+    def _drop_last_arguments(self, node: ast.Call, name: str) -> None:
         if any(isinstance(one, ast.Starred) for one in node.args):
             return
         while node.args:

@@ -16,6 +16,8 @@ from branchlab.analysis.features.reading import Reading, Reduced
 from branchlab.analysis.features.settle import Row
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
+    all_parameter_names,
+    stored_names,
     NO_FLAGS,
     all_flags,
     dotted,
@@ -118,7 +120,8 @@ class ClassReading:
             new = self.reading.reduce(self.pair, head, side="head", dropped=self.dropped)
         except RecursionError:
             return Compared(is_equal=False, line=head.node.lineno, shown=_UNREADABLE)
-        return compared(old, new, self.reading.world.flag_names())
+        own = all_parameter_names(base.node.args) | stored_names(base.node.body)
+        return compared(old, new, self.reading.world.flag_names() - own)
 
 
 def _stores(statements: Iterable[ast.stmt]) -> list[tuple[str, ast.stmt]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from branchlab.analysis.features.trees import walk
+from branchlab.analysis.features.trees import walk, walk_scope
 from branchlab.analysis.features.syntax import Module, top_names
 
 _KNOWN = {
@@ -97,44 +98,27 @@ def _guarded(module: Module) -> set[str]:
     }
 
 
-def import_target(path: str, one: ast.ImportFrom, *, roots: Iterable[str] = ("",)) -> list[str]:
+def import_targets(path: str, one: ast.ImportFrom) -> list[str]:
     """Return the files of the tree that ``from x import y`` may mean."""
     parts = (one.module or "").split(".") if one.module else []
+    prefixes = [PurePosixPath()]
     if one.level:
         folder = PurePosixPath(path).parent
         for _ in range(one.level - 1):
             folder = folder.parent
-        prefixes = [str(folder)]
+        prefixes = [folder]
     else:
-        prefixes = list(roots)
-    found = []
+        # Scripts import what lies beside them, packages lie at the root or in src.
+        prefixes += [PurePosixPath("src"), PurePosixPath(path).parent]
+    found: list[str] = []
     for prefix in prefixes:
-        place = PurePosixPath(prefix, *parts)
-        found += [f"{place}.py", str(place / "__init__.py")]
-    return [one_path.removeprefix("./") for one_path in found if one_path not in {"..py"}]
+        place = prefix.joinpath(*parts)
+        found += [f"{place}.py"] if parts else []
+        found.append(str(place / "__init__.py"))
+    return list(dict.fromkeys(found))
 
 
-def missing_imports(module: Module, known: Mapping[str, Module]) -> dict[str, tuple[str, int]]:
-    """Return names that a module imports from a known file which does not have them: name -> (file, line)."""
-    found: dict[str, tuple[str, int]] = {}
-    for one in module.imports:
-        if not isinstance(one, ast.ImportFrom):
-            continue
-        for path in import_target(module.path, one):
-            target = known.get(path)
-            if target is None or target is module:
-                continue
-            names = _given(target)
-            if names is None:
-                continue
-            for alias in one.names:
-                is_module = _is_submodule(path, alias.name, known)
-                if alias.name != "*" and alias.name not in names and not is_module:
-                    found[alias.name] = (path, one.lineno)
-    return found
-
-
-def _given(module: Module) -> set[str] | None:
+def given_names(module: Module) -> set[str] | None:
     """Return the names that a module gives; None where that cannot be read."""
     if any(alias.name == "*" for one in module.imports for alias in one.names):
         return None
@@ -152,9 +136,48 @@ def _given(module: Module) -> set[str] | None:
     return names | nested
 
 
-def _is_submodule(path: str, name: str, known: Mapping[str, Module]) -> bool:
-    if not path.endswith("__init__.py"):
-        return False
-    folder = path.removesuffix("__init__.py")
-    # A file of the package that did not change is not among the known ones: give it the benefit of the doubt.
-    return name.islower() or f"{folder}{name}.py" in known
+def out_of_order(module: Module) -> dict[str, int]:
+    """Return functions and classes that the module uses while it is imported, before they are defined."""
+    defined = {
+        one.name: one.lineno
+        for one in module.tree.body
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    found: dict[str, int] = {}
+    for one in module.tree.body:
+        for node in _at_import(one):
+            line = defined.get(node.id, 0)
+            if line > one.lineno and node.id not in module.imported_names():
+                found[node.id] = one.lineno
+    return found
+
+
+def _at_import(statement: ast.stmt) -> Iterable[ast.Name]:
+    """Return the names that a statement of a module reads at once."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        parts: list[ast.AST] = [*statement.decorator_list, *statement.args.defaults]
+    elif isinstance(statement, ast.ClassDef):
+        parts = [*statement.decorator_list, *statement.bases]
+    elif isinstance(statement, ast.If | ast.Try):
+        return []
+    else:
+        parts = [statement]
+    return [
+        node
+        for part in parts
+        for node in (part, *walk_scope(part))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    ]
+
+
+def refused(text: str) -> tuple[str, int] | None:
+    """Return why Python refuses to compile a text that parses, and where."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "head", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return error.msg or "syntax error", error.lineno or 0
+    except (ValueError, RecursionError, MemoryError, OverflowError):
+        return None
+    return None

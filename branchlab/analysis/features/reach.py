@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -12,8 +11,8 @@ from branchlab.analysis.features.changes import Elsewhere
 from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.files import is_test
 from branchlab.analysis.features.findings import Finding
-from branchlab.analysis.features.names import missing_imports, undefined_names
-from branchlab.analysis.features.origins import origins
+from branchlab.analysis.features.names import out_of_order, refused, undefined_names
+from branchlab.analysis.features.registries import kept_by
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import dump, last_name, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World
@@ -32,8 +31,7 @@ def new_name_findings(world: World, elsewhere: Elsewhere) -> list[Finding]:
         new = list(_new_symbols(pair))
         star_importers = _star_importers(pair, elsewhere) if pair.base is not None else {}
         for one in new:
-            found.append(_new_symbol(world, pair, one, star_importers, elsewhere))
-        found += _new_imports(world, pair)
+            found.append(_new_symbol(world, pair, one, star_importers))
         if pair.base is None and pair.change.is_added:
             found.append(_new_file(pair, elsewhere, has_names=bool(new)))
     return found
@@ -56,10 +54,9 @@ def _new_symbol(
     pair: Pair,
     one: Function | Class,
     star_importers: Mapping[str, str],
-    elsewhere: Elsewhere,
 ) -> Finding:
     kind = "class" if isinstance(one, Class) else "function"
-    reached = _reached(world, pair, one, star_importers, elsewhere)
+    reached = _reached(world, pair, one, star_importers)
     made = finding(
         pair,
         one.symbol,
@@ -78,7 +75,6 @@ def _reached(
     pair: Pair,
     one: Function | Class,
     star_importers: Mapping[str, str],
-    elsewhere: Elsewhere,
 ) -> str:
     """Say how code of the base gets to a new name; the empty string when it does not."""
     name = one.name
@@ -91,12 +87,31 @@ def _reached(
     for path, text in star_importers.items():
         if re.search(rf"\b{re.escape(name)}\b", text):
             return f"and {path} mentions {name} and imports everything from here"
-    if isinstance(one, Class):
-        return _registers_itself(world, one, elsewhere)
+    listed = _listed(world, pair, name)
+    if listed:
+        return listed
+    for decorator in one.node.decorator_list:
+        kept = kept_by(world, decorator, name)
+        if kept:
+            return kept
+    return _registers_itself(world, one) if isinstance(one, Class) else ""
+
+
+def _listed(world: World, pair: Pair, name: str) -> str:
+    """Say that somebody goes through all names of the module."""
+    if pair.base is None:
+        return ""
+    stem = PurePosixPath(pair.change.base_path).stem
+    pattern = re.compile(rf"\b(?:dir|vars|getmembers)\(\s*(?:[\w.]+\.)?{re.escape(stem)}\b")
+    for path, text in world.mentioning([stem]).items():
+        if pattern.search(text):
+            prefixes = re.findall(r"startswith\(\s*['\"](\w+)['\"]", text)
+            if not prefixes or any(name.startswith(prefix) for prefix in prefixes):
+                return f"and {path} goes through all names of this module"
     return ""
 
 
-def _registers_itself(world: World, cls: Class, elsewhere: Elsewhere) -> str:
+def _registers_itself(world: World, cls: Class) -> str:
     """Say that a base class of the base collects its subclasses."""
     if not cls.bases:
         return ""
@@ -104,7 +119,7 @@ def _registers_itself(world: World, cls: Class, elsewhere: Elsewhere) -> str:
         for base in pair.base.classes.values() if pair.base else ():
             if base.name in cls.bases and "__init_subclass__" in base.methods:
                 return f"and {base.name} collects its subclasses"
-    for path, text in elsewhere.mentioning(["__subclasses__", "__init_subclass__"]).items():
+    for path, text in world.mentioning(["__subclasses__", "__init_subclass__"]).items():
         for name in cls.bases:
             if re.search(rf"\b{re.escape(name)}\.__subclasses__", text) or re.search(
                 rf"class {re.escape(name)}\b(?s:.{{0,4000}})__init_subclass__", text
@@ -124,38 +139,6 @@ def _star_importers(pair: Pair, elsewhere: Elsewhere) -> dict[str, str]:
     return {
         path: text for path, text in elsewhere.mentioning([stem]).items() if pattern.search(text)
     }
-
-
-def _new_imports(world: World, pair: Pair) -> Iterator[Finding]:
-    """Compare from where names are imported."""
-    if pair.base is None or pair.head is None:
-        return
-    old = origins(pair.change.base_path, pair.base.imports, world.moves)
-    new = origins(pair.change.head_path, pair.head.imports, {})
-    used = {node.id for node in pair.base.nodes if isinstance(node, ast.Name)}
-    own = set(pair.head.functions) | set(pair.head.classes)
-    for name, origin in new.items():
-        line = _line_of(pair.head, name)
-        if name in old and old[name] != origin and name in used:
-            reason = f"{name} came from {old[name]} and comes from {origin} now"
-        elif name not in old and name in own:
-            reason = f"{name} is imported from {origin} and covers the {name} of this file"
-        elif name not in old and name in used and name in dir(builtins):
-            reason = f"{name} comes from {origin} now and was Python's own"
-        else:
-            continue
-        yield finding(pair, name, line, FeatureVerdict.UNGUARDED, reason, kind="import")
-
-
-def _line_of(module: Module, name: str) -> int:
-    return next(
-        (
-            one.lineno
-            for one in module.imports
-            if any((alias.asname or alias.name) == name for alias in one.names)
-        ),
-        0,
-    )
 
 
 def _new_file(pair: Pair, elsewhere: Elsewhere, *, has_names: bool) -> Finding:
@@ -262,7 +245,6 @@ def _some(paths: list[str]) -> str:
 def broken_findings(world: World) -> list[Finding]:
     """Return names that head reads and nobody binds, where the base was sound."""
     found: list[Finding] = []
-    known = {pair.change.head_path: pair.head for pair in world.pairs if pair.head is not None}
     for pair in world.pairs:
         if pair.head is None:
             continue
@@ -272,10 +254,18 @@ def broken_findings(world: World) -> list[Finding]:
             if name not in before:
                 reason = f"{name} is read in line {line} and exists nowhere"
                 found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))
-        for name, (path, line) in missing_imports(pair.head, known).items():
-            reason = f"line {line} imports {name} from {path}, which has no such name"
-            found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="import"))
+        found += _never_compiles(pair)
+        before = out_of_order(pair.base) if pair.base else {}
+        for name, line in out_of_order(pair.head).items():
+            if name not in before:
+                reason = f"line {line} uses {name} before it is defined"
+                found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))
     return found
 
 
-__all__ = ["last_name"]
+def _never_compiles(pair: Pair) -> Iterator[Finding]:
+    why = refused(pair.change.head or "")
+    if why is None or (pair.base is not None and refused(pair.change.base or "") is not None):
+        return
+    reason = f"{pair.change.head_path} parses, but Python refuses it in line {why[1]}: {why[0]}"
+    yield finding(pair, "", why[1], FeatureVerdict.BROKEN, reason, kind="file")
