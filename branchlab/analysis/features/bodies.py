@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.choices import alternatives, new_choices, retyped_options
+from branchlab.analysis.features.choices import (
+    alternatives,
+    handed_values,
+    new_choices,
+    retyped_options,
+)
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.judge import (
     ClassReading,
@@ -22,7 +27,7 @@ from branchlab.analysis.features.judge import (
 from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
-from branchlab.analysis.features.trees import NO_FLAGS, dotted, dump, last_name, walk
+from branchlab.analysis.features.trees import calls_in, NO_FLAGS, dotted, dump, last_name, walk
 from branchlab.analysis.features.world import Flag, Pair, World, module_constants
 from branchlab.domain import FeatureVerdict
 
@@ -114,10 +119,40 @@ def _try_harder(world: World, case: Case) -> None:
     if change is not None and change.defaults and not change.problems:
         if _is_neutral(world, case, change.defaults):
             case.is_neutral_default, case.found = True, Compared(is_equal=True)
+    if case.head.name.startswith("_") and not case.head.name.endswith("__"):
+        if _is_equal_as_called(world, case):
+            case.found = Compared(is_equal=True)
+            return
     choices = new_choices(world, case.pair, case.base, case.head) if not case.flags else None
     if choices:
         case.new_choices = tuple(choices)
         case.found = Compared(is_equal=True)
+
+
+def _is_equal_as_called(world: World, case: Case) -> bool:
+    """Whether a private function does the same for the values that all its callers give it."""
+    if world.elsewhere.mentioning([case.head.name]):
+        return False
+    fixed = {
+        (side, case.pair.change.head_path, one.symbol): handed_values(world, one, side=side)
+        for side, one in (("base", case.base), ("head", case.head))
+    }
+    names = set(world.flag_names())
+    flags = frozenset(
+        node.id
+        for pair in world.pairs
+        if pair.head is not None
+        for call in calls_in(pair.head.tree)
+        if last_name(call.func) == case.head.name
+        for node in walk(call)
+        if isinstance(node, ast.Name) and node.id in names
+    )
+    if not all(fixed.values()) or not flags:
+        return False
+    if not _is_equal(case, Reading(world, fixed=fixed)):
+        return False
+    case.flags |= flags
+    return True
 
 
 def _is_neutral(

@@ -43,12 +43,14 @@ def _caught(world: World, pair: Pair, base: Function, head: Function) -> Iterato
         return
     new = world.signatures[pair.change.head_path, head.symbol].new
     name = _called_as(pair, base)
+    handed = _handed_on(head)
     for path, text in list(world.mentioning([name]).items())[:_FILES_MAX]:
         tree = parse_tree(text)
         if isinstance(tree, Failure):
             continue
         for call in calls_in(tree):
             given = {word.arg for word in call.keywords if word.arg} & new.keys()
+            given -= handed
             if last_name(call.func) == name and given:
                 word = sorted(given)[0]
                 reason = (
@@ -68,32 +70,47 @@ def _caught(world: World, pair: Pair, base: Function, head: Function) -> Iterato
                 return
 
 
+def _handed_on(head: Function) -> set[str]:
+    """Return parameters that a function gives, under their own name, to whatever takes its ``**kwargs``."""
+    return {
+        str(word.arg)
+        for call in calls_in(head.node)
+        if any(word.arg is None for word in call.keywords)
+        for word in call.keywords
+        if word.arg and dotted(word.value) == word.arg
+    }
+
+
 def _not_known_below(world: World, pair: Pair, head: Function) -> Iterator[Finding]:
     """Yield heirs whose method of the same name does not take a new argument that is handed to it."""
     if not head.owner or head.name == "__init__" or pair.head is None:
         return
     cls = pair.head.classes.get(head.owner)
     new = world.signatures[pair.change.head_path, head.symbol].new
-    given = {
-        word.arg
+    if cls is None:
+        return
+    calls = [
+        call
         for one in world.pairs
         if one.head is not None
         for call in calls_in(one.head.tree)
         if isinstance(call.func, ast.Attribute) and call.func.attr == head.name
-        for word in call.keywords
-        if word.arg in new
-    }
-    if cls is None or not given:
+    ]
+    given = {word.arg for call in calls for word in call.keywords if word.arg in new}
+    most = max((len(call.args) for call in calls), default=0)
+    if not given and most < len(parameters_of(head.node, is_method=True).positional):
         return
     for heir in world.kin.overriding(cls, head.name):
         taken = parameters_of(heir.methods[head.name].node, is_method=True)
         lacking = sorted(str(name) for name in given if name not in taken.defaults)
-        if lacking and not taken.kwarg:
-            reason = f"{head.symbol} is called with '{lacking[0]}', which {heir.symbol}.{head.name} does not take"
+        is_short = most > len(taken.positional) and not taken.vararg
+        if (lacking and not taken.kwarg) or (is_short and set(new) - taken.defaults.keys()):
+            word = lacking[0] if lacking else next(iter(new))
+            reason = f"{head.symbol} is called with '{word}', which {heir.symbol}.{head.name} does not take"
             made = finding(
                 pair, head.symbol, head.node.lineno, FeatureVerdict.BREAKING, reason, "signature"
             )
-            made.flags = frozenset(lacking)
+            made.flags = frozenset({word})
             yield made
             return
 

@@ -6,7 +6,9 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, same
+from branchlab.analysis.features.inline import bound
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.reducer import terminates
 from branchlab.analysis.features.syntax import Function
@@ -139,3 +141,31 @@ def retyped_options(base: Function, head: Function) -> str:
     if not (is_command or is_typer):
         return ""
     return next((name for name in after if name in before and before[name] != after[name]), "")
+
+
+def handed_values(world: World, function: Function, *, side: str) -> dict[str, ast.expr]:
+    """Return the parameters of a private function that every caller gives the same plain value, or a flag that has it."""
+    defaults = {flag.name: flag.default for flag in world.flags if flag.kind == "parameter"}
+    given: dict[str, list[ast.expr | None]] = defaultdict(list)
+    num_calls = 0
+    for pair in world.pairs:
+        module = pair.head if side == "head" else pair.base
+        for call in calls_in(module.tree) if module is not None else ():
+            if last_name(call.func) != function.name:
+                continue
+            num_calls += 1
+            arguments = bound(function.node, call, is_method=bool(function.owner))
+            for name in all_parameter_names(function.node.args):
+                value = arguments.get(name) if arguments else None
+                if isinstance(value, ast.Name) and side == "head":
+                    value = defaults.get(value.id)
+                given[name].append(value)
+    return {
+        name: values[0]
+        for name, values in given.items()
+        if values[0] is not None
+        and len(values) == num_calls
+        and all(
+            one is not None and fold.is_constant(one) and same(values[0], one) for one in values
+        )
+    }

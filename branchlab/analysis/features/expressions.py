@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import impure_calls, is_pure
+from branchlab.analysis.features.clean import impure_calls, is_pure, same
 from branchlab.analysis.features.inline import (
     bound,
     is_identity_class,
@@ -199,9 +199,16 @@ class ExpressionReducer(ast.NodeTransformer):
             (key, value)
             for key, value in zip(node.keys, node.values, strict=True)
             if not (key is None and fold.truth(value) is False)
+            and not self._says_default(key, value)
         ]
         node.keys, node.values = [key for key, _ in pairs], [value for _, value in pairs]
         return node
+
+    def _says_default(self, key: ast.expr | None, value: ast.expr) -> bool:
+        """Whether an entry only says what a new key is anyway."""
+        name = key.value if isinstance(key, ast.Constant) else None
+        known = self.setting.keys.get(name) if isinstance(name, str) else None
+        return known is not None and bool(all_flags(value)) and same(known, value)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.AST:
         node.value = self.visit(node.value)

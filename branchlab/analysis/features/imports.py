@@ -203,21 +203,25 @@ def _new_effects(pair: Pair, modules: Modules) -> Iterator[Finding]:
     """Yield imports, new in an old file, of a file whose import does something to others."""
     if pair.base is None or pair.head is None:
         return
+    known = {p for one in pair.base.imports for p in _paths(pair.change.base_path, one)}
     for one in _new_imports(pair):
-        paths = (
-            import_targets(pair.change.head_path, one)
-            if isinstance(one, ast.ImportFrom)
-            else [f"{alias.name.replace('.', '/')}.py" for alias in one.names]
-        )
-        if isinstance(one, ast.ImportFrom):
-            paths += [p for a in one.names for p in _below(pair.change.head_path, one, a.name)]
-        for path in paths:
+        for path in _paths(pair.change.head_path, one):
+            if path in known:
+                continue
             module = modules.at(path)
             effect = _effect(module) if module is not None else 0
             if effect:
                 reason = f"line {one.lineno} imports {path}, which does something to others in line {effect}"
                 yield finding(pair, path, one.lineno, FeatureVerdict.UNGUARDED, reason, "import")
                 break
+
+
+def _paths(path: str, one: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return the files that an import may read."""
+    if isinstance(one, ast.Import):
+        return [f"{alias.name.replace('.', '/')}.py" for alias in one.names]
+    deeper = [place for alias in one.names for place in _below(path, one, alias.name)]
+    return [*import_targets(path, one), *deeper]
 
 
 def _below(path: str, one: ast.ImportFrom, name: str) -> list[str]:

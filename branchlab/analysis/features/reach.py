@@ -14,7 +14,7 @@ from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.names import out_of_order, refused, undefined_names
 from branchlab.analysis.features.registries import kept_by
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, last_name, loaded_names, walk
+from branchlab.analysis.features.trees import dump, loaded_names
 from branchlab.analysis.features.world import Pair, World
 from branchlab.domain import FeatureVerdict
 
@@ -255,12 +255,26 @@ def broken_findings(world: World) -> list[Finding]:
                 reason = f"{name} is read in line {line} and exists nowhere"
                 found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))
         found += _never_compiles(pair)
+        found += _printed_docstring(pair)
         before = out_of_order(pair.base) if pair.base else {}
         for name, line in out_of_order(pair.head).items():
             if name not in before:
                 reason = f"line {line} uses {name} before it is defined"
                 found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))
     return found
+
+
+def _printed_docstring(pair: Pair) -> Iterator[Finding]:
+    """Yield the docstring of a module that its own code reads and that changed."""
+    if (
+        pair.base is None
+        or pair.head is None
+        or ast.get_docstring(pair.base.tree) == ast.get_docstring(pair.head.tree)
+    ):
+        return
+    if any(isinstance(node, ast.Name) and node.id == "__doc__" for node in pair.head.nodes):
+        reason = f"the docstring of {pair.change.head_path} changed, and its code reads it"
+        yield finding(pair, "", 1, FeatureVerdict.UNGUARDED, reason, kind="module")
 
 
 def _never_compiles(pair: Pair) -> Iterator[Finding]:

@@ -351,8 +351,17 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
             if isinstance(inner, ast.keyword)
             and inner.arg
             and (fold.truth(inner.value) or not all_flags(inner.value))
-        ),
+        )
+        | _switched_by_hand(head, within),
     )
+
+
+def _switched_by_hand(head: ast.stmt, within: frozenset[str]) -> frozenset[str]:
+    """Return the attribute that a statement sets to something that counts as true, outside every test."""
+    if isinstance(head, ast.Assign) and isinstance(head.targets[0], ast.Attribute) and not within:
+        if fold.truth(head.value) and not all_flags(head.value):
+            return frozenset({head.targets[0].attr})
+    return NO_FLAGS
 
 
 def digest_text(statements: Sequence[ast.stmt]) -> str:

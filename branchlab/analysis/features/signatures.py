@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from branchlab.analysis.features.clean import same
-from branchlab.analysis.features.trees import FunctionNode, dotted, last_name, parameters
+from branchlab.analysis.features.trees import FunctionNode, dotted, dump, last_name, parameters
 
 _FIELD_MAKERS = {"field", "Field", "ib", "attrib", "Option", "Argument", "Factory"}
 
@@ -147,7 +146,7 @@ def _compare_one(
         change.problems.append(
             f"parameter '{name}' has lost its default, so callers have to give it"
         )
-    elif old is not None and new is not None and not same(old, new):
+    elif old is not None and new is not None and dump(old) != dump(new):
         change.defaults[name] = (old, new)
 
 

@@ -29,7 +29,14 @@ from branchlab.analysis.features.signatures import (
     parameters_of,
 )
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import clone, dotted, dump, self_attribute, walk
+from branchlab.analysis.features.trees import (
+    clone,
+    dotted,
+    dump,
+    loaded_names,
+    self_attribute,
+    walk,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +159,10 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
                 for name, value in change.new.items()
             }
         _drop_equal_defaults(change, pair)
+        change.new |= {
+            name: ast.Dict([], []) if name == _keywords(head) else ast.Tuple([], ast.Load())
+            for name in change.starred
+        }
         world.signatures[pair.change.head_path, head.symbol] = change
         world.flags += _new_parameters(pair, head, change)
     for pair, old_class, new_class in world.common_classes():
@@ -187,8 +198,20 @@ def _drop_equal_defaults(change: SignatureChange, pair: Pair) -> None:
             ExpressionReducer(Setting(names=known)).visit(clone(value))
             for known, value in ((old, before), (new, after))
         ]
-        if same(*values):
+        if same(*values) and not _counts_rounds(pair, name, before, after):
             del change.defaults[name]
+
+
+def _counts_rounds(pair: Pair, name: str, before: ast.expr, after: ast.expr) -> bool:
+    """Whether a whole number became a fraction, and the name is used where only whole numbers go."""
+    values = [one.value for one in (before, after) if isinstance(one, ast.Constant)]
+    if len({type(one) for one in values}) < 2 or pair.head is None:  # noqa: PLR2004  both sides
+        return False
+    return any(
+        (isinstance(node, ast.Call) and dotted(node.func) == "range" and name in loaded_names(node))
+        or (isinstance(node, ast.Subscript) and name in loaded_names(node.slice))
+        for node in pair.head.nodes
+    )
 
 
 def _moves(pairs: list[Pair]) -> dict[str, str]:
@@ -230,6 +253,11 @@ def _new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Iter
             line=_line_of_parameter(head, name),
             default=default,
         )
+
+
+def _keywords(function: Function) -> str:
+    kwarg = function.node.args.kwarg
+    return kwarg.arg if kwarg is not None else ""
 
 
 def _line_of_parameter(function: Function, name: str) -> int:
