@@ -106,25 +106,48 @@ class TreeSources:
         self._without = frozenset(without)
         self._tree = object_id(tree)
         self._texts: dict[str, str] = {}
+        self._places: dict[str, list[str]] = {}
 
-    def mentioning(self, words: Iterable[str]) -> Mapping[str, str]:
-        """Return the texts of Python files in which one of ``words`` stands as a whole word.
-
-        At most 400 words are looked for and 400 files returned.
-        """
-        asked = sorted({word for word in words if word and "\n" not in word and "\0" not in word})
+    def expect(self, words: Iterable[str]) -> None:
+        """Look for many words at once, so that asking for one of them later costs no process."""
+        asked = sorted(
+            {
+                word
+                for word in words
+                if word not in self._places and word and "\n" not in word and "\0" not in word
+            }
+        )[:_NAMES_MAX]
         if not asked:
-            return {}
-        how = ("-l", "-z", "-w", "-F", "-I", "--no-textconv", "--no-recurse-submodules")
-        given = "\n".join(asked[:_NAMES_MAX]).encode("utf-8", "surrogatepass")
+            return
+        how = (
+            "-o",
+            "-z",
+            "-w",
+            "-F",
+            "-I",
+            "--no-color",
+            "--no-textconv",
+            "--no-recurse-submodules",
+        )
+        given = "\n".join(asked).encode("utf-8", "surrogatepass")
         answer = ask(
             self._root, "grep", *how, "-f", "-", self._tree, "--", "*.py", "*.pyi", stdin=given
         )
-        paths = [
-            path
-            for place in answer.out.split(b"\0")
-            if place and (path := text(place).removeprefix(f"{self._tree}:")) not in self._without
-        ][:_FILES_MAX]
+        found: dict[str, dict[str, None]] = {word: {} for word in asked}
+        for line in set(answer.out.split(b"\n")):
+            place, _, word = text(line).partition("\0")
+            path = place.removeprefix(f"{self._tree}:")
+            if word in found and path not in self._without:
+                found[word][path] = None
+        self._places |= {word: sorted(paths) for word, paths in found.items()}
+
+    def mentioning(self, words: Iterable[str]) -> Mapping[str, str]:
+        """Return the texts of Python files in which one of ``words`` stands as a whole word; at most 400 files."""
+        wanted = list(words)
+        self.expect(wanted)
+        paths = list(dict.fromkeys(path for word in wanted for path in self._places.get(word, ())))[
+            :_FILES_MAX
+        ]
         self._read(path for path in paths if path not in self._texts)
         return {path: self._texts[path] for path in paths if path in self._texts}
 

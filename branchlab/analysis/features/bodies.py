@@ -32,6 +32,9 @@ from branchlab.analysis.features.world import Flag, Pair, World, module_constant
 from branchlab.domain import FeatureVerdict
 
 _TRIALS_MAX = 48
+_TRIALS_MIN = 3
+_NODES_MAX = 40_000
+"""Of the functions that are tried again, times the trials: about a second."""
 _FAILING_MAX = 24
 _FLAGS_MAX = 8
 _VALUES_MAX = 10
@@ -198,6 +201,13 @@ def _check_alternatives(world: World, cases: Iterable[Case]) -> None:
 def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str, ast.expr] | None:
     """Return other values of the new flags at which every changed body comes to the base; None without any."""
     wanted = frozenset().union(*(case.flags for case in failing))
+    flagged = {(case.pair.change.head_path, case.head.owner) for case in cases if case.flags}
+    if any(
+        not case.flags
+        and (not case.head.owner or (case.pair.change.head_path, case.head.owner) not in flagged)
+        for case in failing
+    ):
+        return None
     if not wanted or len(failing) > _FAILING_MAX or any(c.found and c.found.shown for c in failing):
         return None
     flags = {
@@ -208,7 +218,10 @@ def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str,
         for name, flag in sorted(flags.items())[:_FLAGS_MAX]
     }
     touched = [case for case in cases if case.flags]
-    for values in itertools.islice(_assignments(choices), _TRIALS_MAX):
+    size = sum(len(walk(case.head.node)) for case in failing)
+    trials = max(_TRIALS_MIN, min(_TRIALS_MAX, _NODES_MAX // max(size, 1)))
+    failing = sorted(failing, key=lambda case: len(walk(case.head.node)))
+    for values in itertools.islice(_assignments(choices), trials):
         reading = Reading(world, values)
         if all(_is_equal(case, reading) for case in failing) and all(
             _is_equal(case, reading) for case in touched if case not in failing

@@ -30,6 +30,10 @@ class FileChange:
 class Elsewhere(Protocol):
     """The files of the base tree. Those that did not change stand in head as well."""
 
+    def expect(self, words: Iterable[str]) -> None:
+        """Hear which words will be asked for, so that they can be looked for at once."""
+        ...
+
     def mentioning(self, words: Iterable[str]) -> Mapping[str, str]:
         """Return the texts of Python files in which one of ``words`` stands as a whole word, by path."""
         ...
@@ -44,6 +48,9 @@ class Nowhere:
     """A tree of which nothing else is known; also a tree in memory, for tests."""
 
     files: Mapping[str, str]
+
+    def expect(self, words: Iterable[str]) -> None:
+        pass
 
     def mentioning(self, words: Iterable[str]) -> Mapping[str, str]:
         asked = set(words)

@@ -57,8 +57,8 @@ def _heads(pair: Pair, base: Class, head: Class) -> Iterator[Finding]:
         ("decorators", base.node.decorator_list, head.node.decorator_list),
         ("keywords", base.node.keywords, head.node.keywords),
     ):
-        before = [dump(one) for one in old if dump(one) != "Name(id='object', ctx=Load())"]
-        after = [dump(one) for one in new if dump(one) != "Name(id='object', ctx=Load())"]
+        before = [dump(one) for one in old if dump(one) != "Name(id='object')"]
+        after = [dump(one) for one in new if dump(one) != "Name(id='object')"]
         if before != after:
             reason = f"the {what} of {head.symbol} changed"
             yield finding(pair, head.symbol, head.node.lineno, FeatureVerdict.UNGUARDED, reason)

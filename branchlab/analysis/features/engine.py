@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from branchlab.analysis.features.bodies import body_findings
 from branchlab.analysis.features.callers import caller_findings
@@ -20,6 +22,7 @@ from branchlab.analysis.features.reach import (
 )
 from branchlab.analysis.features.settings import config_findings
 from branchlab.analysis.features.syntax import Failure, Module, parse_module
+from branchlab.analysis.features.trees import last_name
 from branchlab.analysis.features.world import Flag, Pair, build_world
 from branchlab.domain import Feature, FeatureVerdict
 
@@ -55,6 +58,7 @@ def find_features(
             keys += flags
         else:
             findings.append(file_finding(change, kind))
+    around.expect(_words(pairs))
     world = build_world(pairs, keys, around)
     findings += body_findings(world)
     findings += class_findings(world)
@@ -67,6 +71,33 @@ def find_features(
     touched = {one.path for one in findings}
     findings += [_silent(pair) for pair in pairs if pair.change.head_path not in touched]
     return join(world, findings)
+
+
+def _words(pairs: Sequence[Pair]) -> set[str]:
+    """Return the names about which the files around will be asked."""
+    found = {"__subclasses__", "__init_subclass__"}
+    for pair in pairs:
+        place = PurePosixPath(pair.change.base_path)
+        if pair.base is not None:
+            found.add(place.parent.name if place.stem == "__init__" else place.stem)
+        old, new = (
+            {**one.functions, **one.classes} if one is not None else {}
+            for one in (pair.base, pair.head)
+        )
+        differing = old.keys() ^ new.keys()
+        if pair.base is not None:
+            found |= {symbol.rpartition(".")[2].partition("#")[0] for symbol in differing}
+        for symbol in new.keys() - old.keys():
+            found |= {
+                last_name(one.func if isinstance(one, ast.Call) else one)
+                for one in new[symbol].node.decorator_list
+            }
+        for module in (pair.base, pair.head):
+            for cls in (
+                module.classes.values() if module is not None and pair.base is not None else ()
+            ):
+                found |= {cls.name, *cls.bases}
+    return found - {""}
 
 
 def _pair(change: FileChange) -> tuple[Pair | None, list[Finding]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features.findings import Finding
-from branchlab.analysis.features.world import World
+from branchlab.analysis.features.trees import last_name, walk
+from branchlab.analysis.features.world import Flag, World
 from branchlab.domain import Feature, FeatureVerdict
 
 _ID_LENGTH = 12
@@ -16,8 +18,8 @@ _TEXT_KINDS = {"docs", "packaging", "tooling", "tests", "data", "notebook", "scr
 
 def join(world: World, findings: Sequence[Finding]) -> tuple[Feature, ...]:
     """Return the features that findings make, the most demanding first."""
-    groups = _grouped(findings)
-    features = [_feature(world, group) for group in groups]
+    tested = _tested(world)
+    features = [_feature(world, group, tested) for group in _grouped(findings)]
     return tuple(
         sorted(features, key=lambda one: (one.verdict.rank, one.path, one.line, one.symbol))
     )
@@ -76,11 +78,11 @@ def _join_alike(findings: Sequence[Finding], parents: list[int], root) -> None: 
             first.setdefault(key, at)
 
 
-def _feature(world: World, group: Sequence[Finding]) -> Feature:
+def _feature(world: World, group: Sequence[Finding], tested: set[str]) -> Feature:
     deciding = min(group, key=lambda one: one.verdict.rank)
     names = frozenset().union(*(one.flags for one in group))
     flags = [flag for flag in world.flags if flag.name in names]
-    main = next((f for f in flags if f.name in deciding.flags), flags[0] if flags else None)
+    main = min(flags, key=lambda f: _rank(f, deciding, tested), default=None)
     line = deciding.line
     return Feature(
         id=_digest(group, main.name if main else ""),
@@ -94,6 +96,24 @@ def _feature(world: World, group: Sequence[Finding]) -> Feature:
         reason=_reason(group, deciding),
         warnings=tuple(dict.fromkeys(w for one in group for w in one.warnings)),
     )
+
+
+def _rank(flag: Flag, deciding: Finding, tested: set[str]) -> tuple[bool, bool, bool]:
+    """Put first what decided, then what a test asks for, last what is only handed on."""
+    is_rest = isinstance(flag.default, ast.Dict | ast.Tuple)
+    return is_rest, flag.name not in deciding.flags, flag.name not in tested
+
+
+def _tested(world: World) -> set[str]:
+    """Return the names that some test of head asks for."""
+    return {
+        last_name(inner) if not isinstance(inner, ast.Constant) else str(inner.value)
+        for pair in world.pairs
+        if pair.head is not None
+        for node in pair.head.nodes
+        if isinstance(node, ast.If | ast.IfExp | ast.While)
+        for inner in walk(node.test)
+    }
 
 
 def _reason(group: Sequence[Finding], deciding: Finding) -> str:

@@ -103,8 +103,8 @@ class Reading:
         self.overrides = dict(overrides or {})
         self.with_constants = with_constants
         self._values = {id(flag): self._value(flag) for flag in world.flags}
-        self._base_attributes = self._names_of_attributes()
-        self._stored_from_outside = self._names_stored_from_outside()
+        self._base_attributes = world.base_attributes
+        self._stored_from_outside = world.stored_from_outside
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
         self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
@@ -112,6 +112,7 @@ class Reading:
         self._sides = {side: self._side_setting(side) for side in ("base", "head")}
         self._attributes: dict[int, dict[str, ast.expr]] = {}
         self._reduced: dict[tuple[str, int, frozenset[str]], Reduced] = {}
+        self._shared: dict[tuple[str, int, frozenset[str]], Reduced] = world.shared
         self._absent: dict[int, frozenset[str]] = {}
 
     def _value(self, flag: Flag) -> ast.expr | None:
@@ -119,15 +120,6 @@ class Reading:
         if value is None or not (fold.is_value(value) or dotted(value)):
             return None
         return with_flags(clone(value), frozenset({flag.name}))
-
-    def _names_of_attributes(self) -> set[str]:
-        return {
-            node.attr
-            for pair in self.world.pairs
-            if pair.base is not None
-            for node in pair.base.nodes
-            if isinstance(node, ast.Attribute)
-        }
 
     def _values_anywhere(self) -> dict[str, dict[str, ast.expr]]:
         """Return, by path of the module, the values of ``.x`` of any object; those of the module itself go first."""
@@ -361,16 +353,6 @@ class Reading:
         """Whether somebody else may give an attribute another value: a related class, or code that has the object."""
         return name in self._stored_from_outside or bool(self.world.kin.sets(cls, name))
 
-    def _names_stored_from_outside(self) -> set[str]:
-        return {
-            node.attr
-            for _, _, head in self.world.common_functions()
-            for node in walk(head.node)
-            if isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and not self_attribute(node)
-        }
-
     def reduce(
         self,
         pair: Pair,
@@ -381,9 +363,12 @@ class Reading:
     ) -> Reduced:
         """Reduce a function of one side; what comes back is not to be changed."""
         key = side, id(function), dropped
-        if key not in self._reduced:
-            self._reduced[key] = self._reduce(pair, function, side, dropped)
-        return self._reduced[key]
+        # The base knows no flags, so it comes to the same in every reading that puts in the same constants.
+        is_shared = side == "base" and not self.fixed and not self.with_constants
+        kept = self._shared if is_shared else self._reduced
+        if key not in kept:
+            kept[key] = self._reduce(pair, function, side, dropped)
+        return kept[key]
 
     def _reduce(
         self, pair: Pair, function: Function, side: str, dropped: frozenset[str]

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from branchlab.analysis.features.trees import FunctionNode, last_name, stored_names, walk
+from branchlab.analysis.features.trees import dump, FunctionNode, last_name, stored_names, walk
 
 _LINES_MAX = 40_000
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
@@ -33,6 +33,14 @@ class Function:
     symbol: str
     owner: str
     node: FunctionNode
+    _text: str = ""
+
+    @property
+    def text(self) -> str:
+        """Equal for equal syntax trees."""
+        if not self._text:
+            self._text = dump(self.node)
+        return self._text
 
 
 @dataclass(slots=True, kw_only=True)

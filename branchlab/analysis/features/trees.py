@@ -17,7 +17,7 @@ NO_FLAGS: frozenset[str] = frozenset()
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-BLOCKS = ("body", "orelse", "finalbody")
+_SILENT = {"ctx", "type_comment", "kind"}
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
@@ -71,8 +71,21 @@ def _clone_value(value: object) -> object:
 
 
 def dump(node: ast.AST | None) -> str:
-    """Return a text that is equal for equal trees."""
-    return "" if node is None else ast.dump(node)
+    """Return a text that is equal for equal trees; places, contexts and type comments are no part of it."""
+    return "" if node is None else _text(node)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, ast.AST):
+        parts = [
+            f"{name}={_text(inner)}"
+            for name in value._fields
+            if name not in _SILENT and (inner := getattr(value, name, None)) is not None
+        ]
+        return f"{type(value).__name__}({', '.join(parts)})"
+    if isinstance(value, list):
+        return f"[{', '.join([_text(one) for one in value])}]"
+    return repr(value)
 
 
 def dotted(node: ast.AST) -> str:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, same
@@ -76,6 +77,9 @@ class World:
     Attributes:
         flags: In the order found.
         signatures: Of every common function, by (path, symbol).
+        base_attributes: Every ``.x`` of the base's changed files.
+        stored_from_outside: Every ``x`` that a common function of head sets on something other than ``self``.
+        shared: What readings keep for one another.
         moves: Dotted places of base that stand elsewhere in head, files and symbols.
     """
 
@@ -85,6 +89,9 @@ class World:
     flags: list[Flag] = field(default_factory=list)
     signatures: dict[tuple[str, str], SignatureChange] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
+    base_attributes: set[str] = field(default_factory=set)
+    stored_from_outside: set[str] = field(default_factory=set)
+    shared: dict[Any, Any] = field(default_factory=dict)
 
     def common_functions(self) -> Iterator[tuple[Pair, Function, Function]]:
         for pair in self.pairs:
@@ -185,6 +192,21 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
             world.flags += _new_lookups(pair, texts)
             world.flags += _new_entries(pair)
     world.flags += keys
+    world.base_attributes = {
+        node.attr
+        for pair in pairs
+        if pair.base is not None
+        for node in pair.base.nodes
+        if isinstance(node, ast.Attribute)
+    }
+    world.stored_from_outside = {
+        node.attr
+        for _, _, head in world.common_functions()
+        for node in walk(head.node)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and not self_attribute(node)
+    }
     return world
 
 
