@@ -255,6 +255,17 @@ class ExpressionReducer(ast.NodeTransformer):
             for word in words
             if not (word.arg and is_left_out(name, word.arg, word.value, callees, None))
         ]
+        handed = self.setting.handed
+        words = [
+            word
+            for word in words
+            if not (
+                word.arg in handed
+                and name not in callees
+                and all_flags(word.value)
+                and same(handed[word.arg], word.value)
+            )
+        ]
         if sum(bool(impure_calls(word.value)) for word in words) <= 1:
             words.sort(key=lambda word: (word.arg is None, word.arg or ""))
         node.keywords = words
@@ -351,11 +362,12 @@ class ExpressionReducer(ast.NodeTransformer):
             return returned_expression(helper, node, self)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         liner = self.setting.one_liners.get(name)
-        if liner is None or not any(map(fold.is_value, node.args)):
+        given = [*node.args, *(word.value for word in node.keywords)]
+        if liner is None or not any(map(fold.is_value, given)):
             return None
         made = returned_expression(liner, node, self)
         is_known = made is not None and (
-            fold.is_value(made) or any(dump(made) == dump(one) for one in node.args)
+            fold.is_value(made) or any(dump(made) == dump(one) for one in given)
         )
         return made if is_known else None
 

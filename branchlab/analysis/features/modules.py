@@ -14,11 +14,25 @@ from branchlab.analysis.features.options import Option, click_options, options_i
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.settle import in_a_row
 from branchlab.analysis.features.syntax import Module
-from branchlab.analysis.features.trees import dotted, dump, last_name, loaded_names, walk
+from branchlab.analysis.features.trees import calls_in, dotted, dump, last_name, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World, all_statements
 from branchlab.domain import FeatureVerdict
 
 _REGISTERING = {"register", "register_module", "register_model", "add_command", "setdefault", "add"}
+_STARTING = {
+    "main",
+    "run",
+    "train",
+    "test",
+    "val",
+    "evaluate",
+    "parse_args",
+    "parse_opt",
+    "cli",
+    "app",
+    "fire",
+    "Fire",
+}
 _VERSION_NAMES = {"__version__", "VERSION", "version", "__author__", "__all__", "__email__"}
 
 
@@ -100,8 +114,16 @@ def _all_options(module: Module) -> dict[str, Option]:
 def _statements(pair: Pair, reading: Reading) -> Iterator[Finding]:
     assert pair.base is not None
     assert pair.head is not None
-    old = reading.reduce_statements(pair, pair.base.statements, side="base")
-    new = reading.reduce_statements(pair, pair.head.statements, side="head")
+    sides = []
+    for module in (pair.base, pair.head):
+        tests = [one for one in module.statements if _is_self_test(pair, one)]
+        sides.append(([one for one in module.statements if one not in tests], tests))
+    if [dump(one) for one in sides[0][1]] != [dump(one) for one in sides[1][1]]:
+        reason = f"what {pair.change.head_path} does when it is run by itself changed; importing it does not run that"
+        line = sides[1][1][0].lineno if sides[1][1] else 0
+        yield finding(pair, "", line, FeatureVerdict.INERT, reason, kind="self-test")
+    old = reading.reduce_statements(pair, sides[0][0], side="base")
+    new = reading.reduce_statements(pair, sides[1][0], side="head")
     held = {name: one for one in old if (name := _assigned(one))}
     come = {name: one for one in new if (name := _assigned(one))}
     for name, one in come.items():
@@ -116,6 +138,17 @@ def _statements(pair: Pair, reading: Reading) -> Iterator[Finding]:
         pair, [s for s in old if not _assigned(s)], [s for s in new if not _assigned(s)]
     )
     yield from _new_values(pair, pair.base, (s for n, s in come.items() if n not in held))
+
+
+def _is_self_test(pair: Pair, node: ast.stmt) -> bool:
+    """Whether a statement is what a module of a package does when it is run by itself, to try what it holds."""
+    is_main = isinstance(node, ast.If) and "__name__" in loaded_names(node.test)
+    if not is_main or "/" not in pair.change.head_path or pair.head is None:
+        return False
+    if not any("." not in symbol for symbol in pair.head.classes):
+        return False
+    started = {last_name(call.func) for call in calls_in(node)}
+    return not started & _STARTING
 
 
 def _bound(module: Module) -> set[str]:

@@ -199,10 +199,25 @@ class Reading:
             classes={c.name: c for c in classes if c.name not in other_classes},
             callees=self._callees[side],
             positional=self._positional,
+            handed=self._handed() if is_head else {},
             enums=frozenset(
                 f"{c.name}.{name}" for c in classes if set(c.bases) & ENUMS for name in fields_of(c)
             ),
         )
+
+    def _handed(self) -> dict[str, ast.expr]:
+        """Return the new parameters of ``forward`` and ``__call__`` whose default is the same wherever they are new."""
+        found: dict[str, list[ast.expr]] = defaultdict(list)
+        for (_, symbol), change in self.world.signatures.items():
+            if symbol.endswith((".forward", ".__call__")):
+                for name, value in change.new.items():
+                    if value is not None:
+                        found[name].append(self.overrides.get(name, value))
+        return {
+            name: values[0]
+            for name, values in found.items()
+            if all(same(values[0], one) for one in values)
+        }
 
     def _agreed_positions(self) -> dict[str, tuple[str, ...]]:
         """Return the names of positional parameters on which all callables of a name agree, on both sides."""

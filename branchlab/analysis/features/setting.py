@@ -45,6 +45,7 @@ class Setting:
         one_liners: Functions that return one expression, by name.
         classes: Classes that only this side has, by name.
         positional: Names of the first parameters of callables, where both sides agree on them.
+        handed: Defaults of the new parameters of modules' ``forward``: modules are called through names of any kind.
         owner: Name of the class at hand. ``absent``: its attributes that are never set at these values.
         stored: Attributes that the class or one related to it sets: of ``self`` they are what that says.
         enums: Members of enumerations, as ``Mode.FAST``.
@@ -63,6 +64,7 @@ class Setting:
     classes: Mapping[str, Class] = field(default_factory=dict)
     callees: Callees = field(default_factory=dict)
     positional: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    handed: Values = field(default_factory=dict)
     bases: Sequence[str] = ()
     owner: str = ""
     absent: frozenset[str] = NO_FLAGS

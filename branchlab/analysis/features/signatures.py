@@ -71,6 +71,8 @@ def parameters_of(node: FunctionNode, *, is_method: bool) -> Parameters:
 
 def unwrapped(value: ast.expr) -> ast.expr | None:
     """Return the default that ``field(default=…)``, ``Field(…)`` or ``typer.Option(…)`` stands for."""
+    if isinstance(value, ast.Call) and dotted(value.func) in {"dict", "list", "tuple"}:
+        return value if value.args or value.keywords else _made(value.func)
     if not isinstance(value, ast.Call) or last_name(value.func) not in _FIELD_MAKERS:
         return value
     for word in value.keywords:
