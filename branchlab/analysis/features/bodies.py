@@ -18,10 +18,12 @@ from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.judge import (
     ClassReading,
     Compared,
+    compared_as_they_stand,
     has_click_options,
     heads_differ,
     is_textually_equal,
     mentioned_flags,
+    only_spelling_differs,
     signature_findings,
 )
 from branchlab.analysis.features.options import ENUMS, fields_of
@@ -33,6 +35,7 @@ from branchlab.domain import FeatureVerdict
 
 _TRIALS_MAX = 48
 _TRIALS_MIN = 3
+_HUGE = 4_000
 _NODES_MAX = 40_000
 """Of the functions that are tried again, times the trials: about a second."""
 _FAILING_MAX = 24
@@ -100,7 +103,7 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
         key = case.pair.change.head_path, case.head.owner
         if key not in classes:
             classes[key] = ClassReading(reading, case.pair, case.old_class, case.new_class)
-        found = classes[key].compare(case.base, case.head)
+        found = _at_once(reading, case) or classes[key].compare(case.base, case.head)
         if only_better and not found.is_equal:
             continue
         case.found = found
@@ -196,6 +199,18 @@ def _check_alternatives(world: World, cases: Iterable[Case]) -> None:
             reading = Reading(world, {name: value})
             _compare_all(concerned, reading)
             concerned = [c for c in concerned if c.found is not None and c.found.is_equal]
+
+
+def _at_once(reading: Reading, case: Case) -> Compared | None:
+    """Return the answer where no reduction is needed: the spelling alone differs, or a huge body has no flag to put in."""
+    change = reading.world.signatures.get((case.pair.change.head_path, case.head.symbol))
+    if change is None or change.new:
+        return None
+    if only_spelling_differs(case.base, case.head):
+        return Compared(is_equal=True)
+    if len(walk(case.head.node)) < _HUGE or mentioned_flags(reading.world, case.head, {}):
+        return None
+    return compared_as_they_stand(case.base, case.head)
 
 
 def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str, ast.expr] | None:

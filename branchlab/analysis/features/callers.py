@@ -149,7 +149,7 @@ def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Findi
         given = [word.arg for word in call.keywords if word.arg]
         if any(word.arg is None and _is_namespace(word.value) for word in call.keywords):
             given += options
-        elif dump(call) in known and not any(name in world.flag_names() for name in given):
+        if dump(call) in known and not any(name in world.flag_names() for name in given):
             continue
         unknown = [name for name in given if name not in callee.defaults]
         if unknown:

@@ -11,7 +11,7 @@ from branchlab.analysis.features.judge import mentioned_flags, signature_finding
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, last_name, loaded_names
+from branchlab.analysis.features.trees import dump, loaded_names
 from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
@@ -250,4 +250,3 @@ def finding(
     )
 
 
-__all__ = ["class_findings", "finding", "last_name"]

@@ -248,7 +248,6 @@ def fold_bool(node: ast.BoolOp, *, is_test: bool) -> ast.expr:
     """
     stops_at = isinstance(node.op, ast.Or)
     kept: list[ast.expr] = []
-    flags = all_flags(node)
     for at, value in enumerate(node.values):
         known, is_last = truth(value), at == len(node.values) - 1
         if known is None:
@@ -260,9 +259,11 @@ def fold_bool(node: ast.BoolOp, *, is_test: bool) -> ast.expr:
             break
         elif is_last and not (is_test and kept):
             kept.append(value)
+    if len(kept) == len(node.values):
+        return node
     if len(kept) == 1:
-        return with_flags(kept[0], flags)
-    return with_flags(ast.copy_location(ast.BoolOp(node.op, kept), node), flags)
+        return with_flags(kept[0], all_flags(node))
+    return with_flags(ast.copy_location(ast.BoolOp(node.op, kept), node), all_flags(node))
 
 
 def fold_binary(node: ast.BinOp) -> ast.expr:

@@ -15,7 +15,7 @@ from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.names import given_names, import_targets
 from branchlab.analysis.features.origins import origins
 from branchlab.analysis.features.syntax import Failure, Module, parse_module, top_names
-from branchlab.analysis.features.trees import dump, loaded_names, self_attribute, walk
+from branchlab.analysis.features.trees import dump, loaded_names, walk
 from branchlab.analysis.features.world import Pair, World
 from branchlab.domain import FeatureVerdict
 
@@ -321,4 +321,3 @@ def _moved(world: World, pair: Pair, modules: Modules) -> Iterator[Finding]:
         yield finding(pair, "", 0, FeatureVerdict.BREAKING, reason, "move")
 
 
-__all__ = ["import_findings", "self_attribute"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import clean_block, impure_calls, same
+from branchlab.analysis.features.clean import clean_block, impure_calls
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.options import click_options
 from branchlab.analysis.features.reading import Reading, Reduced
@@ -20,7 +20,6 @@ from branchlab.analysis.features.trees import (
     stored_names,
     NO_FLAGS,
     all_flags,
-    dotted,
     dump,
     last_name,
     self_attribute,
@@ -277,10 +276,16 @@ def has_click_options(function: Function) -> bool:
     return bool(click_options(function.node))
 
 
-def unread(base: Function, head: Function) -> bool:
+def only_spelling_differs(base: Function, head: Function) -> bool:
     """Whether two functions differ in nothing but docstrings, annotations and log texts."""
     old, new = (clean_block(f.node.body) for f in (base, head))
     return [dump(one) for one in old] == [dump(one) for one in new]
 
 
-__all__ = ["ClassReading", "Compared", "dotted", "same"]
+def compared_as_they_stand(base: Function, head: Function) -> Compared:
+    """Compare two bodies that are too large to be reduced where nothing asks for it."""
+    old, new = (
+        Reduced(statements=clean_block(f.node.body), own=all_parameter_names(f.node.args))
+        for f in (base, head)
+    )
+    return compared(old, new, set())

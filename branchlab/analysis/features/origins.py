@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from branchlab.analysis.features.syntax import Module
-from branchlab.analysis.features.trees import clone
 
 _ROOTS = {"src", "lib"}
 
@@ -82,6 +81,6 @@ class Qualified(ast.NodeTransformer):
 def qualified(
     statements: Iterable[ast.stmt], places: Mapping[str, str], own: set[str]
 ) -> list[ast.stmt]:
-    """Return copies of statements with imported names written out."""
+    """Return statements with imported names written out; the ones given are used up."""
     writer = Qualified(places, own)
-    return [writer.visit(clone(one)) for one in statements]
+    return [writer.visit(one) for one in statements] if writer.places else list(statements)

@@ -17,7 +17,7 @@ from branchlab.analysis.features.settle import (
     Row,
     digest_text,
     in_a_row,
-    with_plain_locals,
+    plain_text,
     without_dead_stores,
 )
 from branchlab.analysis.features.signatures import Parameters, parameters_of
@@ -69,7 +69,7 @@ class Reduced:
     @property
     def text(self) -> str:
         """A text that is equal for equal bodies."""
-        return digest_text(with_plain_locals(self.statements, self.own))
+        return plain_text(self.statements, self.own)
 
     def loaded_attributes(self) -> set[str]:
         return {

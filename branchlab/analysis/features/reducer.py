@@ -166,7 +166,7 @@ class Reducer(ExpressionReducer):
             return before
         if self_attribute(target) in self.setting.dropped_attributes:
             return before
-        self.forget(stored_names([node]))
+        self.forget(stored_names(node.targets))
         if isinstance(target, ast.Name) and len(node.targets) == 1:
             self._learn(target.id, node.value)
         return [*before, node]
@@ -206,7 +206,7 @@ class Reducer(ExpressionReducer):
             is_empty and isinstance(node.value, ast.List | ast.Tuple)
         ):
             return []
-        self.forget(stored_names([node]))
+        self.forget(stored_names([node.target]))
         return [node]
 
     def _if(self, node: ast.If) -> list[ast.stmt]:

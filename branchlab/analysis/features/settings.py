@@ -55,7 +55,13 @@ def _flat_yaml(text: str) -> dict[str, Scalar] | str:
     """Read ``key: value`` lines by their indent; a list or block below a key is one text."""
     found: dict[str, Scalar] = {}
     above: list[tuple[int, str]] = []
+    block: tuple[int, str] | None = None
     for number, raw in enumerate(text.splitlines()[:_KEYS_MAX], 1):
+        if block is not None:
+            if not raw.strip() or len(raw) - len(raw.lstrip()) > block[0]:
+                found[block[1]] = f"{found[block[1]]}\n{raw.strip()}"
+                continue
+            block = None
         if raw.startswith(("<<<<<<< ", ">>>>>>> ")):
             return f"holds the marker of a merge conflict in line {number}"
         line = _without_comment(raw).rstrip()
@@ -72,6 +78,8 @@ def _flat_yaml(text: str) -> dict[str, Scalar] | str:
         whole = f"{prefix}.{key}" if prefix else key
         above.append((indent, key))
         found[whole] = _scalar(value)
+        if value[:1] in {"|", ">"}:
+            block = indent, whole
     parents = {key.rpartition(".")[0] for key in found}
     return {key: one for key, one in found.items() if not (one is None and key in parents)}
 

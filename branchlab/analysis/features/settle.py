@@ -12,6 +12,7 @@ from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
     SCOPES,
+    SILENT,
     all_flags,
     all_parameter_names,
     clone,
@@ -20,7 +21,6 @@ from branchlab.analysis.features.trees import (
     loaded_names,
     stored_names,
     walk,
-    walk_scope,
     with_flags,
 )
 
@@ -44,38 +44,52 @@ def without_dead_stores(
             for node in walk(one)
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
         )
-        before = [dump(one) for one in statements]
-        statements = _swept(statements, loads, kept)
-        if [dump(one) for one in statements] == before:
+        sweep = _Sweep(loads, kept)
+        statements = sweep.block(statements)
+        if not sweep.num_changes:
             break
     return statements
 
 
-def _swept(
-    statements: Sequence[ast.stmt], loads: Counter[str], kept: frozenset[str] | set[str]
-) -> list[ast.stmt]:
-    found: list[ast.stmt] = []
-    for one in statements:
-        if _is_dead(one, loads, kept):
-            continue
+class _Sweep:
+    """One pass over a body; counts what it changed."""
+
+    def __init__(self, loads: Counter[str], kept: frozenset[str] | set[str]) -> None:
+        self.loads = loads
+        self.kept = kept
+        self.num_changes = 0
+
+    def block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for one in statements:
+            if _is_dead(one, self.loads, self.kept):
+                self.num_changes += 1
+                continue
+            self._inner(one)
+            if isinstance(one, ast.If) and not one.body and not one.orelse and is_pure(one.test):
+                self.num_changes += 1
+                continue
+            joined = None
+            if found:
+                joined = _collected(found[-1], one) or _joined(
+                    found[-1], one, self.loads, self.kept
+                )
+            if joined is not None:
+                self.num_changes += 1
+                found[-1] = joined
+            else:
+                found.append(one)
+        return found
+
+    def _inner(self, one: ast.stmt) -> None:
         for name in ("body", "orelse", "finalbody"):
             inner = getattr(one, name, None)
             if isinstance(inner, list) and not isinstance(one, ast.ClassDef):
-                setattr(one, name, _swept(inner, loads, kept))
+                setattr(one, name, self.block(inner))
         for holder in (*getattr(one, "handlers", ()), *getattr(one, "cases", ())):
-            holder.body = _swept(holder.body, loads, kept)
-        if isinstance(one, ast.If) and not one.body and not one.orelse and is_pure(one.test):
-            continue
+            holder.body = self.block(holder.body)
         if isinstance(one, ast.For):
-            _without_counter(one, loads)
-        joined = (
-            _collected(found[-1], one) or _joined(found[-1], one, loads, kept) if found else None
-        )
-        if joined is not None:
-            found[-1] = joined
-        else:
-            found.append(one)
-    return found
+            _without_counter(one, self.loads)
 
 
 def _without_counter(node: ast.For, loads: Counter[str]) -> None:
@@ -228,8 +242,8 @@ def _in_order(node: ast.AST) -> Iterator[ast.AST]:
     yield node
 
 
-def with_plain_locals(statements: Sequence[ast.stmt], parameters: set[str]) -> list[ast.stmt]:
-    """Return copies in which locals are named by the order in which they turn up."""
+def plain_text(statements: Sequence[ast.stmt], parameters: set[str]) -> str:
+    """Return a text of a body in which locals are named by the order in which they turn up."""
     own = stored_names(statements) - parameters
     declared: set[str] = set()
     nested: set[str] = set()
@@ -237,14 +251,40 @@ def with_plain_locals(statements: Sequence[ast.stmt], parameters: set[str]) -> l
         for node in walk(one):
             if isinstance(node, ast.Global | ast.Nonlocal):
                 declared |= set(node.names)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 nested |= all_parameter_names(node.args)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 nested.add(node.id)
     free = _read_outside(statements)
     renamed = (own | (nested - free)) - declared - parameters
-    namer = _Namer(renamed)
-    return [namer.visit(clone(one)) for one in statements]
+    places: dict[str, str] = {}
+    return "\n".join(_renamed_text(one, renamed, places) for one in statements)
+
+
+_NAMING = {
+    (ast.Name, "id"),
+    (ast.arg, "arg"),
+    (ast.FunctionDef, "name"),
+    (ast.AsyncFunctionDef, "name"),
+    (ast.ExceptHandler, "name"),
+}
+
+
+def _renamed_text(value: object, renamed: set[str], places: dict[str, str]) -> str:
+    if isinstance(value, ast.AST):
+        parts = [type(value).__name__]
+        for name in value._fields:
+            inner = getattr(value, name, None)
+            if inner is None or name in SILENT:
+                continue
+            if isinstance(inner, str) and inner in renamed and (type(value), name) in _NAMING:
+                parts.append(places.setdefault(inner, f"·{len(places)}"))
+            else:
+                parts.append(f"{name}={_renamed_text(inner, renamed, places)}")
+        return f"({' '.join(parts)})"
+    if isinstance(value, list):
+        return f"[{', '.join([_renamed_text(one, renamed, places) for one in value])}]"
+    return repr(value)
 
 
 def _read_outside(statements: Sequence[ast.stmt]) -> set[str]:
@@ -260,38 +300,6 @@ def _read_outside(statements: Sequence[ast.stmt]) -> set[str]:
         elif not isinstance(node, SCOPES):
             waiting.extend(ast.iter_child_nodes(node))
     return found
-
-
-class _Namer(ast.NodeTransformer):
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
-        self.places: dict[str, str] = {}
-
-    def _name(self, name: str) -> str:
-        if name not in self.names:
-            return name
-        return self.places.setdefault(name, f"·{len(self.places)}")
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        node.value = self.visit(node.value)
-        node.targets = [self.visit(one) for one in node.targets]
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        node.id = self._name(node.id)
-        return node
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.arg = self._name(node.arg)
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.name = self._name(node.name)
-        return self.generic_visit(node)
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
-        node.name = node.name and self._name(node.name)
-        return self.generic_visit(node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,13 +375,3 @@ def _switched_by_hand(head: ast.stmt, within: frozenset[str]) -> frozenset[str]:
 def digest_text(statements: Sequence[ast.stmt]) -> str:
     """Return a text that is equal for equal bodies."""
     return "\n".join(dump(one) for one in statements)
-
-
-__all__ = [
-    "Row",
-    "digest_text",
-    "in_a_row",
-    "walk_scope",
-    "with_plain_locals",
-    "without_dead_stores",
-]

@@ -17,7 +17,7 @@ NO_FLAGS: frozenset[str] = frozenset()
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_SILENT = {"ctx", "type_comment", "kind"}
+SILENT = {"ctx", "type_comment", "kind"}
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
         parts = [
             f"{name}={_text(inner)}"
             for name in value._fields
-            if name not in _SILENT and (inner := getattr(value, name, None)) is not None
+            if name not in SILENT and (inner := getattr(value, name, None)) is not None
         ]
         return f"{type(value).__name__}({', '.join(parts)})"
     if isinstance(value, list):
