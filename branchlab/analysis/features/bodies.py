@@ -29,7 +29,15 @@ from branchlab.analysis.features.judge import (
 from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
-from branchlab.analysis.features.trees import calls_in, NO_FLAGS, dotted, dump, last_name, walk
+from branchlab.analysis.features.trees import (
+    calls_in,
+    NO_FLAGS,
+    dotted,
+    dump,
+    last_name,
+    loaded_names,
+    walk,
+)
 from branchlab.analysis.features.world import Flag, Pair, World, module_constants
 from branchlab.domain import FeatureVerdict
 
@@ -57,6 +65,7 @@ class Case:
     warnings: tuple[str, ...] = ()
     is_neutral_default: bool = False
     new_choices: tuple[str, ...] = ()
+    new_attributes: frozenset[str] = NO_FLAGS
 
 
 def body_findings(world: World) -> list[Finding]:
@@ -65,8 +74,9 @@ def body_findings(world: World) -> list[Finding]:
     reading = Reading(world)
     _compare_all(cases, reading)
     failing = [case for case in cases if case.found is not None and not case.found.is_equal]
-    if any(_has_constants(case) for case in failing):
-        _compare_all(failing, Reading(world, with_constants=True), only_better=True)
+    constant = [case for case in failing if _names_other_constants(case)]
+    if constant:
+        _compare_all(constant, Reading(world, with_constants=True), only_better=True)
         failing = [case for case in failing if case.found is not None and not case.found.is_equal]
     for case in failing:
         _try_harder(world, case)
@@ -112,11 +122,17 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
         case.flags = mentioned_flags(reading.world, case.head, attributes)
         if case.head.name == "__init__":
             case.warnings = classes[key].warnings
+            case.new_attributes = classes[key].dropped if found.is_equal else NO_FLAGS
 
 
-def _has_constants(case: Case) -> bool:
-    pair = case.pair
-    return any(module_constants(one) for one in (pair.base, pair.head) if one is not None)
+def _names_other_constants(case: Case) -> bool:
+    """Whether one side names a constant of its module that the other side does not."""
+    sides = (
+        loaded_names(function.node) & module_constants(module).keys()
+        for function, module in ((case.base, case.pair.base), (case.head, case.pair.head))
+        if module is not None
+    )
+    return len({frozenset(side) for side in sides}) > 1
 
 
 def _try_harder(world: World, case: Case) -> None:
@@ -342,7 +358,11 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
         return
     if found.is_equal:
         flags = case.flags | new
-        if case.warnings and not flags:
+        if case.new_attributes and not flags and not case.warnings:
+            names = ", ".join(f"self.{name}" for name in sorted(case.new_attributes))
+            reason = f"{symbol} stores {names} besides, which nothing reads"
+            yield _finding(case, FeatureVerdict.ADDITIVE, reason, NO_FLAGS)
+        elif case.warnings and not flags:
             reason = (
                 f"{symbol} builds what it did not: {case.warnings[0].partition(' although')[0]}"
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.findings import Finding
-from branchlab.analysis.features.judge import mentioned_flags, signature_findings
+from branchlab.analysis.features.judge import PLAIN_BASES, mentioned_flags, signature_findings
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function, Module
@@ -15,17 +15,6 @@ from branchlab.analysis.features.trees import dump, loaded_names
 from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
-_PLAIN_BASES = {
-    "object",
-    "Module",
-    "ABC",
-    "Dataset",
-    "IterableDataset",
-    "Enum",
-    "Exception",
-    "Protocol",
-    "Generic",
-}
 _HOOKS = {
     *("forward", "train", "eval", "state_dict", "load_state_dict", "parameters", "named_parameters"),
     *("children", "modules", "apply", "to", "cuda", "half", "float", "zero_grad", "extra_state"),
@@ -191,8 +180,8 @@ def _takes_place(world: World, cls: Class, method: Function) -> str:
     outside = world.kin.outside(cls)
     if outside and name in _HOOKS:
         return f"overrides {name} of {sorted(outside)[0]}"
-    if outside - _PLAIN_BASES and name.startswith(_HOOK_PREFIXES):
-        return f"looks like a hook of {sorted(outside - _PLAIN_BASES)[0]}"
+    if outside - PLAIN_BASES and name.startswith(_HOOK_PREFIXES):
+        return f"looks like a hook of {sorted(outside - PLAIN_BASES)[0]}"
     return ""
 
 
@@ -248,5 +237,3 @@ def finding(
         reason=reason,
         text=reason,
     )
-
-

@@ -51,7 +51,7 @@ def kind_of(path: str) -> str:
         return "tests" if is_test(path) else "python"
     if suffix == ".pyi":
         return "docs"
-    if place.parts[0] == "docs" or "docs" in place.parts[:-1]:
+    if any(part.endswith("docs") for part in place.parts[:-1]):
         return "docs"
     if place.parts[0] == "experiments" and suffix == ".toml":
         return "experiment"

@@ -319,5 +319,3 @@ def _moved(world: World, pair: Pair, modules: Modules) -> Iterator[Finding]:
     if users and stem not in {"main", "train", "setup"}:
         reason = f"{old} has moved to {pair.change.head_path}, and {', '.join(users[:3])} imported it from there"
         yield finding(pair, "", 0, FeatureVerdict.BREAKING, reason, "move")
-
-

@@ -29,6 +29,11 @@ from branchlab.analysis.features.world import Pair, World, attributes_stored
 from branchlab.domain import FeatureVerdict
 
 _SHOWN_MAX = 60
+PLAIN_BASES = {
+    *("object", "Module", "ABC", "Dataset", "IterableDataset", "Enum", "Exception", "Protocol"),
+    *("Generic",),
+}
+"""Bases that call no method and read no attribute that is not their own."""
 _VALUES = re.compile(r"Constant\(value=(?:'[^']*'|[^)]*)\)|attr='[^']*'")
 _UNREADABLE = "is nested too deeply to be compared"
 
@@ -94,6 +99,7 @@ class ClassReading:
             else:
                 read |= reduced.loaded_attributes()
         constant = {n for n, s in stores if not impure_calls(s)}
+        constant -= {n for n, s in stores if not all_flags(s) and self._is_known_outside(head, n)}
         unread = {n for n in new if n not in read and (n in guarded or n in constant)}
         self.dropped = frozenset(unread)
         built = [(n, s) for n, s in stores if n in unread and impure_calls(s)]
@@ -102,6 +108,14 @@ class ClassReading:
             f"random numbers and enters the state_dict; parity will tell"
             for name, one in built
         )
+
+    def _is_known_outside(self, head: Class, name: str) -> bool:
+        """Whether others may read an attribute of that name: by that name on the base, or in a library's base class."""
+        world = self.reading.world
+        if world.kin.outside(head) - PLAIN_BASES or world.kin.sets(head, name):
+            return True
+        pattern = re.compile(rf"\.{re.escape(name)}\b|['\"]{re.escape(name)}['\"]")
+        return any(pattern.search(text) for text in world.mentioning([name]).values())
 
     def _is_read_anywhere(self, head: Class, name: str) -> bool:
         return any(

@@ -108,8 +108,7 @@ def import_targets(path: str, one: ast.ImportFrom) -> list[str]:
             folder = folder.parent
         prefixes = [folder]
     else:
-        # Scripts import what lies beside them, packages lie at the root or in src.
-        prefixes += [PurePosixPath("src"), PurePosixPath(path).parent]
+        prefixes += [PurePosixPath("src")]
     found: list[str] = []
     for prefix in prefixes:
         place = prefix.joinpath(*parts)

@@ -18,7 +18,9 @@ from branchlab.analysis.features.trees import dump, loaded_names
 from branchlab.analysis.features.world import Pair, World
 from branchlab.domain import FeatureVerdict
 
-_DISCOVERS = re.compile(r"pkgutil|import_module|listdir|glob|iter_modules|scandir|walk_packages")
+_DISCOVERS = re.compile(
+    r"\b(?:pkgutil|import_module|listdir|glob|iter_modules|scandir|walk_packages)\b"
+)
 _SHOWN_MAX = 3
 
 
