@@ -30,8 +30,8 @@ from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
-    calls_in,
     NO_FLAGS,
+    calls_in,
     dotted,
     dump,
     last_name,

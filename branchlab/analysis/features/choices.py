@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from branchlab.analysis.features import fold
+from branchlab.analysis.features.branches import terminates
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.inline import bound
 from branchlab.analysis.features.reading import Reading
-from branchlab.analysis.features.reducer import terminates
 from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     all_parameter_names,

@@ -12,17 +12,18 @@ from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, impure_calls
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.options import click_options
-from branchlab.analysis.features.reading import Reading, Reduced
+from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reduced import Reduced
 from branchlab.analysis.features.settle import Row
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
-    all_parameter_names,
-    stored_names,
     NO_FLAGS,
     all_flags,
+    all_parameter_names,
     dump,
     last_name,
     self_attribute,
+    stored_names,
     walk,
 )
 from branchlab.analysis.features.world import Pair, World, attributes_stored

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from branchlab.analysis.features.trees import walk, walk_scope
 from branchlab.analysis.features.syntax import Module, top_names
+from branchlab.analysis.features.trees import walk, walk_scope
 
 _KNOWN = {
     *dir(builtins),

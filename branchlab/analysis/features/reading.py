@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, same
-from branchlab.analysis.features.options import ENUMS, fields_of, options_in
+from branchlab.analysis.features.lineage import is_one_liner, lineage, tables
+from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.origins import has_star, origins, qualified
-from branchlab.analysis.features.reducer import kept_names, reduce_block
+from branchlab.analysis.features.reduced import Reduced, is_bare_return, without_options
+from branchlab.analysis.features.reducer import reduce_block
 from branchlab.analysis.features.setting import Callee, Callees, Setting
 from branchlab.analysis.features.settle import (
-    Row,
-    digest_text,
-    in_a_row,
-    plain_text,
     without_dead_stores,
 )
 from branchlab.analysis.features.signatures import Parameters, parameters_of
@@ -35,6 +33,7 @@ from branchlab.analysis.features.trees import (
     walk,
     with_flags,
 )
+from branchlab.analysis.features.usage import kept_names
 from branchlab.analysis.features.world import (
     Flag,
     Pair,
@@ -46,38 +45,6 @@ from branchlab.analysis.features.world import (
 )
 
 _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
-
-
-@dataclass(slots=True, kw_only=True)
-class Reduced:
-    """A body after reduction. ``own``: names that are not the function's to choose, its parameters above all."""
-
-    statements: list[ast.stmt]
-    own: set[str]
-
-    @property
-    def rows(self) -> list[Row]:
-        """The statements in a row, with the names and places of the source."""
-        return in_a_row(self.statements)
-
-    def is_equal(self, other: Reduced) -> bool:
-        """Whether both bodies are the same but for the names of locals."""
-        if digest_text(self.statements) == digest_text(other.statements):
-            return True
-        return self.text == other.text
-
-    @property
-    def text(self) -> str:
-        """A text that is equal for equal bodies."""
-        return plain_text(self.statements, self.own)
-
-    def loaded_attributes(self) -> set[str]:
-        return {
-            self_attribute(node)
-            for one in self.statements
-            for node in walk(one)
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-        } - {""}
 
 
 class Reading:
@@ -195,7 +162,7 @@ class Reading:
         return Setting(
             keys=self._keys if is_head else {},
             helpers=by_name(f for f in own if f.name not in others),
-            one_liners=by_name(f for f in own if f.name in others and _is_one_liner(f)),
+            one_liners=by_name(f for f in own if f.name in others and is_one_liner(f)),
             classes={c.name: c for c in classes if c.name not in other_classes},
             callees=self._callees[side],
             positional=self._positional,
@@ -254,7 +221,7 @@ class Reading:
             names=names,
             anywhere=self._anywhere[pair.change.head_path] if is_head else {},
             attributes=self.attributes(pair, cls) if is_head and cls else {},
-            tables=_tables(module),
+            tables=tables(module),
             starred=frozenset(change.starred) if change and is_head else NO_FLAGS,
             methods=self._own_methods(pair, cls, is_head=is_head),
             bases=cls.bases if cls else (),
@@ -296,7 +263,7 @@ class Reading:
         module, other = (pair.head, pair.base) if is_head else (pair.base, pair.head)
         assert module is not None
         found: dict[str, Function] = {}
-        for one in reversed(_lineage(module, cls)):
+        for one in reversed(lineage(module, cls)):
             known = (
                 other.classes[one.symbol].methods if other and one.symbol in other.classes else {}
             )
@@ -313,7 +280,7 @@ class Reading:
         ] = {}  # a constructor that asks for its own attributes learns nothing
         found: dict[str, ast.expr] = {}
         assert pair.head is not None
-        for one in reversed(_lineage(pair.head, cls)):
+        for one in reversed(lineage(pair.head, cls)):
             found |= self._attributes_of_one(pair, one)
         self._attributes[id(cls)] = found
         return found
@@ -390,9 +357,9 @@ class Reading:
     ) -> Reduced:
         setting = self.setting(pair, function, side=side)
         setting.dropped_attributes = dropped
-        body = _without_options(function.node.body)
+        body = without_options(function.node.body)
         statements = reduce_block(clean_block(body), setting)
-        if statements and _is_bare_return(statements[-1]):
+        if statements and is_bare_return(statements[-1]):
             statements.pop()
         kept = set(kept_names(statements))
         if loaded_names(function.node) & _SEES_LOCALS:
@@ -444,82 +411,4 @@ class Reading:
     ) -> list[ast.stmt]:
         """Reduce statements of a module or of a class's body."""
         setting = self.setting(pair, None, side=side)
-        return reduce_block(clean_block(_without_options(list(statements))), setting)
-
-
-def _is_bare_return(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Return) and (
-        node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)
-    )
-
-
-def _without_options(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Return copies of statements without those that add options: options are compared by themselves."""
-    making = {id(one) for one in options_in(statements).statements}
-    if not making:
-        return statements
-    return _pruned(statements, making)
-
-
-def _pruned(statements: list[ast.stmt], making: set[int]) -> list[ast.stmt]:
-    found: list[ast.stmt] = []
-    for one in statements:
-        if id(one) in making:
-            continue
-        if any(id(node) in making for node in walk(one)):
-            copy = type(one)()
-            vars(copy).update(vars(one))
-            for name in ("body", "orelse", "finalbody"):
-                inner = getattr(copy, name, None)
-                if isinstance(inner, list):
-                    setattr(copy, name, _pruned(inner, making))
-            found.append(copy)
-        else:
-            found.append(one)
-    return found
-
-
-def _lineage(module: Module, cls: Class) -> list[Class]:
-    """Return a class and those of its bases that stand in the same file, nearest first."""
-    found = [cls]
-    for one in found:
-        for name in one.bases:
-            base = module.classes.get(name)
-            if base is not None and base not in found:
-                found.append(base)
-    return found
-
-
-def _is_one_liner(function: Function) -> bool:
-    body = [
-        one
-        for one in function.node.body
-        if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
-    ]
-    return bool(body) and isinstance(body[-1], ast.Return) and len(body) <= 2  # noqa: PLR2004
-
-
-def _tables(module: Module) -> dict[str, ast.expr]:
-    """Return dictionaries at module level that are written once."""
-    found = {
-        one.targets[0].id: one.value
-        for one in module.statements
-        if isinstance(one, ast.Assign)
-        and isinstance(one.targets[0], ast.Name)
-        and isinstance(one.value, ast.Dict)
-    }
-    if not found:
-        return {}
-    changed = {
-        dotted(node.value)
-        for node in module.nodes
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
-    }
-    changed |= {
-        dotted(node.func.value)
-        for node in module.nodes
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in {"update", "setdefault", "pop", "clear", "register"}
-    }
-    return {name: value for name, value in found.items() if name not in changed}
+        return reduce_block(clean_block(without_options(list(statements))), setting)

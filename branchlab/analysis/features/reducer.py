@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import impure_calls, is_pure
+from branchlab.analysis.features.branches import hoisted, normal_if, terminates
+from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.expressions import ExpressionReducer
 from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.trees import (
@@ -24,14 +25,12 @@ from branchlab.analysis.features.trees import (
     dump,
     flags_of,
     last_name,
-    loaded_names,
     self_attribute,
     stored_names,
     walk,
     with_flags,
 )
-
-_ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+from branchlab.analysis.features.usage import leaves_loop, numbers, read_only_tables
 
 
 def reduce_block(
@@ -39,18 +38,6 @@ def reduce_block(
 ) -> list[ast.stmt]:
     """Return what is left of clean statements; the ones given are used up."""
     return Reducer(setting, statements, depth=depth).block(statements)
-
-
-def terminates(statements: Sequence[ast.stmt]) -> bool:
-    """Whether the end of a block is never reached."""
-    if not statements:
-        return False
-    last = statements[-1]
-    if isinstance(last, ast.If):
-        return terminates(last.body) and terminates(last.orelse)
-    if isinstance(last, ast.With):
-        return terminates(last.body) and not isinstance(last.body[-1], ast.Raise)
-    return isinstance(last, _ENDS)
 
 
 class Reducer(ExpressionReducer):
@@ -71,8 +58,8 @@ class Reducer(ExpressionReducer):
             if isinstance(node, ast.Global | ast.Nonlocal)
             for name in node.names
         }
-        self.read_only = _read_only_tables(statements)
-        self.numbers = _numbers(statements)
+        self.read_only = read_only_tables(statements)
+        self.numbers = numbers(statements)
 
     def block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
         """Return what is left of a block, up to the first statement that ends it."""
@@ -81,7 +68,7 @@ class Reducer(ExpressionReducer):
             found += self._statement(statement)
             if terminates(found):
                 break
-        return _hoisted(found)
+        return hoisted(found)
 
     def _statement(self, node: ast.stmt) -> list[ast.stmt]:
         match node:
@@ -227,7 +214,7 @@ class Reducer(ExpressionReducer):
             self.env = after_body
         else:
             self.env = _agreed(after_body, self.env)
-        made = _normal_if(node, test, body, orelse)
+        made = normal_if(node, test, body, orelse)
         return [with_flags(one, flags_of(node) | all_flags(test)) for one in made]
 
     def _for(self, node: ast.For | ast.AsyncFor) -> list[ast.stmt]:
@@ -235,7 +222,7 @@ class Reducer(ExpressionReducer):
         rounds = fold.is_range_of(node.iter)
         if fold.truth(node.iter) is False or rounds == 0:
             return self.block(node.orelse)
-        if rounds == 1 and not node.orelse and not _leaves_loop(node.body):
+        if rounds == 1 and not node.orelse and not leaves_loop(node.body):
             first = ast.copy_location(
                 ast.Assign([node.target], fold.constant(0, like=node.iter)), node
             )
@@ -333,47 +320,6 @@ def _reached(statements: Sequence[ast.stmt]) -> int | None:
     return len(statements) if terminates(statements) else None
 
 
-def _read_only_tables(statements: Iterable[ast.stmt]) -> set[str]:
-    """Return names that are only ever looked up: ``x[k]``, ``x.get(k)``, ``k in x``, ``**x``."""
-    looked_up: Counter[str] = Counter()
-    seen: Counter[str] = Counter()
-    for node in (inner for one in statements for inner in walk(one)):
-        match node:
-            case ast.Name(id=name):
-                seen[name] += 1
-            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Load()):
-                looked_up[name] += 1
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get" | "keys")):
-                looked_up[name] += 1
-            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)]):
-                looked_up[name] += 1
-            case ast.keyword(arg=None, value=ast.Name(id=name)):
-                looked_up[name] += 1
-            case ast.Starred(value=ast.Name(id=name)):
-                looked_up[name] += 1
-    # One more sight of the name is the assignment itself.
-    return {name for name, count in looked_up.items() if seen[name] == count + 1}
-
-
-def _numbers(statements: Iterable[ast.stmt]) -> set[str]:
-    """Return names that begin as a plain number or text: adding to one makes a new value, whatever is added."""
-    begun: dict[str, bool] = {}
-    for one in statements:
-        for node in walk(one):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                name = node.targets[0].id
-                is_plain = isinstance(node.value, ast.Constant) and node.value.value is not None
-                begun[name] = begun.get(name, True) and (
-                    is_plain or name in loaded_names(node.value)
-                )
-            elif isinstance(node, ast.For | ast.withitem | ast.comprehension):
-                target = node.optional_vars if isinstance(node, ast.withitem) else node.target
-                for inner in walk(target) if target is not None else ():
-                    if isinstance(inner, ast.Name):
-                        begun[inner.id] = False
-    return {name for name, is_number in begun.items() if is_number}
-
-
 def _agreed(one: dict[str, ast.expr], other: dict[str, ast.expr]) -> dict[str, ast.expr]:
     return {
         name: value
@@ -395,77 +341,6 @@ def _split(node: ast.Assign) -> ast.If:
     yes, no = clone(node), clone(node)
     yes.value, no.value = node.value.body, node.value.orelse
     return ast.copy_location(ast.If(node.value.test, [yes], [no]), node)
-
-
-def _normal_if(
-    node: ast.If, test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt]
-) -> list[ast.stmt]:
-    """Return an ``if`` without empty branches, ``else`` after a way out, or a test that could be joined."""
-    if not body and not orelse:
-        return [ast.copy_location(ast.Expr(one), node) for one in impure_calls(test)]
-    if [dump(one) for one in body] == [dump(one) for one in orelse] and is_pure(test):
-        return body
-    if not body or (terminates(orelse) and not terminates(body)):
-        negated = ast.copy_location(ast.UnaryOp(ast.Not(), test), test)
-        test, body, orelse = fold.fold_not(negated), orelse, body
-    elif orelse and (positive := fold.negated(test)) is not None:
-        test, body, orelse = positive, orelse, body
-    if terminates(body) and orelse:
-        return [ast.copy_location(ast.If(test, body, []), node), *orelse]
-    if len(body) == 1 and isinstance(body[0], ast.If) and not orelse and not body[0].orelse:
-        parts = [*_conjuncts(test), *_conjuncts(body[0].test)]
-        return [ast.copy_location(ast.If(ast.BoolOp(ast.And(), parts), body[0].body, []), node)]
-    return [ast.copy_location(ast.If(test, body, orelse), node)]
-
-
-def _conjuncts(test: ast.expr) -> list[ast.expr]:
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return test.values
-    return [test]
-
-
-def _hoisted(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Drop what follows a way out; ask what is before what is not; give a name its other value in an ``else``."""
-    for at, one in enumerate(statements):
-        if terminates([one]):
-            statements = statements[: at + 1]
-            break
-    for at in reversed(range(len(statements))):
-        one = statements[at]
-        if not isinstance(one, ast.If) or one.orelse:
-            continue
-        rest = statements[at + 1 :]
-        positive = fold.negated(one.test)
-        if positive is not None and rest and terminates(one.body) and terminates(rest):
-            turned = ast.copy_location(ast.If(positive, rest, []), one)
-            statements = [*statements[:at], with_flags(turned, flags_of(one)), *one.body]
-    return _with_other_value(statements)
-
-
-def _with_other_value(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Write ``x = 1`` before ``if c: x = 2`` as its ``else``."""
-    found: list[ast.stmt] = []
-    for one in statements:
-        match (found[-1] if found else None, one):
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=value) as first,
-                ast.If(
-                    test=test,
-                    body=[ast.Assign(targets=[ast.Name(id=other)], value=then)],
-                    orelse=[],
-                ),
-            ) if name == other and fold.is_constant(value):
-                if name not in loaded_names(test) | loaded_names(then) and is_pure(test):
-                    found.pop()
-                    whole = ast.copy_location(ast.If(test, one.body, [first]), one)
-                    found += _normal_if(whole, test, whole.body, whole.orelse)
-                    continue
-        found.append(one)
-    return found
-
-
-def _leaves_loop(body: Sequence[ast.stmt]) -> bool:
-    return any(isinstance(node, ast.Break | ast.Continue) for one in body for node in walk(one))
 
 
 def _does_nothing(item: ast.withitem) -> bool:
@@ -490,14 +365,6 @@ def _fits(case: ast.match_case, subject: ast.expr) -> bool | None:
             return None if None in fits else any(fits)
         case _:
             return None
-
-
-def kept_names(statements: Iterable[ast.stmt]) -> Iterator[str]:
-    """Yield names that are declared global or nonlocal: they are not the function's own."""
-    for one in statements:
-        for node in walk(one):
-            if isinstance(node, ast.Global | ast.Nonlocal):
-                yield from node.names
 
 
 NOTHING_DROPPED = NO_FLAGS

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from branchlab.analysis.features.trees import dump, FunctionNode, last_name, stored_names, walk
+from branchlab.analysis.features.trees import FunctionNode, dump, last_name, stored_names, walk
 
 _LINES_MAX = 40_000
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.changes import Elsewhere, FileChange
+from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.expressions import ExpressionReducer
 from branchlab.analysis.features.kin import Kin
 from branchlab.analysis.features.options import (
