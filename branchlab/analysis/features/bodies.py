@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.choices import (
     alternatives,
     handed_values,
@@ -15,6 +13,8 @@ from branchlab.analysis.features.choices import (
     retyped_options,
 )
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import module_constants
+from branchlab.analysis.features.flips import Case, flip, is_equal
 from branchlab.analysis.features.judge import (
     ClassReading,
     Compared,
@@ -26,46 +26,20 @@ from branchlab.analysis.features.judge import (
     only_spelling_differs,
     signature_findings,
 )
-from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.reading import Reading
-from branchlab.analysis.features.syntax import Class, Function
+from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
     calls_in,
-    dotted,
     dump,
     last_name,
     loaded_names,
     walk,
 )
-from branchlab.analysis.features.world import Flag, Pair, World, module_constants
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
-_TRIALS_MAX = 48
-_TRIALS_MIN = 3
 _HUGE = 4_000
-_NODES_MAX = 40_000
-"""Of the functions that are tried again, times the trials: about a second."""
-_FAILING_MAX = 24
-_FLAGS_MAX = 8
-_VALUES_MAX = 10
-
-
-@dataclass(slots=True, kw_only=True)
-class Case:
-    """One function on both sides, and what came of comparing it."""
-
-    pair: Pair
-    base: Function
-    head: Function
-    old_class: Class | None
-    new_class: Class | None
-    flags: frozenset[str] = NO_FLAGS
-    found: Compared | None = None
-    warnings: tuple[str, ...] = ()
-    is_neutral_default: bool = False
-    new_choices: tuple[str, ...] = ()
-    new_attributes: frozenset[str] = NO_FLAGS
 
 
 def body_findings(world: World) -> list[Finding]:
@@ -83,7 +57,7 @@ def body_findings(world: World) -> list[Finding]:
     failing = [case for case in failing if case.found is not None and not case.found.is_equal]
     _check_alternatives(world, cases)
     failing = [case for case in cases if case.found is not None and not case.found.is_equal]
-    flipped = _flip(world, cases, failing) if failing else None
+    flipped = flip(world, cases, failing) if failing else None
     found: list[Finding] = []
     for case in cases:
         if not case.is_neutral_default:
@@ -171,7 +145,7 @@ def _is_equal_as_called(world: World, case: Case) -> bool:
     )
     if not all(fixed.values()) or not flags:
         return False
-    if not _is_equal(case, Reading(world, fixed=fixed)):
+    if not is_equal(case, Reading(world, fixed=fixed)):
         return False
     case.flags |= flags
     return True
@@ -186,7 +160,7 @@ def _is_neutral(
         ("base", case.pair.change.head_path, symbol),
         ("head", case.pair.change.head_path, symbol),
     )
-    given = {name: fold.marked(name) for name in defaults}
+    given = {name: literals.marked(name) for name in defaults}
     for old, new in (
         (
             {name: one for name, (one, _) in defaults.items()},
@@ -195,12 +169,12 @@ def _is_neutral(
         (given, given),
     ):
         if not all(
-            fold.is_value(one) or fold.without_mark(one) is not one
+            literals.is_value(one) or literals.without_mark(one) is not one
             for one in (*old.values(), *new.values())
         ):
             return False
         reading = Reading(world, fixed={keys[0]: old, keys[1]: new})
-        if not _is_equal(case, reading):
+        if not is_equal(case, reading):
             return False
     return True
 
@@ -227,115 +201,6 @@ def _at_once(reading: Reading, case: Case) -> Compared | None:
     if len(walk(case.head.node)) < _HUGE or mentioned_flags(reading.world, case.head, {}):
         return None
     return compared_as_they_stand(case.base, case.head)
-
-
-def _flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str, ast.expr] | None:
-    """Return other values of the new flags at which every changed body comes to the base; None without any."""
-    wanted = frozenset().union(*(case.flags for case in failing))
-    flagged = {(case.pair.change.head_path, case.head.owner) for case in cases if case.flags}
-    if any(
-        not case.flags
-        and (not case.head.owner or (case.pair.change.head_path, case.head.owner) not in flagged)
-        for case in failing
-    ):
-        return None
-    if not wanted or len(failing) > _FAILING_MAX or any(c.found and c.found.shown for c in failing):
-        return None
-    flags = {
-        flag.name: flag for flag in world.flags if flag.name in wanted and flag.default is not None
-    }
-    choices = {
-        name: _other_values(world, flag, failing)
-        for name, flag in sorted(flags.items())[:_FLAGS_MAX]
-    }
-    touched = [case for case in cases if case.flags]
-    size = sum(len(walk(case.head.node)) for case in failing)
-    trials = max(_TRIALS_MIN, min(_TRIALS_MAX, _NODES_MAX // max(size, 1)))
-    failing = sorted(failing, key=lambda case: len(walk(case.head.node)))
-    for values in itertools.islice(_assignments(choices), trials):
-        reading = Reading(world, values)
-        if all(_is_equal(case, reading) for case in failing) and all(
-            _is_equal(case, reading) for case in touched if case not in failing
-        ):
-            return values
-    return None
-
-
-def _is_equal(case: Case, reading: Reading) -> bool:
-    cls = ClassReading(reading, case.pair, case.old_class, case.new_class)
-    return cls.compare(case.base, case.head).is_equal
-
-
-def _assignments(choices: Mapping[str, list[ast.expr]]) -> Iterator[dict[str, ast.expr]]:
-    """Yield one flag at another value, then two, then all of them."""
-    for count in sorted({1, 2, len(choices)}):
-        for names in itertools.combinations(choices, count):
-            for values in itertools.product(*(choices[name] for name in names)):
-                yield dict(zip(names, values, strict=True))
-
-
-def _other_values(world: World, flag: Flag, failing: Sequence[Case]) -> list[ast.expr]:
-    """Return values to try: the opposite, the neutral ones of a number, what the code compares the flag with."""
-    default = flag.default
-    value = default.value if isinstance(default, ast.Constant) else default
-    tried: list[object]
-    if isinstance(value, bool):
-        tried = [not value]
-    elif isinstance(value, int | float):
-        tried = [None, 0, 1, 0.0, 1.0]
-    elif value is None:
-        tried = [True, False]
-    else:
-        tried = [None]
-    made = [ast.Constant(one) for one in tried if one != value or one is None]  # type: ignore[arg-type]
-    others = [
-        one.default for one in world.flags if one.name == flag.name and one.default is not None
-    ]
-    unique = {
-        dump(one): one
-        for one in (
-            *made,
-            *others,
-            *_siblings(world, default),
-            *_asked_for(flag, failing),
-            *_only_in_base(failing),
-        )
-        if {dump(one)} != {dump(other) for other in (default, *others)}
-    }
-    return list(unique.values())[:_VALUES_MAX]
-
-
-def _siblings(world: World, default: ast.expr | None) -> Iterator[ast.expr]:
-    """Yield the other members of the enumeration that a default is a member of."""
-    if not isinstance(default, ast.Attribute):
-        return
-    for pair in world.pairs:
-        for cls in pair.head.classes.values() if pair.head is not None else ():
-            if cls.name == last_name(default.value) and set(cls.bases) & ENUMS:
-                for name in fields_of(cls):
-                    yield ast.Attribute(default.value, name, ast.Load())
-
-
-def _asked_for(flag: Flag, failing: Iterable[Case]) -> Iterator[ast.expr]:
-    """Yield what the code compares a flag with."""
-    for case in failing:
-        for node in walk(case.head.node):
-            if isinstance(node, ast.Compare) and f"'{flag.name}'" in ast.dump(node):
-                for other in (node.left, *node.comparators):
-                    elements = (
-                        other.elts if isinstance(other, ast.Tuple | ast.List | ast.Set) else [other]
-                    )
-                    yield from (one for one in elements if fold.is_constant(one))
-
-
-def _only_in_base(failing: Iterable[Case]) -> Iterator[ast.expr]:
-    """Yield values that the base names and head does not."""
-    for case in failing:
-        known = {dump(node) for node in walk(case.head.node)}
-        for node in walk(case.base.node):
-            if isinstance(node, ast.Constant | ast.Attribute) and dump(node) not in known:
-                if isinstance(node, ast.Constant) or dotted(node):
-                    yield node
 
 
 def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -> Iterator[Finding]:

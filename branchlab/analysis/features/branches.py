@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import fold, literals
 from branchlab.analysis.features.clean import impure_calls, is_pure
 from branchlab.analysis.features.trees import (
     dump,
@@ -86,7 +86,7 @@ def _with_other_value(statements: list[ast.stmt]) -> list[ast.stmt]:
                     body=[ast.Assign(targets=[ast.Name(id=other)], value=then)],
                     orelse=[],
                 ),
-            ) if name == other and fold.is_constant(value):
+            ) if name == other and literals.is_constant(value):
                 if name not in loaded_names(test) | loaded_names(then) and is_pure(test):
                     found.pop()
                     whole = ast.copy_location(ast.If(test, one.body, [first]), one)

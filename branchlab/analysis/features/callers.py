@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair
 from branchlab.analysis.features.options import click_options
 from branchlab.analysis.features.signatures import Parameters, parameters_of
 from branchlab.analysis.features.syntax import Failure, Function, Module, parse_tree
 from branchlab.analysis.features.trees import calls_in, dotted, dump, last_name
-from branchlab.analysis.features.world import Pair, World, constructor
+from branchlab.analysis.features.world import World, constructor
 from branchlab.domain import FeatureVerdict
 
 _FILES_MAX = 60

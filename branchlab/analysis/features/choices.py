@@ -6,9 +6,10 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.branches import terminates
 from branchlab.analysis.features.clean import clean_block, same
+from branchlab.analysis.features.flags import Pair
 from branchlab.analysis.features.inline import bound
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Function
@@ -21,7 +22,7 @@ from branchlab.analysis.features.trees import (
     last_name,
     walk,
 )
-from branchlab.analysis.features.world import Pair, World
+from branchlab.analysis.features.world import World
 
 _CHOICES_MAX = 12
 
@@ -166,6 +167,6 @@ def handed_values(world: World, function: Function, *, side: str) -> dict[str, a
         if values[0] is not None
         and len(values) == num_calls
         and all(
-            one is not None and fold.is_constant(one) and same(values[0], one) for one in values
+            one is not None and literals.is_constant(one) and same(values[0], one) for one in values
         )
     }

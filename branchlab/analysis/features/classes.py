@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair, attributes_stored
 from branchlab.analysis.features.judge import PLAIN_BASES, mentioned_flags, signature_findings
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dump, loaded_names
-from branchlab.analysis.features.world import Pair, World, attributes_stored
+from branchlab.analysis.features.trees import dotted, dump, loaded_names, parameters
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _HOOKS = {
@@ -153,7 +154,7 @@ def _new_methods(
         if not taken:
             reason = f"{symbol} is new and nothing on the base calls it"
             made = finding(pair, symbol, line, FeatureVerdict.ADDITIVE, reason, kind="method")
-        elif reading.does_nothing(pair, method):
+        elif _does_nothing(reading, pair, method):
             flags = mentioned_flags(world, method, reading.attributes(pair, head))
             verdict = FeatureVerdict.GUARDED if flags else FeatureVerdict.INERT
             reason = f"{symbol} is new and {taken}, and does nothing of its own at the defaults"
@@ -164,6 +165,26 @@ def _new_methods(
             made = finding(pair, symbol, line, FeatureVerdict.UNGUARDED, reason, kind="method")
         made.names = frozenset(loaded_names(method.node))
         yield made
+
+
+def _does_nothing(reading: Reading, pair: Pair, method: Function) -> bool:
+    """Whether a new method only hands on to the one that it overrides."""
+    rest = reading.reduce(pair, method, side="head").statements
+    if not rest:
+        return not method.name.startswith("__") or method.name == "__post_init__"
+    if len(rest) != 1 or not isinstance(rest[0], ast.Return | ast.Expr):
+        return False
+    call = rest[0].value
+    given = [one.arg for one in parameters(method.node.args)][1:]
+    match call:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr),
+            args=args,
+            keywords=[],
+        ):
+            return attr == method.name and [dotted(one) for one in args] == given
+        case _:
+            return False
 
 
 def _takes_place(world: World, cls: Class, method: Function) -> str:

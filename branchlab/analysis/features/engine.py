@@ -12,6 +12,7 @@ from branchlab.analysis.features.changes import Elsewhere, FileChange, Nowhere
 from branchlab.analysis.features.classes import class_findings
 from branchlab.analysis.features.files import file_finding, kind_of
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Flag, Pair
 from branchlab.analysis.features.imports import import_findings
 from branchlab.analysis.features.joining import join
 from branchlab.analysis.features.modules import module_findings
@@ -23,7 +24,7 @@ from branchlab.analysis.features.reach import (
 from branchlab.analysis.features.settings import config_findings
 from branchlab.analysis.features.syntax import Failure, Module, parse_module
 from branchlab.analysis.features.trees import last_name
-from branchlab.analysis.features.world import Flag, Pair, build_world
+from branchlab.analysis.features.world import build_world
 from branchlab.domain import Feature, FeatureVerdict
 
 ENGINE_VERSION = 1

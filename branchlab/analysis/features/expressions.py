@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import fold, literals
+from branchlab.analysis.features.arguments import identity, is_known, spread, without_empty
 from branchlab.analysis.features.clean import impure_calls, is_pure, same
 from branchlab.analysis.features.inline import (
     bound,
@@ -72,8 +73,8 @@ class ExpressionReducer(ast.NodeTransformer):
             return fold.fold_not(node)
         if isinstance(node, ast.Call) and dotted(node.func) == "bool" and len(node.args) == 1:
             return self.tested(node.args[0])
-        known = fold.truth(node)
-        return node if known is None else fold.constant(known, like=node)
+        known = literals.truth(node)
+        return node if known is None else literals.constant(known, like=node)
 
     def visit_defaults(self, arguments: ast.arguments) -> None:
         """Reduce the defaults of a nested function's parameters."""
@@ -121,7 +122,7 @@ class ExpressionReducer(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         test = self.tested(self.visit(node.test))
-        known = fold.truth(test)
+        known = literals.truth(test)
         if known is not None:
             kept: ast.expr = self.visit(node.body if known else node.orelse)
             return with_flags(kept, all_flags(test))
@@ -145,15 +146,15 @@ class ExpressionReducer(ast.NodeTransformer):
         self.generic_visit(node)
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             node.comparators = (
-                [self._table(node.comparators[0])] if _is_known(node.left) else node.comparators
+                [self._table(node.comparators[0])] if is_known(node.left) else node.comparators
             )
         sides = [dotted(node.left), *(dotted(one) for one in node.comparators)]
         if len(sides) == 2 and set(sides) <= self.setting.enums:  # noqa: PLR2004  left and right
             is_equal = sides[0] == sides[1]
             if isinstance(node.ops[0], ast.Eq | ast.Is):
-                return fold.constant(is_equal, like=node)
+                return literals.constant(is_equal, like=node)
             if isinstance(node.ops[0], ast.NotEq | ast.IsNot):
-                return fold.constant(not is_equal, like=node)
+                return literals.constant(not is_equal, like=node)
         return fold.fold_compare(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -175,7 +176,7 @@ class ExpressionReducer(ast.NodeTransformer):
                 if at:
                     one.iter = self.visit(one.iter)
                 tests = [self.tested(self.visit(test)) for test in one.ifs]
-                one.ifs = [test for test in tests if fold.truth(test) is not True]
+                one.ifs = [test for test in tests if literals.truth(test) is not True]
             for name in ("elt", "key", "value"):
                 if hasattr(node, name):
                     setattr(node, name, self.visit(getattr(node, name)))
@@ -185,12 +186,12 @@ class ExpressionReducer(ast.NodeTransformer):
 
     def visit_List(self, node: ast.List) -> ast.AST:
         self.generic_visit(node)
-        node.elts = _without_empty(node.elts)
+        node.elts = without_empty(node.elts)
         return node
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
         self.generic_visit(node)
-        node.elts = _without_empty(node.elts)
+        node.elts = without_empty(node.elts)
         return node
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
@@ -198,7 +199,7 @@ class ExpressionReducer(ast.NodeTransformer):
         pairs = [
             (key, value)
             for key, value in zip(node.keys, node.values, strict=True)
-            if not (key is None and fold.truth(value) is False)
+            if not (key is None and literals.truth(value) is False)
             and not self._says_default(key, value)
         ]
         node.keys, node.values = [key for key, _ in pairs], [value for _, value in pairs]
@@ -217,7 +218,7 @@ class ExpressionReducer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         node.func = self.visit(node.func)
-        node.args = _without_empty([self.visit(one) for one in node.args])
+        node.args = without_empty([self.visit(one) for one in node.args])
         for word in node.keywords:
             word.value = self.visit(word.value)
         if dotted(node.func) == "super" and [dotted(one) for one in node.args] == [
@@ -243,7 +244,7 @@ class ExpressionReducer(ast.NodeTransformer):
         words: list[ast.keyword] = []
         for word in node.keywords:
             if word.arg is None and isinstance(word.value, ast.Dict):
-                words += _spread(word)
+                words += spread(word)
             elif word.arg is not None or dotted(word.value) not in starred:
                 words.append(word)
         name = self._callee(node)
@@ -270,7 +271,7 @@ class ExpressionReducer(ast.NodeTransformer):
             words.sort(key=lambda word: (word.arg is None, word.arg or ""))
         node.keywords = words
         if last_name(node.func) == "Sequential" and not words:
-            while len(node.args) > 1 and fold.is_identity(node.args[-1]):
+            while len(node.args) > 1 and literals.is_identity(node.args[-1]):
                 node.args.pop()
 
     def _by_name(self, node: ast.Call, name: str) -> list[ast.keyword]:
@@ -313,7 +314,7 @@ class ExpressionReducer(ast.NodeTransformer):
         ):
             key = node.args[1]
             if isinstance(key, ast.Constant) and key.value in self.setting.absent:
-                nothing = fold.constant(False, like=node)  # noqa: FBT003  a node
+                nothing = literals.constant(False, like=node)  # noqa: FBT003  a node
                 return nothing if asked == "hasattr" else node.args[2] if node.args[2:] else None
         if isinstance(func, ast.Name) and func.id == "getattr" and len(node.args) > 1:
             name = node.args[1]
@@ -333,15 +334,15 @@ class ExpressionReducer(ast.NodeTransformer):
             return None
         table = self._table(func.value)
         found = fold.picked(table, key)
-        if found is None and isinstance(table, ast.Dict) and fold.is_constant(key):
-            if None not in table.keys and all(map(fold.is_constant, filter(None, table.keys))):
-                found = node.args[1] if len(node.args) > 1 else fold.constant(None, like=node)
+        if found is None and isinstance(table, ast.Dict) and literals.is_constant(key):
+            if None not in table.keys and all(map(literals.is_constant, filter(None, table.keys))):
+                found = node.args[1] if len(node.args) > 1 else literals.constant(None, like=node)
         return None if found is None else clone(found)
 
     def _applied(self, node: ast.Call) -> ast.expr | None:
         """Return what an identity or a lambda makes of its argument."""
         is_one = len(node.args) == 1 and not isinstance(node.args[0], ast.Starred)
-        if fold.is_identity(node.func) and is_one and not node.keywords:
+        if literals.is_identity(node.func) and is_one and not node.keywords:
             return node.args[0]
         if isinstance(node.func, ast.Lambda) and not node.keywords:
             names = [one.arg for one in node.func.args.args]
@@ -356,18 +357,18 @@ class ExpressionReducer(ast.NodeTransformer):
             return None
         cls = self.setting.classes.get(last_name(node.func))
         if cls is not None and is_identity_class(cls, node, self):
-            return _identity(node)
+            return identity(node)
         helper = self._helper(node)
         if helper is not None:
             return returned_expression(helper, node, self)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         liner = self.setting.one_liners.get(name)
         given = [*node.args, *(word.value for word in node.keywords)]
-        if liner is None or not any(map(fold.is_value, given)):
+        if liner is None or not any(map(literals.is_value, given)):
             return None
         made = returned_expression(liner, node, self)
         is_known = made is not None and (
-            fold.is_value(made) or any(dump(made) == dump(one) for one in given)
+            literals.is_value(made) or any(dump(made) == dump(one) for one in given)
         )
         return made if is_known else None
 
@@ -391,36 +392,3 @@ class ExpressionReducer(ast.NodeTransformer):
         if bound(helper.node, call, is_method=bool(helper.owner)) is None:
             return None
         return written_out(helper, call, self, is_returned=is_returned)
-
-
-def _is_known(node: ast.expr) -> bool:
-    return fold.is_constant(node)
-
-
-def _identity(like: ast.Call) -> ast.expr:
-    made = ast.Call(ast.Attribute(ast.Name("nn", ast.Load()), "Identity", ast.Load()), [], [])
-    return with_flags(ast.copy_location(made, like), all_flags(like))
-
-
-def _spread(word: ast.keyword) -> list[ast.keyword]:
-    """Return ``**{'a': 1}`` as ``a=1``."""
-    assert isinstance(word.value, ast.Dict)
-    keys = word.value.keys
-    if not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in keys):
-        return [word]
-    return [
-        ast.keyword(str(key.value), value)
-        for key, value in zip(keys, word.value.values, strict=True)
-        if isinstance(key, ast.Constant)
-    ]
-
-
-def _without_empty(elements: Iterable[ast.expr]) -> list[ast.expr]:
-    """Spread starred literals, of which an empty one leaves nothing."""
-    found: list[ast.expr] = []
-    for one in elements:
-        if isinstance(one, ast.Starred) and isinstance(one.value, ast.List | ast.Tuple):
-            found += one.value.elts
-        else:
-            found.append(one)
-    return found

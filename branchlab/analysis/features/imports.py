@@ -12,11 +12,12 @@ from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.clean import impure_calls
 from branchlab.analysis.features.files import is_test
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair
 from branchlab.analysis.features.names import given_names, import_targets
 from branchlab.analysis.features.origins import origins
 from branchlab.analysis.features.syntax import Failure, Module, parse_module, top_names
 from branchlab.analysis.features.trees import dump, loaded_names, walk
-from branchlab.analysis.features.world import Pair, World
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _MADE_BY_BUILD = re.compile(r"(^|\.)_?(version|C|cuda|ext|ops_ext)$|_cuda$|_ext$")

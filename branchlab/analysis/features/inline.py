@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import clean_block, is_pure
 from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.syntax import Class, Function
@@ -117,13 +117,13 @@ def _reduced(
         for one in before
         if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
     ]
-    setting.names = {**names, **{name: value for name, value in held if fold.is_value(value)}}
+    setting.names = {**names, **{name: value for name, value in held if literals.is_value(value)}}
     inner = make(setting, [*before, *renamed], depth=caller.depth + 1)
     return before, inner.block(renamed)
 
 
 def _is_simple(value: ast.expr) -> bool:
-    if fold.is_value(value):
+    if literals.is_value(value):
         return True
     return bool(dotted(value))
 
@@ -215,7 +215,7 @@ def is_identity_class(cls: Class, call: ast.Call, caller: Reduces) -> bool:
         match one:
             case ast.Assign(targets=[ast.Attribute() as target], value=value):
                 name = self_attribute(target)
-                if not name or not fold.is_value(value):
+                if not name or not literals.is_value(value):
                     return False
                 attributes[name] = value
             case ast.Expr(value=ast.Call(func=ast.Attribute(attr="__init__"), args=[])):

@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Flag
 from branchlab.analysis.features.trees import last_name, walk
-from branchlab.analysis.features.world import Flag, World
+from branchlab.analysis.features.world import World
 from branchlab.domain import Feature, FeatureVerdict
 
 _ID_LENGTH = 12

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from branchlab.analysis.features import fold
 from branchlab.analysis.features.clean import clean_block, impure_calls
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair, attributes_stored
 from branchlab.analysis.features.options import click_options
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.reduced import Reduced
@@ -26,7 +27,7 @@ from branchlab.analysis.features.trees import (
     stored_names,
     walk,
 )
-from branchlab.analysis.features.world import Pair, World, attributes_stored
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _SHOWN_MAX = 60

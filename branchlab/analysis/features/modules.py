@@ -6,16 +6,17 @@ import ast
 import difflib
 from collections.abc import Iterable, Iterator
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.clean import clean_block, is_pure, same
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair, all_statements
 from branchlab.analysis.features.options import Option, click_options, options_in
 from branchlab.analysis.features.reading import Reading
 from branchlab.analysis.features.settle import in_a_row
 from branchlab.analysis.features.syntax import Module
 from branchlab.analysis.features.trees import calls_in, dotted, dump, last_name, loaded_names, walk
-from branchlab.analysis.features.world import Pair, World, all_statements
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _REGISTERING = {"register", "register_module", "register_model", "add_command", "setdefault", "add"}
@@ -323,4 +324,4 @@ def cleaned_dump(module: Module) -> str:
 
 
 def is_literal(node: ast.expr) -> bool:
-    return fold.is_value(node)
+    return literals.is_value(node)

@@ -11,11 +11,12 @@ from branchlab.analysis.features.changes import Elsewhere
 from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.files import is_test
 from branchlab.analysis.features.findings import Finding
+from branchlab.analysis.features.flags import Pair
 from branchlab.analysis.features.names import out_of_order, refused, undefined_names
 from branchlab.analysis.features.registries import kept_by
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import dump, loaded_names
-from branchlab.analysis.features.world import Pair, World
+from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _DISCOVERS = re.compile(

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import clean_block, same
+from branchlab.analysis.features.flags import Flag, Pair, attributes_stored, module_constants
 from branchlab.analysis.features.lineage import is_one_liner, lineage, tables
 from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.origins import has_star, origins, qualified
@@ -27,22 +28,13 @@ from branchlab.analysis.features.trees import (
     clone,
     dotted,
     loaded_names,
-    parameters,
     self_attribute,
     stored_names,
     walk,
     with_flags,
 )
 from branchlab.analysis.features.usage import kept_names
-from branchlab.analysis.features.world import (
-    Flag,
-    Pair,
-    World,
-    attributes_stored,
-    by_name,
-    constructor,
-    module_constants,
-)
+from branchlab.analysis.features.world import World, by_name, constructor
 
 _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
@@ -84,7 +76,7 @@ class Reading:
 
     def _value(self, flag: Flag) -> ast.expr | None:
         value = self.overrides.get(flag.name, flag.default)
-        if value is None or not (fold.is_value(value) or dotted(value)):
+        if value is None or not (literals.is_value(value) or dotted(value)):
             return None
         return with_flags(clone(value), frozenset({flag.name}))
 
@@ -316,7 +308,7 @@ class Reading:
                 case ast.Assign(targets=[ast.Attribute() as target], value=value):
                     name = self_attribute(target)
                     is_fixed = name and name not in old and name not in stored_later
-                    is_known = fold.is_value(value) or self_attribute(value) in cls.methods
+                    is_known = literals.is_value(value) or self_attribute(value) in cls.methods
                     is_fixed = is_fixed and not self._is_set_elsewhere(cls, name)
                     if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
@@ -368,25 +360,6 @@ class Reading:
         statements = self._written_out(pair, function, statements, side=side)
         own = (all_parameter_names(function.node.args) - setting.names.keys()) | kept
         return Reduced(statements=statements, own=own)
-
-    def does_nothing(self, pair: Pair, method: Function) -> bool:
-        """Whether a new method only hands on to the one that it overrides."""
-        rest = self.reduce(pair, method, side="head").statements
-        if not rest:
-            return not method.name.startswith("__") or method.name == "__post_init__"
-        if len(rest) != 1 or not isinstance(rest[0], ast.Return | ast.Expr):
-            return False
-        call = rest[0].value
-        given = [one.arg for one in parameters(method.node.args)][1:]
-        match call:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr),
-                args=args,
-                keywords=[],
-            ):
-                return attr == method.name and [dotted(one) for one in args] == given
-            case _:
-                return False
 
     def _written_out(
         self, pair: Pair, function: Function, statements: list[ast.stmt], *, side: str

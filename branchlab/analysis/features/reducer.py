@@ -11,7 +11,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import fold, literals
 from branchlab.analysis.features.branches import hoisted, normal_if, terminates
 from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.expressions import ExpressionReducer
@@ -114,7 +114,7 @@ class Reducer(ExpressionReducer):
                 return []
             case ast.Assert(test=test):
                 node.test = self.tested(test)
-                return [] if fold.truth(node.test) else [node]
+                return [] if literals.truth(node.test) else [node]
             case ast.Delete():
                 self.forget(stored_names([node]))
         return [node]
@@ -124,7 +124,7 @@ class Reducer(ExpressionReducer):
         if not isinstance(value, ast.Call):
             return False
         if last_name(value.func) in {"extend", "update"} and len(value.args) == 1:
-            return fold.truth(value.args[0]) is False
+            return literals.truth(value.args[0]) is False
         dropped = self.setting.dropped_attributes
         if not dropped:
             return False
@@ -148,7 +148,7 @@ class Reducer(ExpressionReducer):
             return before + self._if(_split(node))
         node.targets = [self.visit(target) for target in node.targets]
         target = node.targets[0]
-        is_same = dump(_as_load(target)) == dump(fold.without_mark(node.value))
+        is_same = dump(_as_load(target)) == dump(literals.without_mark(node.value))
         if is_same and len(node.targets) == 1:
             return before
         if self_attribute(target) in self.setting.dropped_attributes:
@@ -162,7 +162,11 @@ class Reducer(ExpressionReducer):
         """Remember what a name holds when that may be put in its place later."""
         if name in self.declared:
             return
-        if fold.is_constant(value) or fold.is_identity(value) or isinstance(value, ast.Lambda):
+        if (
+            literals.is_constant(value)
+            or literals.is_identity(value)
+            or isinstance(value, ast.Lambda)
+        ):
             self.env[name] = value
         elif isinstance(value, ast.Dict | ast.List) and name in self.read_only:
             if all(is_pure(one) for one in ast.iter_child_nodes(value)):
@@ -177,7 +181,7 @@ class Reducer(ExpressionReducer):
         target = node.target
         if isinstance(target, ast.Name) and target.id in self.env:
             left = clone(self.env[target.id])
-            if fold.is_constant(left) or isinstance(node.value, ast.Constant):
+            if literals.is_constant(left) or isinstance(node.value, ast.Constant):
                 plain = ast.copy_location(
                     ast.Assign([target], ast.BinOp(left, node.op, node.value)), node
                 )
@@ -188,7 +192,7 @@ class Reducer(ExpressionReducer):
         if not isinstance(target, ast.Name):
             node.target = self.visit(target)
         whole = fold.fold_binary(ast.BinOp(_as_load(target), node.op, node.value))
-        is_empty = isinstance(node.op, ast.Add) and fold.truth(node.value) is False
+        is_empty = isinstance(node.op, ast.Add) and literals.truth(node.value) is False
         if dump(whole) == dump(_as_load(target)) or (
             is_empty and isinstance(node.value, ast.List | ast.Tuple)
         ):
@@ -198,7 +202,7 @@ class Reducer(ExpressionReducer):
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
         test = self.tested(self.visit(node.test))
-        known = fold.truth(test)
+        known = literals.truth(test)
         if known is not None:
             kept = self.block(node.body if known else node.orelse)
             return [with_flags(one, all_flags(test)) for one in kept]
@@ -220,11 +224,11 @@ class Reducer(ExpressionReducer):
     def _for(self, node: ast.For | ast.AsyncFor) -> list[ast.stmt]:
         node.iter = self.visit(node.iter)
         rounds = fold.is_range_of(node.iter)
-        if fold.truth(node.iter) is False or rounds == 0:
+        if literals.truth(node.iter) is False or rounds == 0:
             return self.block(node.orelse)
         if rounds == 1 and not node.orelse and not leaves_loop(node.body):
             first = ast.copy_location(
-                ast.Assign([node.target], fold.constant(0, like=node.iter)), node
+                ast.Assign([node.target], literals.constant(0, like=node.iter)), node
             )
             flags = all_flags(node.iter)
             return [with_flags(one, flags) for one in self.block([first, *node.body])]
@@ -236,7 +240,7 @@ class Reducer(ExpressionReducer):
         return [node]
 
     def _while(self, node: ast.While) -> list[ast.stmt]:
-        if fold.truth(self.tested(self.visit(clone(node.test)))) is False:
+        if literals.truth(self.tested(self.visit(clone(node.test)))) is False:
             return self.block(node.orelse)
         stored = stored_names([node])
         self.forget(stored)
@@ -275,7 +279,7 @@ class Reducer(ExpressionReducer):
 
     def _match(self, node: ast.Match) -> list[ast.stmt]:
         node.subject = self.visit(node.subject)
-        if fold.is_constant(node.subject):
+        if literals.is_constant(node.subject):
             for case in node.cases:
                 fits = _fits(case, node.subject)
                 if fits is None:
@@ -356,10 +360,10 @@ def _fits(case: ast.match_case, subject: ast.expr) -> bool | None:
     match case.pattern:
         case ast.MatchAs(pattern=None, name=None):
             return True
-        case ast.MatchValue(value=value) if fold.is_constant(value):
-            return fold.literal(value) == fold.literal(subject)
+        case ast.MatchValue(value=value) if literals.is_constant(value):
+            return literals.literal(value) == literals.literal(subject)
         case ast.MatchSingleton(value=value):
-            return fold.literal(subject) is value
+            return literals.literal(subject) is value
         case ast.MatchOr(patterns=patterns):
             fits = [_fits(ast.match_case(one, None, []), subject) for one in patterns]
             return None if None in fits else any(fits)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from branchlab.analysis.features.changes import FileChange
 from branchlab.analysis.features.findings import Finding
-from branchlab.analysis.features.world import Flag
+from branchlab.analysis.features.flags import Flag
 from branchlab.domain import FeatureVerdict
 
 Scalar = bool | int | float | str | None

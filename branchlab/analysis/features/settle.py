@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from branchlab.analysis.features import fold
+from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -358,7 +358,7 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
             for inner in walk(head)
             if isinstance(inner, ast.keyword)
             and inner.arg
-            and (fold.truth(inner.value) or not all_flags(inner.value))
+            and (literals.truth(inner.value) or not all_flags(inner.value))
         )
         | _switched_by_hand(head, within),
     )
@@ -367,7 +367,7 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
 def _switched_by_hand(head: ast.stmt, within: frozenset[str]) -> frozenset[str]:
     """Return the attribute that a statement sets to something that counts as true, outside every test."""
     if isinstance(head, ast.Assign) and isinstance(head.targets[0], ast.Attribute) and not within:
-        if fold.truth(head.value) and not all_flags(head.value):
+        if literals.truth(head.value) and not all_flags(head.value):
             return frozenset({head.targets[0].attr})
     return NO_FLAGS
 
