@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("status", "Show where every branch stands, and how it did."),
     "run": ("run", "Train branches beside main, with several seeds."),
     "compare": ("compare", "Say whether branches are better than main."),
+    "features": ("features", "Say what branches change, and what that needs to go back."),
     "runs": ("runs", "List what ran and runs."),
     "show": ("runs", "Show one run: plan, result, reason, log."),
     "logs": ("runs", "Print the log of a run, or follow it."),

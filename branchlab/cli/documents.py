@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from branchlab.analysis.results import BranchResults
-from branchlab.domain import Counterpart, Drift, RunRecord, RunState
+from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
+from branchlab.lab.features import BranchFeatures
 from branchlab.lab.judge import Comparison
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
@@ -189,6 +190,39 @@ def compare_document(found: Comparison) -> Document:
         "goal": str(found.goal),
         "against": found.against,
         "branches": branches,
+    }
+
+
+def features_document(branches: Sequence[BranchFeatures]) -> Document:
+    """Return the document of ``features``."""
+    return {
+        "branches": [
+            {
+                "name": branch.name,
+                "base": branch.base or None,
+                "head": branch.head,
+                "merge_back": str(branch.merge_back),
+                "problem": branch.problem or None,
+                "features": [_feature_document(feature) for feature in branch.features],
+            }
+            for branch in branches
+        ]
+    }
+
+
+def _feature_document(feature: Feature) -> Document:
+    return {
+        "id": feature.id,
+        "verdict": str(feature.verdict),
+        "kind": feature.kind,
+        "symbol": feature.symbol,
+        "path": feature.path,
+        "line": feature.line,
+        "flag": feature.flag,
+        "default": feature.default,
+        "reason": feature.reason,
+        "warnings": list(feature.warnings),
+        "also_on": list(feature.also_on),
     }
 
 

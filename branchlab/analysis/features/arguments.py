@@ -1,0 +1,45 @@
+"""Arguments and elements with what was starred spread out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from branchlab.analysis.features import literals
+from branchlab.analysis.features.trees import (
+    all_flags,
+    with_flags,
+)
+
+
+def is_known(node: ast.expr) -> bool:
+    return literals.is_constant(node)
+
+
+def identity(like: ast.Call) -> ast.expr:
+    made = ast.Call(ast.Attribute(ast.Name("nn", ast.Load()), "Identity", ast.Load()), [], [])
+    return with_flags(ast.copy_location(made, like), all_flags(like))
+
+
+def spread(word: ast.keyword) -> list[ast.keyword]:
+    """Return ``**{'a': 1}`` as ``a=1``."""
+    assert isinstance(word.value, ast.Dict)
+    keys = word.value.keys
+    if not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in keys):
+        return [word]
+    return [
+        ast.keyword(str(key.value), value)
+        for key, value in zip(keys, word.value.values, strict=True)
+        if isinstance(key, ast.Constant)
+    ]
+
+
+def without_empty(elements: Iterable[ast.expr]) -> list[ast.expr]:
+    """Spread starred literals, of which an empty one leaves nothing."""
+    found: list[ast.expr] = []
+    for one in elements:
+        if isinstance(one, ast.Starred) and isinstance(one.value, ast.List | ast.Tuple):
+            found += one.value.elts
+        else:
+            found.append(one)
+    return found

@@ -1,0 +1,198 @@
+"""One source file as symbols: functions, classes with fields and methods, imports, and what is left at module level.
+
+A file that Python cannot read becomes a ``Failure`` with a reason; nothing that a file holds raises.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from branchlab.analysis.features.trees import FunctionNode, dump, last_name, stored_names, walk
+
+_LINES_MAX = 40_000
+_CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a file cannot be read, and where."""
+
+    reason: str
+    line: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Function:
+    """A function or method. ``owner`` is the qualified name of its class; empty at module level."""
+
+    name: str
+    symbol: str
+    owner: str
+    node: FunctionNode
+    _text: str = ""
+
+    @property
+    def text(self) -> str:
+        """Equal for equal syntax trees."""
+        if not self._text:
+            self._text = dump(self.node)
+        return self._text
+
+
+@dataclass(slots=True, kw_only=True)
+class Class:
+    """A class: its methods apart, everything else in its body as statements."""
+
+    name: str
+    symbol: str
+    node: ast.ClassDef
+    methods: dict[str, Function] = field(default_factory=dict)
+    statements: list[ast.stmt] = field(default_factory=list)
+
+    @property
+    def bases(self) -> list[str]:
+        return [name for base in self.node.bases if (name := last_name(base))]
+
+
+@dataclass(slots=True, kw_only=True)
+class Module:
+    """A file that parses.
+
+    Attributes:
+        functions: At module level and in classes, by qualified name; a second one of a name is ``name#2``.
+        imports: Every import at module level, also below ``try`` and ``if``.
+        statements: What is neither a definition nor an import.
+    """
+
+    path: str
+    tree: ast.Module
+    functions: dict[str, Function] = field(default_factory=dict)
+    classes: dict[str, Class] = field(default_factory=dict)
+    imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
+    statements: list[ast.stmt] = field(default_factory=list)
+    constants: dict[str, ast.expr] | None = None
+    _nodes: list[ast.AST] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the file, walked once."""
+        if not self._nodes:
+            self._nodes = walk(self.tree)
+        return self._nodes
+
+    @property
+    def top_functions(self) -> Iterator[Function]:
+        return (one for one in self.functions.values() if not one.owner)
+
+    def imported_names(self) -> dict[str, str]:
+        """Return local name -> the name it has where it comes from."""
+        return {
+            alias.asname or alias.name: alias.name for one in self.imports for alias in one.names
+        }
+
+
+def parse_tree(text: str) -> ast.Module | Failure:
+    """Parse a text, whatever it holds."""
+    if text.count("\n") > _LINES_MAX:
+        return Failure(reason=f"has more than {_LINES_MAX} lines", line=0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        return Failure(reason=_reason(text, error), line=error.lineno or 0)
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return Failure(reason=f"cannot be read ({type(error).__name__}: {error})"[:120], line=0)
+
+
+def _reason(text: str, error: SyntaxError) -> str:
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        line = text.count("\n", 0, conflict.start()) + 1
+        return f"holds the marker of a merge conflict in line {line}"
+    said = error.msg or "syntax error"
+    if said.startswith("Missing parentheses in call to 'print'") or "exec" in said:
+        return f"is Python 2 ({said.split('.')[0]})"
+    return f"does not parse: {said}"
+
+
+def parse_module(path: str, text: str) -> Module | Failure:
+    """Read one file as symbols."""
+    tree = parse_tree(text)
+    if isinstance(tree, Failure):
+        return tree
+    module = Module(path=path, tree=tree)
+    try:
+        _collect(module, tree.body)
+    except RecursionError:
+        return Failure(reason="is nested too deeply to be read", line=0)
+    return module
+
+
+def _collect(module: Module, body: Iterable[ast.stmt]) -> None:
+    for statement in body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                if not _is_overload(statement):
+                    _add_function(module, statement, owner="")
+            case ast.ClassDef():
+                _add_class(module, statement, owner="")
+            case ast.Import() | ast.ImportFrom():
+                module.imports.append(statement)
+            case ast.Expr(value=ast.Constant(value=str())):
+                pass
+            case _:
+                module.statements.append(statement)
+                module.imports += [
+                    node
+                    for node in walk(statement)
+                    if isinstance(node, ast.Import | ast.ImportFrom)
+                ]
+
+
+def _is_overload(node: FunctionNode) -> bool:
+    """Whether a definition only tells a type checker what the next one takes."""
+    return any(last_name(one) == "overload" for one in node.decorator_list)
+
+
+def _add_function(module: Module, node: FunctionNode, *, owner: str) -> Function:
+    plain = f"{owner}.{node.name}" if owner else node.name
+    symbol, number = plain, 1
+    while symbol in module.functions:
+        number += 1
+        symbol = f"{plain}#{number}"
+    made = Function(name=node.name, symbol=symbol, owner=owner, node=node)
+    module.functions[symbol] = made
+    return made
+
+
+def _add_class(module: Module, node: ast.ClassDef, *, owner: str) -> None:
+    plain = f"{owner}.{node.name}" if owner else node.name
+    symbol, number = plain, 1
+    while symbol in module.classes:
+        number += 1
+        symbol = f"{plain}#{number}"
+    made = Class(name=node.name, symbol=symbol, node=node)
+    module.classes[symbol] = made
+    for statement in node.body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                if _is_overload(statement):
+                    continue
+                method = _add_function(module, statement, owner=symbol)
+                made.methods[method.symbol.rpartition(".")[2]] = method
+            case ast.ClassDef():
+                _add_class(module, statement, owner=symbol)
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                pass
+            case _:
+                made.statements.append(statement)
+
+
+def top_names(module: Module) -> set[str]:
+    """Return every name that the module binds at its top level, imports included."""
+    return stored_names(module.tree.body)

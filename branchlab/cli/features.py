@@ -1,0 +1,105 @@
+"""``features``: what branches change, as a table a branch or JSON."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from branchlab.cli.documents import features_document, print_document
+from branchlab.cli.options import branches_argument, json_option, project_here
+from branchlab.cli.table import table
+from branchlab.domain import Feature, FeatureVerdict, MergeBack
+from branchlab.lab.features import (
+    BranchFeatures,
+    check_revisions,
+    features_between,
+    features_of_branches,
+)
+from branchlab.terminal_text import safe_text
+
+_COLOURS = {
+    FeatureVerdict.BROKEN: "red",
+    FeatureVerdict.UNPARSED: "red",
+    FeatureVerdict.BREAKING: "red",
+    FeatureVerdict.UNGUARDED: "red",
+    FeatureVerdict.DEFAULT_CHANGED: "yellow",
+    FeatureVerdict.DEFAULT_ON: "yellow",
+    FeatureVerdict.UNDECIDED: "yellow",
+    FeatureVerdict.GUARDED: "green",
+    FeatureVerdict.ADDITIVE: "green",
+    FeatureVerdict.LANDED: "bright_black",
+    FeatureVerdict.INERT: "bright_black",
+}
+_NEXT = {
+    MergeBack.BREAKS_BASE: "mend the branch, or keep the old name or position beside the new one",
+    MergeBack.NEEDS_FLAG: "put it behind a new argument that is off by default",
+    MergeBack.DEFAULT_ON: "turn the default of the new argument round",
+    MergeBack.NEEDS_PARITY: "reading cannot tell: train both and compare",
+    MergeBack.READY: "may go back to main once a run shows that main trains as before",
+    MergeBack.ADDITIVE: "may go back to main as it is",
+    MergeBack.NOTHING: "brings nothing that runs",
+    MergeBack.LANDED: "is in main already",
+}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  branchlab features\n  branchlab features squeeze-excite --json\n"
+    "  branchlab features --base v1.0 --head HEAD"
+)
+@branches_argument
+@click.option("--base", metavar="REV", help="Compare with this revision, in any repository.")
+@click.option("--head", metavar="REV", help="The revision that is compared with --base.")
+@json_option
+def features(branches: tuple[str, ...], base: str | None, head: str | None, as_json: bool) -> None:
+    """Say what branches change in the code, and what each change needs before it may go back to main.
+
+    New flags are put at their defaults, what is then dead is folded away, and the rest is compared with the merge
+    base. Nothing is checked out or run. With --base and --head any two revisions of any repository are compared.
+    """
+    given = check_revisions(base, head)
+    if given:
+        found = [features_between(Path.cwd(), *given)]
+    else:
+        found = features_of_branches(project_here(), branches, tell=_tell())
+    if as_json:
+        print_document(features_document(found))
+    else:
+        print_features(found)
+
+
+def _tell():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    if not sys.stderr.isatty():
+        return None
+    return lambda name: click.echo(f"\r\x1b[Kreading {safe_text(name)}", nl=False, err=True)
+
+
+def print_features(branches: list[BranchFeatures]) -> None:
+    """Print a table a branch for people."""
+    if not branches:
+        click.echo("no experiment branch yet; start one: branchlab new-exp NAME")
+    for at, branch in enumerate(branches):
+        if at:
+            click.echo()
+        name = click.style(safe_text(branch.name), bold=True)
+        said = safe_text(branch.problem) if branch.problem else _NEXT[branch.merge_back]
+        click.echo(f"{name}  {branch.merge_back}: {said}")
+        if branch.features:
+            rows = [_row(feature) for feature in branch.features]
+            click.echo(table(rows, header=["VERDICT", "FLAG", "WHERE", "WHY"], giving_way=(2, 1)))
+        for feature in branch.features:
+            for warning in feature.warnings:
+                click.echo(f"! {safe_text(warning)}")
+
+
+def _row(feature: Feature) -> list[str]:
+    flag = f"{feature.flag}={feature.default}" if feature.flag else ""
+    where = f"{feature.path}:{feature.line}" if feature.line else feature.path
+    also = f" (also on {', '.join(feature.also_on)})" if feature.also_on else ""
+    return [
+        click.style(str(feature.verdict), fg=_COLOURS[feature.verdict]),
+        safe_text(flag),
+        safe_text(where),
+        safe_text(feature.reason + also),
+    ]
