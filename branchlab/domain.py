@@ -457,7 +457,37 @@ class Feature:
     also_on: tuple[str, ...] = ()
 
 
-def merge_back_of(features: Iterable[Feature]) -> MergeBack:
+class Action(StrEnum):
+    """What to do with a branch, the most urgent first."""
+
+    MERGE_NOW = "merge-now"
+    FLIP_DEFAULT = "flip-default"
+    GUARD_FIRST = "guard-first"
+    PROVE_FIRST = "prove-first"
+    KEEP = "keep-experimenting"
+    DROP = "drop"
+    NOTHING = "nothing"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the branch did well and waits for somebody to bring it back."""
+        return self in {
+            Action.MERGE_NOW,
+            Action.FLIP_DEFAULT,
+            Action.GUARD_FIRST,
+            Action.PROVE_FIRST,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """What to do with a branch, and why, in one sentence."""
+
+    action: Action
+    reason: str
+
+
+def merge_back_of(verdicts: Iterable[FeatureVerdict]) -> MergeBack:
     """Return what the most demanding feature needs; without features there is nothing to merge back."""
-    ranks = [feature.verdict for feature in features]
-    return min(ranks, key=lambda v: v.rank).merge_back if ranks else MergeBack.NOTHING
+    most = min(verdicts, key=lambda verdict: verdict.rank, default=FeatureVerdict.INERT)
+    return most.merge_back

@@ -11,7 +11,7 @@ import click
 
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
-from branchlab.lab.features import BranchFeatures
+from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.judge import Comparison
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
@@ -134,8 +134,14 @@ def _branch_document(branch: BranchStatus) -> Document:
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out
         ],
-        "features": None,
-        "merge_back": branch.merge_back,
+        "features": None
+        if branch.features is None
+        else {str(verdict): num for verdict, num in branch.features.items()},
+        "merge_back": None if branch.merge_back is None else str(branch.merge_back),
+        "recommendation": {
+            "action": str(branch.recommendation.action),
+            "reason": branch.recommendation.reason,
+        },
         "results": str(branch.freshness),
         "results_commit": branch.results.records[0].run.commit if branch.results.records else None,
         "results_behind": standing.results_behind,

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from branchlab.cli.documents import features_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
+from branchlab.cli.status import telling
 from branchlab.cli.table import table
 from branchlab.domain import Feature, FeatureVerdict, MergeBack
-from branchlab.lab.features import (
-    BranchFeatures,
-    check_revisions,
-    features_between,
-    features_of_branches,
-)
+from branchlab.lab.feature_reading import BranchFeatures, features_between
+from branchlab.lab.features import check_revisions, features_of_branches
 from branchlab.terminal_text import safe_text
 
 _COLOURS = {
@@ -62,17 +58,12 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
     if given:
         found = [features_between(Path.cwd(), *given)]
     else:
-        found = features_of_branches(project_here(), branches, tell=_tell())
+        with telling() as tell:
+            found = features_of_branches(project_here(), branches, tell=tell)
     if as_json:
         print_document(features_document(found))
     else:
         print_features(found)
-
-
-def _tell():  # type: ignore[no-untyped-def]  # noqa: ANN202
-    if not sys.stderr.isatty():
-        return None
-    return lambda name: click.echo(f"\r\x1b[Kreading {safe_text(name)}", nl=False, err=True)
 
 
 def print_features(branches: list[BranchFeatures]) -> None:

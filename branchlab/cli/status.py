@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, state_text, table
-from branchlab.domain import Landed, ReferenceState, RunState
+from branchlab.domain import Landed, MergeBack, ReferenceState, RunState
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
@@ -23,6 +23,7 @@ from branchlab.lab.words import age, drift_text, figure, old_text
 from branchlab.terminal_text import safe_text
 
 _QUIET_S = 0.5
+_WAITING_MAX = 3
 
 
 @click.command(
@@ -87,10 +88,11 @@ def print_status(found: Status) -> None:
     metric = safe_text(found.metric)
     header = [
         *("BRANCH", "MAIN", "REF", "MERGE", metric, "Δ MAIN", "95% INTERVAL", "VERDICT"),
-        *("RUNS", "AGE", "NOTE"),
+        *("MERGE BACK", "RUNS", "AGE", "NOTE"),
     ]
     rows = [_row(branch) for branch in found.branches]
-    click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 9, 10, 2, 8, 4)))
+    click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 10, 11, 2, 9, 8, 4)))
+    _print_waiting(found.branches)
 
 
 def _frozen(found: Status, reference: ReferenceState) -> str:
@@ -123,6 +125,7 @@ def _row(branch: BranchStatus) -> list[str]:
         figure(verdict.difference, sign=True) if verdict else "-",
         interval,
         verdict_text(branch),
+        merge_back_text(branch),
         runs_text(branch),
         age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
         safe_text(", ".join(branch.notes)),
@@ -150,6 +153,25 @@ def merge_text(branch: BranchStatus) -> str:
     first, *more = standing.conflicts
     files = f"{len(standing.conflicts)} files" if more else safe_text(first)
     return click.style(f"conflict: {files}", fg="red")
+
+
+def merge_back_text(branch: BranchStatus) -> str:
+    """Return what a branch needs before it goes back to main; that it did well and waits stands out."""
+    if branch.merge_back is None:
+        return "?" if branch.standing.landed is not Landed.UNKNOWN else ""
+    if branch.merge_back in {MergeBack.LANDED, MergeBack.NOTHING}:
+        return click.style(str(branch.merge_back), fg="bright_black")
+    word = str(branch.merge_back)
+    return click.style(f"★ {word}", bold=True) if branch.recommendation.action.is_waiting else word
+
+
+def _print_waiting(branches: Sequence[BranchStatus]) -> None:
+    """Name the branches that did well and wait to be brought back, with what to do."""
+    waiting = [one for one in branches if one.recommendation.action.is_waiting]
+    for branch in waiting[:_WAITING_MAX]:
+        action = str(branch.recommendation.action).replace("-", " ")
+        name = safe_text(branch.standing.branch.name)
+        click.echo(f"\n★ {name}: {action}: {safe_text(branch.recommendation.reason)}")
 
 
 def runs_text(branch: BranchStatus) -> str:

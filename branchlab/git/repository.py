@@ -7,7 +7,7 @@ branch called ``--output=x`` are then harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,16 @@ class Repository:
         """Return the id of a commit's tree."""
         wanted = f"{object_id(commit)}^{{tree}}"
         return text(git(self.root, "rev-parse", "--verify", "--end-of-options", wanted)).strip()
+
+    def trees_of(self, commits: Sequence[str]) -> dict[str, str]:
+        """Return the trees of many commits in one process; what is missing is left out."""
+        wanted = list(dict.fromkeys(object_id(commit) for commit in commits))
+        if not wanted:
+            return {}
+        lines = "".join(f"{commit}^{{tree}}\n" for commit in wanted).encode()
+        out = text(git(self.root, "cat-file", "--batch-check=%(objectname)", stdin=lines))
+        rows = zip(wanted, out.splitlines(), strict=True)
+        return {commit: tree for commit, tree in rows if not tree.endswith(" missing")}
 
     def read_file(self, commit: str, path: str) -> str | None:
         """Return a file's text as of a commit; None when it is not there, or not a file."""

@@ -1,217 +1,70 @@
-"""``features``: what branches change in the code, and what each change needs before it may go back to main.
-
-Texts come from git's objects, verdicts from ``analysis.features``. A result depends on the two trees and the engine
-alone, so it is kept under their ids where a memo is given.
-"""
+"""``features``: what branches change in the code, and what each change needs before it may go back to main."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
-from branchlab.analysis.features.changes import FileChange
-from branchlab.analysis.features.engine import ENGINE_VERSION, find_features
-from branchlab.domain import Branch, Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain import Feature, FeatureVerdict, Landed, Standing
 from branchlab.errors import RepositoryError
-from branchlab.git.memo import Memo
-from branchlab.git.sources import (
-    ChangedPath,
-    Holding,
-    TreeSources,
-    merge_base,
-    read_difference,
-    resolve_revision,
-)
-from branchlab.lab.branches import all_branches, find_branches, is_experiment, main_branch
+from branchlab.git.memo import Tell, silently
+from branchlab.lab.branch_features import features_of_standings
+from branchlab.lab.branches import all_branches, experiments_of, find_branches, is_experiment
+from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.project import Project
-
-_MEMO_KIND = "features"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchFeatures:
-    """The features of one branch, or of one pair of revisions.
-
-    Attributes:
-        base: Commit that it is compared with; the empty string for a history that has none in common with main.
-        problem: Why there is nothing to compare, in one sentence.
-    """
-
-    name: str
-    base: str
-    head: str
-    features: tuple[Feature, ...]
-    problem: str = ""
-
-    @property
-    def merge_back(self) -> MergeBack:
-        return merge_back_of(self.features)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Commits and trees of one comparison."""
-
-    name: str
-    base: str
-    base_tree: str
-    head: str
-    head_tree: str
-
-    @property
-    def key(self) -> str:
-        return f"{ENGINE_VERSION}:{self.base_tree}:{self.head_tree}"
-
-
-def features_between(
-    root: Path, base: str, head: str, *, memo: Memo | None = None
-) -> BranchFeatures:
-    """Return the features that lead from one revision to another, of any repository.
-
-    Raises:
-        RepositoryError: A revision does not exist.
-    """
-    pair = _pair(root, head, base, head)
-    return _read_all(root, [pair], memo)[0]
+from branchlab.lab.survey import survey
 
 
 def features_of_branches(
-    project: Project,
-    names: Sequence[str] = (),
-    *,
-    memo: Memo | None = None,
-    tell: Callable[[str], None] | None = None,
+    project: Project, names: Sequence[str] = (), *, tell: Tell = silently
 ) -> list[BranchFeatures]:
-    """Return the features of experiment branches against their merge base with main, all of them without names.
+    """Return the features of experiment branches since their merge base with main, all of them without names.
 
     A feature says on which other experiment branches it is too.
-
-    Args:
-        project: Where.
-        names: Branches, by full name or by the name of their experiment.
-        memo: Keeps what was found.
-        tell: Is called with the name of each branch before it is read.
 
     Raises:
         RepositoryError: Main or a named branch is missing.
     """
-    root = project.repository.root
-    branches = all_branches(project)
-    main = main_branch(project, branches)
-    experiments = [one for one in branches if is_experiment(project, one)]
-    wanted = find_branches(project, names, branches) if names else experiments
-    shown = {one.name for one in wanted}
-    asked = [*wanted, *(one for one in experiments if one.name not in shown)]
-    found = _of_branches(root, main, asked, memo, tell)
-    return [one for one in _with_also_on(found) if one.name in shown]
-
-
-def _of_branches(
-    root: Path,
-    main: Branch,
-    branches: Iterable[Branch],
-    memo: Memo | None,
-    tell: Callable[[str], None] | None,
-) -> list[BranchFeatures]:
-    pairs: list[_Pair] = []
-    unrelated: list[BranchFeatures] = []
-    for branch in branches:
-        start = merge_base(root, main.tip, branch.tip)
-        if start is None:
-            said = f"{branch.name} has no history in common with {main.name}"
-            unrelated.append(
-                BranchFeatures(
-                    name=branch.name, base="", head=branch.tip, features=(), problem=said
-                )
-            )
-            continue
-        pairs.append(_pair(root, branch.name, start, branch.tip))
-    return [*_read_all(root, pairs, memo, tell), *unrelated]
-
-
-def _pair(root: Path, name: str, base: str, head: str) -> _Pair:
-    base_commit, base_tree = resolve_revision(root, base)
-    head_commit, head_tree = resolve_revision(root, head)
-    return _Pair(
-        name=name, base=base_commit, base_tree=base_tree, head=head_commit, head_tree=head_tree
-    )
-
-
-def _read_all(
-    root: Path,
-    pairs: Sequence[_Pair],
-    memo: Memo | None,
-    tell: Callable[[str], None] | None = None,
-) -> list[BranchFeatures]:
-    kept = memo.get(_MEMO_KIND, [pair.key for pair in pairs]) if memo else {}
-    found: list[BranchFeatures] = []
-    for pair in pairs:
-        features = _decoded(kept[pair.key]) if pair.key in kept else None
-        if features is None:
-            if tell is not None:
-                tell(pair.name)
-            features = _features(root, pair)
-            if memo is not None:
-                memo.put(_MEMO_KIND, {pair.key: _encoded(features)})
-        found.append(
-            BranchFeatures(name=pair.name, base=pair.base, head=pair.head, features=features)
+    refs = project.repository.refs()
+    known = all_branches(project, refs)
+    experiments = [branch for branch in known if is_experiment(project, branch)]
+    wanted = find_branches(project, names, known) if names else experiments
+    asked = list({branch.name: branch for branch in [*wanted, *experiments]}.values())
+    files = experiments_of(project, asked)
+    seen = survey(project, refs, files, asked, tell=tell)
+    features = features_of_standings(project, seen.standings, tell=tell)
+    main = seen.main.name
+    found = {
+        standing.branch.name: _branch_features(
+            standing, features.get(standing.branch.name, ()), main
         )
-    return found
+        for standing in seen.standings
+    }
+    shown = {one.name: one for one in _with_also_on(list(found.values()))}
+    return [shown[branch.name] for branch in wanted]
 
 
-def _features(root: Path, pair: _Pair) -> tuple[Feature, ...]:
-    if pair.base_tree == pair.head_tree:
-        return ()
-    changed = read_difference(root, pair.base_tree, pair.head_tree)
-    around = TreeSources(
-        root,
-        pair.base_tree,
-        without={one.base.path for one in changed} | {one.head.path for one in changed},
-    )
-    return find_features([_file_change(one) for one in changed], around)
-
-
-def _file_change(one: ChangedPath) -> FileChange:
-    is_added = one.base.holding is Holding.NOTHING
-    is_deleted = one.head.holding is Holding.NOTHING
-    sides = [side for side in (one.base, one.head) if side.holding is not Holding.NOTHING]
-    is_text = all(side.holding is Holding.TEXT for side in sides)
-    odd = next((side.holding for side in reversed(sides) if side.holding is not Holding.TEXT), None)
-    return FileChange(
-        base_path=one.base.path,
-        head_path=one.head.path,
-        base=one.base.text,
-        head=one.head.text,
-        is_added=is_added,
-        is_deleted=is_deleted,
-        what="text" if is_text else str(odd),
-    )
-
-
-def _encoded(features: Sequence[Feature]) -> bytes:
-    return json.dumps([asdict(one) for one in features]).encode("utf-8", "surrogatepass")
-
-
-def _decoded(content: bytes) -> tuple[Feature, ...] | None:
-    """Return what was kept; None when it is not what this version writes."""
-    try:
-        rows = json.loads(content.decode("utf-8", "surrogatepass"))
-        return tuple(
-            Feature(
-                **{
-                    **row,
-                    "verdict": FeatureVerdict(row["verdict"]),
-                    "warnings": tuple(row["warnings"]),
-                    "also_on": (),
-                }
-            )
-            for row in rows
+def _branch_features(standing: Standing, features: Sequence[Feature], main: str) -> BranchFeatures:
+    problem = ""
+    if standing.main.merge_base is None:
+        problem = f"it has no history in common with {main} that is known here"
+    found = tuple(features)
+    if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
+        reason = f"its content is in {main}: {standing.landed}"
+        found = tuple(
+            replace(one, verdict=FeatureVerdict.LANDED, reason=reason)
+            for one in found
+            if one.verdict is not FeatureVerdict.INERT
         )
-    except (ValueError, TypeError, KeyError):
-        return None
+    return BranchFeatures(
+        name=standing.branch.name,
+        base=standing.main.merge_base or "",
+        head=standing.branch.tip,
+        features=found,
+        problem=problem,
+        is_landed=standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED},
+    )
 
 
 def _with_also_on(branches: Sequence[BranchFeatures]) -> list[BranchFeatures]:

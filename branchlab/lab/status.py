@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from branchlab.analysis.landing import landing
+from branchlab.analysis.recommendation import recommendation
 from branchlab.analysis.results import BranchResults, Subject, freshness, results_of
 from branchlab.domain import (
     Branch,
+    FeatureVerdict,
     Freshness,
     Goal,
     Landed,
+    MergeBack,
     Overview,
+    Recommendation,
     RunState,
     Standing,
     Verdict,
+    merge_back_of,
 )
 from branchlab.errors import ConfigError
 from branchlab.experiment import Experiment
 from branchlab.git.memo import Tell, silently
-from branchlab.git.standing import Survey, overview
+from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
     all_branches,
     deleted_branches,
@@ -35,9 +39,12 @@ from branchlab.lab.branches import (
 )
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.project import Project
+from branchlab.lab.survey import survey
 from branchlab.lab.words import notes
 
 _STALE_AFTER = timedelta(days=30)
+_READING_MAX = 40
+"""Reading a branch's code takes 0.1 s the first time: where more are new, that is left to ``branchlab features``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class BranchStatus:
 
     Attributes:
         mean: Of the metric over the seeds that are done; None without any.
+        features: How many have which verdict; None where the code has not been read yet.
         notes: What else is to be known, in a few words each.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
@@ -60,15 +68,10 @@ class BranchStatus:
     num_running: int
     num_failed: int
     is_stale: bool
+    features: Mapping[FeatureVerdict, int] | None = None
+    merge_back: MergeBack | None = None
+    recommendation: Recommendation
     notes: tuple[str, ...] = ()
-
-    @property
-    def merge_back(self) -> str | None:
-        """What is known without reading the code: the content is in main, or there is none; None otherwise."""
-        standing = self.standing
-        if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
-            return "landed"
-        return "nothing" if standing.has_content is False else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,81 +128,91 @@ def status(
         judge_all(records, subjects, on_main, metric=metric, project=project) if records else {}
     )
     frozen = reference_branch(project, refs)
-    seen = overview(
-        project.repository,
-        Survey(
-            refs=refs,
-            main=main,
-            reference=frozen,
-            branches=branches,
-            pinned=config.branches.reference_commit,
-            measured={
-                name: one.results.records[0].run.commit
-                for name, one in judged.items()
-                if one.results.records
-            },
-            declared_bases={
-                name: experiment.base
-                for name, experiment in experiments.items()
-                if isinstance(experiment, Experiment)
-            },
-        ),
-        rule=landing,
-        memo=project.memo(),
-        tell=tell,
-    )
+    measured = {
+        name: one.results.records[0].run.commit
+        for name, one in judged.items()
+        if one.results.records
+    }
+    seen = survey(project, refs, experiments, branches, measured=measured, tell=tell)
+    shown = [s for s in seen.standings if not named or s.branch in named]
+    counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     on_reference = Subject(
         branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
     )
-    wanted = {branch.name for branch in named}
+    found = [
+        _branch_status(
+            standing,
+            experiments[standing.branch.name],
+            judged.get(standing.branch.name),
+            metric=metric,
+            num_running=running[standing.branch.name],
+            features=counts.get(standing.branch.name),
+            words=notes(standing, main=main.name, root=project.repository.root),
+        )
+        for standing in shown
+    ]
     return Status(
         overview=seen,
         metric=metric,
         goal=config.run.goal,
         main_results=results_of(on_main, records),
         reference_results=results_of(on_reference, records),
-        branches=tuple(
-            _branch_status(
-                standing,
-                experiments[standing.branch.name],
-                judged.get(standing.branch.name),
-                metric=metric,
-                num_running=running[standing.branch.name],
-                words=tuple(notes(standing, main=main.name, root=project.repository.root)),
-            )
-            for standing in seen.standings
-            if not names or standing.branch.name in wanted
-        ),
-        warnings=_warnings(project, seen, frozen, experiments.values()),
+        branches=tuple(sorted(found, key=_urgency)),
+        warnings=_warnings(project, seen, frozen, experiments.values(), found),
         repin_reason=config.branches.reference_reason,
     )
 
 
-def _branch_status(
+def _branch_status(  # noqa: PLR0913  what one row is made of
     standing: Standing,
     experiment: Experiment | ConfigError,
     judged: Judged | None,
     *,
     metric: str,
     num_running: int,
-    words: tuple[str, ...],
+    features: Mapping[FeatureVerdict, int] | None,
+    words: Sequence[str],
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
+    fresh = freshness(results, judged.against) if judged else Freshness.NONE
+    verdict = judged.verdict if judged else None
+    merge_back = _merge_back(standing, features)
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",
-        freshness=freshness(results, judged.against) if judged else Freshness.NONE,
+        freshness=fresh,
         results=results,
-        verdict=judged.verdict if judged else None,
+        verdict=verdict,
         mean=sum(values) / len(values) if values else None,
         num_done=results.count(RunState.DONE),
         num_running=num_running,
         num_failed=results.count(RunState.FAILED, RunState.LOST),
         is_stale=_is_stale(standing),
-        notes=words,
+        features=features,
+        merge_back=merge_back,
+        recommendation=recommendation(standing, merge_back, verdict, fresh),
+        notes=tuple(words),
     )
+
+
+def _merge_back(
+    standing: Standing, features: Mapping[FeatureVerdict, int] | None
+) -> MergeBack | None:
+    """Return what the branch needs; None while its code has not been read."""
+    if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
+        return MergeBack.LANDED
+    if standing.has_content is False:
+        return MergeBack.NOTHING
+    return None if features is None else merge_back_of(features.keys())
+
+
+def _urgency(branch: BranchStatus) -> tuple[int, float]:
+    """Let what did well and waits rise to the top, the longest wait first; all else keeps its order."""
+    if not branch.recommendation.action.is_waiting:
+        return 1, 0.0
+    return 0, branch.standing.branch.last_commit_at.timestamp()
 
 
 def _is_stale(standing: Standing) -> bool:
@@ -214,6 +227,7 @@ def _warnings(
     seen: Overview,
     frozen: Branch | None,
     experiments: Iterable[Experiment | ConfigError],
+    branches: Sequence[BranchStatus],
 ) -> tuple[str, ...]:
     found = [moved_reference(project, frozen)]
     if project.repository.is_shallow():
@@ -232,4 +246,11 @@ def _warnings(
     found += [
         f"{error.message}; {error.hint}" for error in experiments if isinstance(error, ConfigError)
     ]
+    num_unread = sum(
+        branch.merge_back is None for branch in branches if branch.standing.conflicts is not None
+    )
+    if num_unread:
+        found.append(
+            f"the code of {num_unread} branches has not been read yet; read it with: branchlab features"
+        )
     return tuple(sentence for sentence in found if sentence)

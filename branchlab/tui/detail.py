@@ -22,7 +22,8 @@ def detail_lines(
     """Return title, verdict, merge, runs and the curve of the run shown, fitted to ``height`` lines."""
     is_roomy = height >= _ROOMY
     head = head_lines(view) if is_roomy else [cut(_head_line(view), width)]
-    sentences = [line for line in (*head, verdict_line(view), merge_line(view)) if line]
+    said = (*head, advice_line(view), verdict_line(view), merge_line(view))
+    sentences = [line for line in said if line]
     num_max = 4 if is_roomy else 2
     top = [part for line in sentences for part in _wrapped(line, width, num_max=num_max)]
     if is_roomy:
@@ -79,6 +80,15 @@ def verdict_line(view: BranchView) -> Line:
     if num_failed:
         return ((f"no result: {num_failed} failed; ⏎ shows why, R runs it again", Look.BAD),)
     return (("no result yet; R runs it: ", Look.DIM), (f"branchlab run {view.name}", Look.LIVE))
+
+
+def advice_line(view: BranchView) -> Line:
+    """Return what to do with a branch that did well, and why."""
+    advice = view.recommendation
+    if advice is None or not advice.action.is_waiting:
+        return ()
+    action = str(advice.action).replace("-", " ")
+    return ((f"★ {action}: ", Look.GOOD), (advice.reason, Look.PLAIN))
 
 
 def merge_line(view: BranchView) -> Line:

@@ -12,7 +12,14 @@ from enum import StrEnum
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from branchlab.domain import Freshness, Landed, Outcome, RunState
+from branchlab.domain import (
+    Freshness,
+    Landed,
+    MergeBack,
+    Outcome,
+    Recommendation,
+    RunState,
+)
 from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS, old_text
 from branchlab.terminal_text import safe_text
 
@@ -110,6 +117,16 @@ def state_mark(state: RunState) -> Piece:
 def freshness_piece(freshness: Freshness, results_behind: int | None = None) -> Piece:
     """Return which present a result no longer speaks of, and by how many commits; empty while it is current."""
     return old_text(freshness, results_behind), Look.WARN
+
+
+def merge_back_piece(merge_back: MergeBack | None, advice: Recommendation | None) -> Piece:
+    """Return what a branch needs before it goes back to main; that it did well and waits stands out."""
+    if merge_back is None:
+        return "", Look.DIM
+    if advice is not None and advice.action.is_waiting:
+        return f"★ {merge_back}", Look.GOOD
+    is_settled = merge_back in {MergeBack.LANDED, MergeBack.NOTHING}
+    return str(merge_back), Look.DIM if is_settled else Look.PLAIN
 
 
 def merge_piece(landed: Landed, conflicts: Sequence[str] | None, *, num_ahead: int | None) -> Piece:

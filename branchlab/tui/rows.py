@@ -14,6 +14,7 @@ from branchlab.tui.looks import (
     Look,
     Piece,
     freshness_piece,
+    merge_back_piece,
     merge_piece,
     outcome_piece,
     state_mark,
@@ -69,9 +70,10 @@ def branch_columns(metric: str, sort: Sort) -> tuple[Column, ...]:
         Column(title="95% INTERVAL", rank=10),
         Column(title="VERDICT", width_min=11),
         Column(title="FRESH", rank=3),
+        Column(title="MERGE BACK", rank=11),
         Column(title="RUNS" + mark.get(Sort.RUNNING, ""), rank=2),
         Column(title="AGE" + mark.get(Sort.AGE, ""), rank=7, is_right=True),
-        Column(title="NOTE", rank=11),
+        Column(title="NOTE", rank=12),
     )
 
 
@@ -106,6 +108,7 @@ def branch_row(view: BranchView, now: datetime, *, is_wide: bool) -> Row:
         ((interval, Look.DIM),),
         (judged,),
         (fresh if fresh[0] or not view.is_stale else ("stale", Look.WARN),),
+        (merge_back_piece(view.merge_back, view.recommendation),),
         runs_cell(view, is_wide=is_wide),
         ((age(view.last_commit_at, now), Look.DIM),),
         ((", ".join(view.notes), Look.DIM),),
@@ -221,6 +224,7 @@ def matches(view: BranchView, wanted: str) -> bool:
         "running" if view.running else "",
         "failed" if view.count(RunState.FAILED, RunState.LOST) else "",
         "stale" if view.is_stale else "",
+        str(view.merge_back or ""),
         *view.notes,
         "no runs" if not view.runs else "",
     ]

@@ -14,7 +14,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from branchlab.analysis.results import BranchResults
-from branchlab.domain import Drift, Freshness, Landed, RunRecord, RunState, Verdict
+from branchlab.domain import (
+    Drift,
+    Freshness,
+    Landed,
+    MergeBack,
+    Recommendation,
+    RunRecord,
+    RunState,
+    Verdict,
+)
 from branchlab.lab.status import BranchStatus, Status
 
 
@@ -61,6 +70,8 @@ class BranchView:
     conflicts: tuple[str, ...] | None = ()
     has_content: bool | None = True
     results_behind: int | None = None
+    merge_back: MergeBack | None = None
+    recommendation: Recommendation | None = None
     notes: tuple[str, ...] = ()
     mean: float | None = None
     spread: float | None = None
@@ -164,6 +175,8 @@ def _experiment_view(
         conflicts=standing.conflicts,
         has_content=standing.has_content,
         results_behind=standing.results_behind,
+        merge_back=branch.merge_back,
+        recommendation=branch.recommendation,
         notes=branch.notes,
         mean=branch.mean,
         spread=_mean_and_spread(branch.results, metric)[1],

@@ -78,7 +78,8 @@ def test_status_keeps_its_contract(trained: Any) -> None:
     assert (wide["ahead"], wide["behind"], wide["reference_ahead"]) == (1, 1, 2)
     assert wide["runs"] == {"done": 2, "running": 0, "failed": 0}
     assert wide["results"] == "current"
-    assert wide["merge_back"] is None
+    assert (wide["merge_back"], wide["features"]) == ("nothing", {"inert": 1})
+    assert set(wide["recommendation"]) == {"action", "reason"}
     assert wide["conflicts"] == []
     assert branches["exp/clash"]["conflicts"] == ["notes.txt"]
     assert branches["exp/squashed"]["landed"] == "squashed"

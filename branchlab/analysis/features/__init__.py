@@ -7,3 +7,6 @@ comes in. ``engine.find_features`` is the door; the modules below it, from the b
 given values), ``settle`` (dead stores, names of locals), ``signatures`` and ``options`` (what callers rely on), ``flags``
 (what is new and its default), ``judge`` (one symbol), ``reach`` (who gets to new names), ``joining`` (features).
 """
+
+ENGINE_VERSION = 1
+"""Raise it when the same two trees may be read otherwise: what was read before is then read anew."""

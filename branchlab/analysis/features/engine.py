@@ -27,8 +27,6 @@ from branchlab.analysis.features.trees import last_name
 from branchlab.analysis.features.world import build_world
 from branchlab.domain import Feature, FeatureVerdict
 
-ENGINE_VERSION = 1
-"""Part of every key under which results are kept; raise it whenever a verdict or a reason may come out otherwise."""
 
 _FILES_MAX = 2_000
 
