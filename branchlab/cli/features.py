@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -69,10 +70,11 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
         print_features(found)
 
 
-def _tell():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _tell() -> Callable[[str], None] | None:
+    """Return what names each branch on a terminal while it is read; None where nobody looks."""
     if not sys.stderr.isatty():
         return None
-    return lambda name: click.echo(f"\r\x1b[Kreading {safe_text(name)}", nl=False, err=True)
+    return lambda name: click.echo(f"\r\x1b[Kreading {safe_text(name)}\r", nl=False, err=True)
 
 
 def print_features(branches: list[BranchFeatures]) -> None:

@@ -112,13 +112,20 @@ def _names_other_constants(case: Case) -> bool:
 def _try_harder(world: World, case: Case) -> None:
     """Look whether only the spelling of a default changed, or only a choice was added that raised before."""
     change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
-    if change is not None and change.defaults and not change.problems:
-        if _is_neutral(world, case, change.defaults):
-            case.is_neutral_default, case.found = True, Compared(is_equal=True)
-    if case.head.name.startswith("_") and not case.head.name.endswith("__"):
-        if _is_equal_as_called(world, case):
-            case.found = Compared(is_equal=True)
-            return
+    if (
+        change is not None
+        and change.defaults
+        and not change.problems
+        and _is_neutral(world, case, change.defaults)
+    ):
+        case.is_neutral_default, case.found = True, Compared(is_equal=True)
+    if (
+        case.head.name.startswith("_")
+        and not case.head.name.endswith("__")
+        and _is_equal_as_called(world, case)
+    ):
+        case.found = Compared(is_equal=True)
+        return
     choices = new_choices(world, case.pair, case.base, case.head) if not case.flags else None
     if choices:
         case.new_choices = tuple(choices)

@@ -23,7 +23,7 @@ from branchlab.analysis.features.reach import (
 )
 from branchlab.analysis.features.settings import config_findings
 from branchlab.analysis.features.syntax import Failure, Module, parse_module
-from branchlab.analysis.features.trees import last_name
+from branchlab.analysis.features.trees import FunctionNode, last_name
 from branchlab.analysis.features.world import build_world
 from branchlab.domain import Feature, FeatureVerdict
 
@@ -81,17 +81,13 @@ def _words(pairs: Sequence[Pair]) -> set[str]:
         place = PurePosixPath(pair.change.base_path)
         if pair.base is not None:
             found.add(place.parent.name if place.stem == "__init__" else place.stem)
-        old, new = (
-            {**one.functions, **one.classes} if one is not None else {}
-            for one in (pair.base, pair.head)
-        )
-        differing = old.keys() ^ new.keys()
+        old, new = _symbols(pair.base), _symbols(pair.head)
         if pair.base is not None:
-            found |= {symbol.rpartition(".")[2].partition("#")[0] for symbol in differing}
+            found |= {name.rpartition(".")[2].partition("#")[0] for name in old.keys() ^ new.keys()}
         for symbol in new.keys() - old.keys():
+            decorators = new[symbol].decorator_list
             found |= {
-                last_name(one.func if isinstance(one, ast.Call) else one)
-                for one in new[symbol].node.decorator_list
+                last_name(one.func if isinstance(one, ast.Call) else one) for one in decorators
             }
         for module in (pair.base, pair.head):
             for cls in (
@@ -99,6 +95,13 @@ def _words(pairs: Sequence[Pair]) -> set[str]:
             ):
                 found |= {cls.name, *cls.bases}
     return found - {""}
+
+
+def _symbols(module: Module | None) -> dict[str, FunctionNode | ast.ClassDef]:
+    if module is None:
+        return {}
+    functions = {symbol: one.node for symbol, one in module.functions.items()}
+    return {**functions, **{symbol: one.node for symbol, one in module.classes.items()}}
 
 
 def _pair(change: FileChange) -> tuple[Pair | None, list[Finding]]:

@@ -226,8 +226,8 @@ def is_identity_class(cls: Class, call: ast.Call, caller: Reduces) -> bool:
     steps = clean_block(forward.node.body)
     inside = replace(caller.setting, names={}, attributes=attributes, methods={})
     left = reducer(inside, steps, depth=caller.depth + 1).block(steps)
-    return (
-        len(left) == 1 and isinstance(left[0], ast.Return) and [dotted(left[0].value)] == first
-        if left and isinstance(left[0], ast.Return) and left[0].value is not None
-        else False
-    )
+    match left:
+        case [ast.Return(value=ast.Name(id=name))]:
+            return [name] == first
+        case _:
+            return False

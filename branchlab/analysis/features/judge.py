@@ -140,12 +140,12 @@ class ClassReading:
 
 
 def _stores(statements: Iterable[ast.stmt]) -> list[tuple[str, ast.stmt]]:
-    found: list[tuple[str, ast.stmt]] = []
-    for top in statements:
-        for node in walk(top):
-            if isinstance(node, ast.Assign) and self_attribute(node.targets[0]):
-                found.append((self_attribute(node.targets[0]), node))
-    return found
+    return [
+        (self_attribute(node.targets[0]), node)
+        for top in statements
+        for node in walk(top)
+        if isinstance(node, ast.Assign) and self_attribute(node.targets[0])
+    ]
 
 
 def _read_beyond_own_statement(statements: Sequence[ast.stmt], new: set[str]) -> set[str]:
@@ -182,7 +182,7 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
             continue
         gone, come = before[a:b], after[c:d]
         text += [f"-{row.text}" for row in gone] + [f"+{row.text}" for row in come]
-        around = after[max(0, c - 1) : d + 1] if not come else come
+        around = come or after[max(0, c - 1) : d + 1]
         untouched = [
             row for row in come if row.switched & flags or not (row.flags or row.names & flags)
         ]
@@ -224,6 +224,8 @@ def mentioned_flags(
                 found.add(name)
             case ast.Constant(value=str(name)):
                 found.add(name)
+            case _:
+                pass
         attribute = self_attribute(node)
         if attribute in attributes:
             found |= all_flags(attributes[attribute])
@@ -289,6 +291,7 @@ def heads_differ(base: Function, head: Function) -> str | None:
 
 
 def has_click_options(function: Function) -> bool:
+    """Whether decorators make a function a command with options."""
     return bool(click_options(function.node))
 
 

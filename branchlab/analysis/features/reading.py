@@ -223,20 +223,24 @@ class Reading:
         )
 
     def _names(self, pair: Pair, module: Module, *, is_head: bool) -> dict[str, ast.expr]:
-        names: dict[str, ast.expr] = {}
         other = pair.base if is_head else pair.head
         old = module_constants(other) if other else {}
-        for name, value in module_constants(module).items():
-            if self.with_constants or name not in old:
-                names[name] = value
+        names = {
+            name: value
+            for name, value in module_constants(module).items()
+            if self.with_constants or name not in old
+        }
         if not is_head:
             return names
         imported = module.imported_names()
         for flag in self.world.flags:
             value_of_flag = self._values[id(flag)]
-            if flag.kind == "constant" and value_of_flag is not None:
-                if flag.path == pair.change.head_path or flag.name in imported.values():
-                    names[flag.name] = value_of_flag
+            if (
+                flag.kind == "constant"
+                and value_of_flag is not None
+                and (flag.path == pair.change.head_path or flag.name in imported.values())
+            ):
+                names[flag.name] = value_of_flag
         return names
 
     def _parameters(self, pair: Pair, function: Function) -> dict[str, ast.expr]:
@@ -312,6 +316,8 @@ class Reading:
                     is_fixed = is_fixed and not self._is_set_elsewhere(cls, name)
                     if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
+                case _:
+                    pass
         return found
 
     def _stored(self, cls: Class) -> frozenset[str]:

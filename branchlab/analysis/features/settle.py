@@ -366,9 +366,14 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
 
 def _switched_by_hand(head: ast.stmt, within: frozenset[str]) -> frozenset[str]:
     """Return the attribute that a statement sets to something that counts as true, outside every test."""
-    if isinstance(head, ast.Assign) and isinstance(head.targets[0], ast.Attribute) and not within:
-        if literals.truth(head.value) and not all_flags(head.value):
-            return frozenset({head.targets[0].attr})
+    if (
+        isinstance(head, ast.Assign)
+        and isinstance(head.targets[0], ast.Attribute)
+        and not within
+        and literals.truth(head.value)
+        and not all_flags(head.value)
+    ):
+        return frozenset({head.targets[0].attr})
     return NO_FLAGS
 
 
