@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features import literals
-from branchlab.analysis.features.trees import dotted, last_name, (
+from branchlab.analysis.features.trees import (
     all_flags,
+    dotted,
+    last_name,
     with_flags,
 )
 
