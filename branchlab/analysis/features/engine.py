@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -31,6 +32,7 @@ ENGINE_VERSION = 1
 """Part of every key under which results are kept; raise it whenever a verdict or a reason may come out otherwise."""
 
 _FILES_MAX = 2_000
+_CALLS_MAX = 8_000
 
 
 def find_features(
@@ -42,7 +44,16 @@ def find_features(
         changes: Every path that differs.
         elsewhere: The files of the base tree; without it nothing is known beyond the changed files.
     """
-    around = elsewhere or Nowhere({})
+    limit = sys.getrecursionlimit()
+    # A chain of a hundred elif is a tree a hundred deep, and every level takes several calls.
+    sys.setrecursionlimit(max(limit, _CALLS_MAX))
+    try:
+        return _find(changes, elsewhere or Nowhere({}))
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _find(changes: Sequence[FileChange], around: Elsewhere) -> tuple[Feature, ...]:
     findings: list[Finding] = []
     pairs: list[Pair] = []
     keys: list[Flag] = []
@@ -109,7 +120,8 @@ def _pair(change: FileChange) -> tuple[Pair | None, list[Finding]]:
     head = None if change.head is None else parse_module(change.head_path, change.head)
     if isinstance(head, Failure):
         reason = f"{change.head_path} {head.reason}"
-        return None, [_unread(change, FeatureVerdict.UNPARSED, reason, head.line)]
+        verdict = FeatureVerdict.UNPARSED if head.is_fault else FeatureVerdict.UNDECIDED
+        return None, [_unread(change, verdict, reason, head.line)]
     if isinstance(base, Failure):
         reason = f"{change.base_path} could not be read before ({base.reason}), so there is nothing to compare with"
         return None, [_unread(change, FeatureVerdict.UNDECIDED, reason, 0)]
