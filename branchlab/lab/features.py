@@ -15,7 +15,8 @@ from typing import Protocol
 
 from branchlab.analysis.features.changes import FileChange
 from branchlab.analysis.features.engine import ENGINE_VERSION, find_features
-from branchlab.domain import Branch, Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.analysis.landing import landed
+from branchlab.domain import Branch, Feature, FeatureVerdict, Landed, MergeBack, merge_back_of
 from branchlab.errors import RepositoryError
 from branchlab.git.sources import (
     ChangedPath,
@@ -25,6 +26,7 @@ from branchlab.git.sources import (
     read_difference,
     resolve_revision,
 )
+from branchlab.git.standing import overview
 from branchlab.lab.project import Project, find_branches, is_experiment, main_branch
 
 _MEMO_KIND = "features"
@@ -117,7 +119,45 @@ def features_of_branches(
     shown = {one.name for one in wanted}
     asked = [*wanted, *(one for one in experiments if one.name not in shown)]
     found = _of_branches(root, main, asked, memo, tell)
+    found = _with_landed(found, _landed_branches(project))
     return [one for one in _with_also_on(found) if one.name in shown]
+
+
+def _landed_branches(project: Project) -> dict[str, Landed]:
+    """Return the branches whose content is in main, by whatever road."""
+    known = project.config.branches
+    seen = overview(
+        project.repository,
+        main=known.main,
+        reference=known.reference or None,
+        pinned=known.reference_commit or None,
+        experiments=known.experiments,
+        landed=landed,
+    )
+    in_main = {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}
+    return {one.branch.name: one.landed for one in seen.standings if one.landed in in_main}
+
+
+def _with_landed(
+    branches: Iterable[BranchFeatures], landed_by: Mapping[str, Landed]
+) -> list[BranchFeatures]:
+    """Give every feature of a branch that is in main the verdict that it is there."""
+    found: list[BranchFeatures] = []
+    for branch in branches:
+        road = landed_by.get(branch.name)
+        if road is None:
+            found.append(branch)
+            continue
+        features = tuple(
+            replace(
+                one,
+                verdict=FeatureVerdict.LANDED,
+                reason=f"is in main already ({road}); before that: {one.reason}",
+            )
+            for one in branch.features
+        )
+        found.append(replace(branch, features=features))
+    return found
 
 
 def _of_branches(

@@ -240,12 +240,7 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
             )
             yield _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
         elif flags:
-            yield _finding(
-                case,
-                FeatureVerdict.GUARDED,
-                f"with {_shown(world, flags)} {symbol} comes to what it was",
-                flags,
-            )
+            yield from _guarded(world, case, flags)
         elif not differ and not (change and (change.defaults or change.problems)):
             yield _finding(case, FeatureVerdict.INERT, f"{symbol} does what it did", NO_FLAGS)
         return
@@ -255,6 +250,32 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
         yield _finding(case, FeatureVerdict.DEFAULT_ON, reason, frozenset(flipped))
         return
     yield _difference(world, case, found, case.flags | new)
+
+
+def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding a flag; one that does nothing while the others are off belongs to the first of them."""
+    texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
+    at_defaults = _text_of(world, case, "")
+    alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
+    for flag in alone:
+        own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))
+        made = _finding(
+            case,
+            FeatureVerdict.GUARDED,
+            f"with {_shown(world, frozenset(own))} {case.head.symbol} comes to what it was",
+            frozenset(own),
+        )
+        made.text = f"{flag} {texts[flag]}"
+        yield made
+
+
+def _text_of(world: World, case: Case, flag: str) -> str:
+    """Return what head comes to with every flag at its default but one."""
+    reading = Reading(world, left=frozenset({flag}))
+    try:
+        return reading.reduce(case.pair, case.head, side="head").text
+    except RecursionError:
+        return ""
 
 
 def _difference(world: World, case: Case, found: Compared, flags: frozenset[str]) -> Finding:

@@ -47,6 +47,7 @@ class Reading:
         overrides: Values tried for flags instead of their defaults, by name.
         with_constants: Whether constants of the modules are put in as well.
         fixed: Values of parameters that are known in one function, by (side, path, symbol).
+        left: Flags that are left as they are.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Reading:
         *,
         with_constants: bool = False,
         fixed: Mapping[tuple[str, str, str], Mapping[str, ast.expr]] | None = None,
+        left: frozenset[str] = NO_FLAGS,
     ) -> None:
+        self.left = left
         self.fixed = fixed or {}
         self.world = world
         self.overrides = dict(overrides or {})
@@ -76,6 +79,8 @@ class Reading:
 
     def _value(self, flag: Flag) -> ast.expr | None:
         value = self.overrides.get(flag.name, flag.default)
+        if flag.name in self.left:
+            return None
         if value is None or not (literals.is_value(value) or dotted(value)):
             return None
         return with_flags(clone(value), frozenset({flag.name}))

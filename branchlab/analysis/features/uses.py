@@ -65,9 +65,12 @@ def _num_reads(name: str, module: Module) -> int:
     for node in module.nodes:
         if isinstance(node, ast.keyword) and node.arg == name:
             handed.add(id(node.value))
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
-            if node.targets[0].attr == name:
-                handed.add(id(node.value))
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and node.targets[0].attr == name
+        ):
+            handed.add(id(node.value))
     return sum(
         isinstance(node, ast.Name | ast.Attribute)
         and (node.id if isinstance(node, ast.Name) else node.attr) == name
