@@ -19,7 +19,7 @@ from branchlab.domain import (
 )
 
 _ROADS = {
-    MergeBack.BREAKS_BASE: (Action.GUARD_FIRST, "it breaks callers on main: mend that first"),
+    MergeBack.BREAKS_BASE: (Action.GUARD_FIRST, "it breaks main, or does not work itself: mend that first"),
     MergeBack.NEEDS_FLAG: (Action.GUARD_FIRST, "it changes main for everybody: put it behind a flag"),
     MergeBack.DEFAULT_ON: (Action.FLIP_DEFAULT, "its flag is on by default: turn the default round"),
     MergeBack.NEEDS_PARITY: (Action.PROVE_FIRST, "reading cannot tell whether main stays what it was"),

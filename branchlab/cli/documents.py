@@ -13,6 +13,7 @@ from branchlab.analysis.results import BranchResults
 from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.judge import Comparison
+from branchlab.lab.landed_flags import LandedFlag
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
 
@@ -213,6 +214,30 @@ def features_document(branches: Sequence[BranchFeatures]) -> Document:
             }
             for branch in branches
         ]
+    }
+
+
+def flags_document(main: str, flags: Sequence[LandedFlag]) -> Document:
+    """Return the document of ``features main``."""
+    return {
+        "branches": [],
+        "main": main,
+        "flags": [
+            {
+                "name": flag.name,
+                "experiment": flag.experiment,
+                "value": flag.value,
+                "commit": flag.commit,
+                "since": to_text(flag.since),
+                "defaults": list(flag.defaults),
+                "is_off": flag.is_off,
+                "used_by": list(flag.used_by),
+                "read_in": list(flag.read_in),
+                "ripeness": str(flag.ripeness),
+                "reason": flag.reason,
+            }
+            for flag in flags
+        ],
     }
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from branchlab.cli.documents import features_document, print_document
+from branchlab.cli.documents import features_document, flags_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.status import telling
 from branchlab.cli.table import table
 from branchlab.domain import Feature, FeatureVerdict, MergeBack
 from branchlab.lab.feature_reading import BranchFeatures, features_between
 from branchlab.lab.features import check_revisions, features_of_branches
+from branchlab.lab.landed_flags import LandedFlag, Ripeness, landed_flags
+from branchlab.lab.words import age
 from branchlab.terminal_text import safe_text
 
 _COLOURS = {
@@ -27,6 +30,11 @@ _COLOURS = {
     FeatureVerdict.ADDITIVE: "green",
     FeatureVerdict.LANDED: "bright_black",
     FeatureVerdict.INERT: "bright_black",
+}
+_RIPE = {
+    Ripeness.KEEP: "bright_black",
+    Ripeness.PERMANENT: "green",
+    Ripeness.REMOVE: "yellow",
 }
 _NEXT = {
     MergeBack.BREAKS_BASE: "mend the branch, or keep the old name or position beside the new one",
@@ -53,17 +61,46 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
 
     New flags are put at their defaults, what is then dead is folded away, and the rest is compared with the merge
     base. Nothing is checked out or run. With --base and --head any two revisions of any repository are compared.
+    Naming main lists the flags of experiments that have landed, and which of them are ripe to go.
     """
     given = check_revisions(base, head)
     if given:
         found = [features_between(Path.cwd(), *given)]
     else:
+        project = project_here()
+        main = project.config.branches.main
+        if branches == (main,):
+            flags = landed_flags(project)
+            print_document(flags_document(main, flags)) if as_json else print_flags(main, flags)
+            return
         with telling() as tell:
-            found = features_of_branches(project_here(), branches, tell=tell)
+            found = features_of_branches(project, branches, tell=tell)
     if as_json:
         print_document(features_document(found))
     else:
         print_features(found)
+
+
+def print_flags(main: str, flags: list[LandedFlag]) -> None:
+    """Print the flags on main as a table for people."""
+    if not flags:
+        click.echo(f"no experiment on {safe_text(main)} owns a flag yet")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        [
+            safe_text(flag.name),
+            safe_text(flag.experiment),
+            age(flag.since, now),
+            {True: "off", False: "on", None: "?"}[flag.is_off],
+            safe_text(", ".join(flag.used_by)) or "-",
+            click.style(str(flag.ripeness), fg=_RIPE[flag.ripeness]),
+            safe_text(flag.reason),
+        ]
+        for flag in flags
+    ]
+    header = ["FLAG", "EXPERIMENT", "AGE", "DEFAULT", "SWITCHED ON BY", "NEXT", "WHY"]
+    click.echo(table(rows, header=header, giving_way=(4, 2)))
 
 
 def print_features(branches: list[BranchFeatures]) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from branchlab.errors import RepositoryError
-from branchlab.git.call import Answer, ask, git, is_argument, object_id, text, to_bytes
+from branchlab.git.call import ask, git, is_argument, object_id, text, to_bytes
 
 SIZE_MAX = 1_500_000
 """Bytes; a larger file is generated or data."""
@@ -258,7 +258,7 @@ def _batch(out: bytes) -> Iterator[bytes | None]:
 def introductions(root: Path, commit: str, folder: str) -> dict[str, tuple[str, int]]:
     """Return, for every file below a folder, the commit that brought it and when (Unix seconds)."""
     how = ("--diff-filter=A", "--no-renames", "--name-only", "-z", "--format=%x01%H %ct")
-    answer: Answer = ask(root, "log", *how, object_id(commit), "--", folder)
+    answer = ask(root, "log", *how, object_id(commit), "--", folder)
     found: dict[str, tuple[str, int]] = {}
     for block in text(answer.out).split("\x01")[1:]:
         head, *paths = block.replace("\n", "\0").split("\0")
@@ -269,12 +269,7 @@ def introductions(root: Path, commit: str, folder: str) -> dict[str, tuple[str, 
     return found
 
 
-def blob_ids(root: Path, commit: str, paths: Sequence[str]) -> dict[str, str]:
-    """Return the blob id of each path in a commit; a path that is not there is left out."""
-    asked = [path for path in paths if "\n" not in path]
-    if not asked:
-        return {}
-    lines = b"".join(to_bytes(f"{object_id(commit)}:{path}\n") for path in asked)
-    out = git(root, "cat-file", "--batch-check=%(objectname)", stdin=lines)
-    rows = text(out).split("\n")
-    return {path: row for path, row in zip(asked, rows, strict=False) if " " not in row}
+def paths_below(root: Path, commit: str, folder: str) -> list[str]:
+    """Return the files of a commit that lie below a folder; none where there is no such folder."""
+    answer = ask(root, "ls-tree", "-r", "-z", "--name-only", object_id(commit), "--", f"{folder}/")
+    return [text(path) for path in answer.out.split(b"\0") if path]

@@ -51,11 +51,10 @@ def _branch_features(standing: Standing, features: Sequence[Feature], main: str)
         problem = f"it has no history in common with {main} that is known here"
     found = tuple(features)
     if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
-        reason = f"its content is in {main}: {standing.landed}"
+        there = f"is in {main} already ({standing.landed}); before that: "
         found = tuple(
-            replace(one, verdict=FeatureVerdict.LANDED, reason=reason)
+            replace(one, verdict=FeatureVerdict.LANDED, reason=f"{there}{one.reason}")
             for one in found
-            if one.verdict is not FeatureVerdict.INERT
         )
     return BranchFeatures(
         name=standing.branch.name,

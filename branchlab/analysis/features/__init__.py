@@ -9,4 +9,4 @@ given values), ``settle`` (dead stores, names of locals), ``signatures`` and ``o
 """
 
 ENGINE_VERSION = 1
-"""Raise it when the same two trees may be read otherwise: what was read before is then read anew."""
+"""Part of every key under which results are kept; raise it whenever a verdict or a reason may come out otherwise."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features import literals
 from branchlab.analysis.features.trees import (
     all_flags,
+    dotted,
+    last_name,
     with_flags,
 )
 
 
 def is_known(node: ast.expr) -> bool:
+    """Whether an element can be looked for: a plain value."""
     return literals.is_constant(node)
 
 
 def identity(like: ast.Call) -> ast.expr:
+    """Return ``nn.Identity()`` with the flags of the call that it stands for."""
     made = ast.Call(ast.Attribute(ast.Name("nn", ast.Load()), "Identity", ast.Load()), [], [])
     return with_flags(ast.copy_location(made, like), all_flags(like))
 
@@ -43,3 +47,13 @@ def without_empty(elements: Iterable[ast.expr]) -> list[ast.expr]:
         else:
             found.append(one)
     return found
+
+
+def callee_name(node: ast.Call, bases: Sequence[str]) -> str:
+    """Return the name under which a callee is known; ``super().__init__`` is the constructor of the first base."""
+    func = node.func
+    if not isinstance(func, ast.Attribute) or func.attr != "__init__":
+        return last_name(func)
+    if isinstance(func.value, ast.Call) and dotted(func.value.func) == "super":
+        return bases[0] if bases else ""
+    return last_name(func.value)

@@ -93,7 +93,8 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
         case.found = found
         cls = case.new_class
         attributes = reading.attributes(case.pair, cls) if cls else {}
-        case.flags = mentioned_flags(reading.world, case.head, attributes)
+        helpers = reading.setting(case.pair, case.head, side="head").methods
+        case.flags = mentioned_flags(reading.world, case.head, attributes, helpers)
         if case.head.name == "__init__":
             case.warnings = classes[key].warnings
             case.new_attributes = classes[key].dropped if found.is_equal else NO_FLAGS
@@ -112,13 +113,20 @@ def _names_other_constants(case: Case) -> bool:
 def _try_harder(world: World, case: Case) -> None:
     """Look whether only the spelling of a default changed, or only a choice was added that raised before."""
     change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
-    if change is not None and change.defaults and not change.problems:
-        if _is_neutral(world, case, change.defaults):
-            case.is_neutral_default, case.found = True, Compared(is_equal=True)
-    if case.head.name.startswith("_") and not case.head.name.endswith("__"):
-        if _is_equal_as_called(world, case):
-            case.found = Compared(is_equal=True)
-            return
+    if (
+        change is not None
+        and change.defaults
+        and not change.problems
+        and _is_neutral(world, case, change.defaults)
+    ):
+        case.is_neutral_default, case.found = True, Compared(is_equal=True)
+    if (
+        case.head.name.startswith("_")
+        and not case.head.name.endswith("__")
+        and _is_equal_as_called(world, case)
+    ):
+        case.found = Compared(is_equal=True)
+        return
     choices = new_choices(world, case.pair, case.base, case.head) if not case.flags else None
     if choices:
         case.new_choices = tuple(choices)
@@ -233,12 +241,7 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
             )
             yield _finding(case, FeatureVerdict.UNGUARDED, reason, NO_FLAGS)
         elif flags:
-            yield _finding(
-                case,
-                FeatureVerdict.GUARDED,
-                f"with {_shown(world, flags)} {symbol} comes to what it was",
-                flags,
-            )
+            yield from _guarded(world, case, flags)
         elif not differ and not (change and (change.defaults or change.problems)):
             yield _finding(case, FeatureVerdict.INERT, f"{symbol} does what it did", NO_FLAGS)
         return
@@ -248,6 +251,32 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
         yield _finding(case, FeatureVerdict.DEFAULT_ON, reason, frozenset(flipped))
         return
     yield _difference(world, case, found, case.flags | new)
+
+
+def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding a flag; one that does nothing while the others are off belongs to the first of them."""
+    texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
+    at_defaults = _text_of(world, case, "")
+    alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
+    for flag in alone:
+        own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))
+        made = _finding(
+            case,
+            FeatureVerdict.GUARDED,
+            f"with {_shown(world, frozenset(own))} {case.head.symbol} comes to what it was",
+            frozenset(own),
+        )
+        made.text = f"{flag} {texts[flag]}"
+        yield made
+
+
+def _text_of(world: World, case: Case, flag: str) -> str:
+    """Return what head comes to with every flag at its default but one."""
+    reading = Reading(world, left=frozenset({flag}))
+    try:
+        return reading.reduce(case.pair, case.head, side="head").text
+    except RecursionError:
+        return ""
 
 
 def _difference(world: World, case: Case, found: Compared, flags: frozenset[str]) -> Finding:

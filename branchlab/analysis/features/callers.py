@@ -53,7 +53,7 @@ def _caught(world: World, pair: Pair, base: Function, head: Function) -> Iterato
             given = {word.arg for word in call.keywords if word.arg} & new.keys()
             given -= handed
             if last_name(call.func) == name and given:
-                word = sorted(given)[0]
+                word = min(given)
                 reason = (
                     f"{head.symbol} now takes '{word}' itself, and {path}:{call.lineno} "
                     f"gave it for '**{base.node.args.kwarg.arg}'"

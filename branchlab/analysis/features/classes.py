@@ -200,9 +200,9 @@ def _takes_place(world: World, cls: Class, method: Function) -> str:
         return f"{asked} asks whether there is one"
     outside = world.kin.outside(cls)
     if outside and name in _HOOKS:
-        return f"overrides {name} of {sorted(outside)[0]}"
+        return f"overrides {name} of {min(outside)}"
     if outside - PLAIN_BASES and name.startswith(_HOOK_PREFIXES):
-        return f"looks like a hook of {sorted(outside - PLAIN_BASES)[0]}"
+        return f"looks like a hook of {min(outside - PLAIN_BASES)}"
     return ""
 
 

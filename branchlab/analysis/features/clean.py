@@ -80,6 +80,7 @@ def is_pure(node: ast.AST) -> bool:
 
 
 def is_harmless_call(node: ast.Call) -> bool:
+    """Whether a call is known to do no more than return a value."""
     return last_name(node.func) in HARMLESS_CALLS
 
 
@@ -192,11 +193,15 @@ class _Cleaner(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
-            if all(word.arg for word in node.keywords):
-                keys: list[ast.expr | None] = [ast.Constant(word.arg) for word in node.keywords]
-                made = ast.Dict(keys, [word.value for word in node.keywords])
-                return ast.copy_location(made, node)
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id == "dict"
+            and not node.args
+            and all(word.arg for word in node.keywords)
+        ):
+            keys: list[ast.expr | None] = [ast.Constant(word.arg) for word in node.keywords]
+            made = ast.Dict(keys, [word.value for word in node.keywords])
+            return ast.copy_location(made, node)
         if last_name(node.func) in _PARSERS:
             node.keywords = [word for word in node.keywords if word.arg not in _PARSER_TEXTS]
         if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
@@ -276,8 +281,8 @@ def _joined(values: Sequence[ast.expr], at: ast.AST) -> ast.expr:
             parts.append(ast.Constant(plain))
     if all(isinstance(part, ast.Constant) for part in parts):
         whole = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
-        return ast.copy_location(ast.Constant(whole), at)  # type: ignore[type-var]
-    return ast.copy_location(ast.JoinedStr(parts), at)  # type: ignore[type-var]
+        return ast.copy_location(ast.Constant(whole), at)
+    return ast.copy_location(ast.JoinedStr(parts), at)
 
 
 def _plain_text(value: ast.expr) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -23,12 +24,12 @@ from branchlab.analysis.features.reach import (
 )
 from branchlab.analysis.features.settings import config_findings
 from branchlab.analysis.features.syntax import Failure, Module, parse_module
-from branchlab.analysis.features.trees import last_name
+from branchlab.analysis.features.trees import FunctionNode, last_name
 from branchlab.analysis.features.world import build_world
 from branchlab.domain import Feature, FeatureVerdict
 
-
 _FILES_MAX = 2_000
+_CALLS_MAX = 8_000
 
 
 def find_features(
@@ -40,7 +41,16 @@ def find_features(
         changes: Every path that differs.
         elsewhere: The files of the base tree; without it nothing is known beyond the changed files.
     """
-    around = elsewhere or Nowhere({})
+    limit = sys.getrecursionlimit()
+    # A chain of a hundred elif is a tree a hundred deep, and every level takes several calls.
+    sys.setrecursionlimit(max(limit, _CALLS_MAX))
+    try:
+        return _find(changes, elsewhere or Nowhere({}))
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _find(changes: Sequence[FileChange], around: Elsewhere) -> tuple[Feature, ...]:
     findings: list[Finding] = []
     pairs: list[Pair] = []
     keys: list[Flag] = []
@@ -79,17 +89,13 @@ def _words(pairs: Sequence[Pair]) -> set[str]:
         place = PurePosixPath(pair.change.base_path)
         if pair.base is not None:
             found.add(place.parent.name if place.stem == "__init__" else place.stem)
-        old, new = (
-            {**one.functions, **one.classes} if one is not None else {}
-            for one in (pair.base, pair.head)
-        )
-        differing = old.keys() ^ new.keys()
+        old, new = _symbols(pair.base), _symbols(pair.head)
         if pair.base is not None:
-            found |= {symbol.rpartition(".")[2].partition("#")[0] for symbol in differing}
+            found |= {name.rpartition(".")[2].partition("#")[0] for name in old.keys() ^ new.keys()}
         for symbol in new.keys() - old.keys():
+            decorators = new[symbol].decorator_list
             found |= {
-                last_name(one.func if isinstance(one, ast.Call) else one)
-                for one in new[symbol].node.decorator_list
+                last_name(one.func if isinstance(one, ast.Call) else one) for one in decorators
             }
         for module in (pair.base, pair.head):
             for cls in (
@@ -99,12 +105,20 @@ def _words(pairs: Sequence[Pair]) -> set[str]:
     return found - {""}
 
 
+def _symbols(module: Module | None) -> dict[str, FunctionNode | ast.ClassDef]:
+    if module is None:
+        return {}
+    functions = {symbol: one.node for symbol, one in module.functions.items()}
+    return {**functions, **{symbol: one.node for symbol, one in module.classes.items()}}
+
+
 def _pair(change: FileChange) -> tuple[Pair | None, list[Finding]]:
     base = None if change.base is None else parse_module(change.base_path, change.base)
     head = None if change.head is None else parse_module(change.head_path, change.head)
     if isinstance(head, Failure):
         reason = f"{change.head_path} {head.reason}"
-        return None, [_unread(change, FeatureVerdict.UNPARSED, reason, head.line)]
+        verdict = FeatureVerdict.UNPARSED if head.is_fault else FeatureVerdict.UNDECIDED
+        return None, [_unread(change, verdict, reason, head.line)]
     if isinstance(base, Failure):
         reason = f"{change.base_path} could not be read before ({base.reason}), so there is nothing to compare with"
         return None, [_unread(change, FeatureVerdict.UNDECIDED, reason, 0)]

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from branchlab.analysis.features import fold, literals
-from branchlab.analysis.features.arguments import identity, is_known, spread, without_empty
+from branchlab.analysis.features.arguments import (
+    callee_name,
+    identity,
+    is_known,
+    spread,
+    without_empty,
+)
 from branchlab.analysis.features.clean import impure_calls, is_pure, same
 from branchlab.analysis.features.inline import (
     bound,
@@ -247,7 +253,7 @@ class ExpressionReducer(ast.NodeTransformer):
                 words += spread(word)
             elif word.arg is not None or dotted(word.value) not in starred:
                 words.append(word)
-        name = self._callee(node)
+        name = callee_name(node, self.setting.bases)
         callees = self.setting.callees
         self._drop_last_arguments(node, name)
         words = self._by_name(node, name) + words
@@ -261,7 +267,8 @@ class ExpressionReducer(ast.NodeTransformer):
             word
             for word in words
             if not (
-                word.arg in handed
+                word.arg is not None
+                and word.arg in handed
                 and name not in callees
                 and all_flags(word.value)
                 and same(handed[word.arg], word.value)
@@ -292,16 +299,6 @@ class ExpressionReducer(ast.NodeTransformer):
             if not is_left_out(name, "", node.args[-1], self.setting.callees, order):
                 break
             node.args.pop()
-
-    def _callee(self, node: ast.Call) -> str:
-        """Return the name under which the callee is known; ``super().__init__`` is the base's constructor."""
-        func = node.func
-        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Call):
-            if dotted(func.value.func) == "super" and func.attr == "__init__":
-                return self.setting.bases[0] if self.setting.bases else ""
-        if isinstance(func, ast.Attribute) and func.attr == "__init__":
-            return last_name(func.value)
-        return last_name(func)
 
     def _looked_up(self, node: ast.Call) -> ast.expr | None:
         """Return what ``getattr(x, 'k', d)`` and ``x.get('k', d)`` give for a key or an attribute that is known."""
@@ -334,9 +331,14 @@ class ExpressionReducer(ast.NodeTransformer):
             return None
         table = self._table(func.value)
         found = fold.picked(table, key)
-        if found is None and isinstance(table, ast.Dict) and literals.is_constant(key):
-            if None not in table.keys and all(map(literals.is_constant, filter(None, table.keys))):
-                found = node.args[1] if len(node.args) > 1 else literals.constant(None, like=node)
+        if (
+            found is None
+            and isinstance(table, ast.Dict)
+            and literals.is_constant(key)
+            and None not in table.keys
+            and all(map(literals.is_constant, filter(None, table.keys)))
+        ):
+            found = node.args[1] if len(node.args) > 1 else literals.constant(None, like=node)
         return None if found is None else clone(found)
 
     def _applied(self, node: ast.Call) -> ast.expr | None:

@@ -38,7 +38,7 @@ def is_packaging(path: str) -> bool:
     return name in _PACKAGING or name.startswith("requirements")
 
 
-def kind_of(path: str) -> str:
+def kind_of(path: str) -> str:  # noqa: PLR0911  one rule after the other
     """Return ``python``, ``config``, ``docs``, ``notebook``, ``packaging``, ``tooling``, ``tests``, ``script`` or ``data``."""
     place = PurePosixPath(path)
     name, suffix = place.name.lower(), place.suffix.lower()

@@ -57,6 +57,7 @@ class Pair:
 
 
 def new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Iterator[Flag]:
+    """Yield the parameters that a function has gained."""
     for name, default in change.new.items():
         yield Flag(
             name=name,
@@ -69,6 +70,7 @@ def new_parameters(pair: Pair, head: Function, change: SignatureChange) -> Itera
 
 
 def keywords(function: Function) -> str:
+    """Return the name of a function's ``**`` parameter; the empty string without one."""
     kwarg = function.node.args.kwarg
     return kwarg.arg if kwarg is not None else ""
 
@@ -81,6 +83,7 @@ def _line_of_parameter(function: Function, name: str) -> int:
 
 
 def new_fields(pair: Pair, base: Class, head: Class) -> Iterator[Flag]:
+    """Yield the fields that a class has gained and that no method set before."""
     old = fields_of(base)
     stored = attributes_stored(base.methods.values())
     if set(head.bases) & ENUMS:
@@ -105,6 +108,7 @@ def all_statements(module: Module) -> Iterator[tuple[str, list[ast.stmt]]]:
 
 
 def new_options(pair: Pair) -> Iterator[Flag]:
+    """Yield the options of a command line that no function of the file had."""
     assert pair.head is not None
     old: set[str] = set()
     if pair.base is not None:

@@ -84,6 +84,7 @@ def flip(world: World, cases: list[Case], failing: Sequence[Case]) -> dict[str, 
 
 
 def is_equal(case: Case, reading: Reading) -> bool:
+    """Whether a function comes to the base in a reading."""
     cls = ClassReading(reading, case.pair, case.old_class, case.new_class)
     return cls.compare(case.base, case.head).is_equal
 
@@ -155,6 +156,9 @@ def _only_in_base(failing: Iterable[Case]) -> Iterator[ast.expr]:
     for case in failing:
         known = {dump(node) for node in walk(case.head.node)}
         for node in walk(case.base.node):
-            if isinstance(node, ast.Constant | ast.Attribute) and dump(node) not in known:
-                if isinstance(node, ast.Constant) or dotted(node):
-                    yield node
+            if (
+                isinstance(node, ast.Constant | ast.Attribute)
+                and dump(node) not in known
+                and (isinstance(node, ast.Constant) or dotted(node))
+            ):
+                yield node

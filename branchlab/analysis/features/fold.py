@@ -155,7 +155,7 @@ def fold_bool(node: ast.BoolOp, *, is_test: bool) -> ast.expr:
     return with_flags(ast.copy_location(ast.BoolOp(node.op, kept), node), all_flags(node))
 
 
-def fold_binary(node: ast.BinOp) -> ast.expr:
+def fold_binary(node: ast.BinOp) -> ast.expr:  # noqa: PLR0911  one rule after the other
     """Return arithmetic on known values, and what adding 0 or multiplying by 1 leaves."""
     if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
         return _arithmetic(node, node.left.value, node.right.value)
@@ -236,13 +236,16 @@ def _is_nothing(node: ast.expr) -> bool:
 
 def _joined_lists(node: ast.BinOp) -> ast.expr:
     for empty, other in ((node.left, node.right), (node.right, node.left)):
-        if isinstance(empty, ast.List | ast.Tuple) and not empty.elts:
-            if isinstance(other, type(empty) | ast.ListComp):
-                return with_flags(other, all_flags(node))
+        if (
+            isinstance(empty, ast.List | ast.Tuple)
+            and not empty.elts
+            and isinstance(other, type(empty) | ast.ListComp)
+        ):
+            return with_flags(other, all_flags(node))
     return node
 
 
-def fold_conversion(node: ast.Call) -> ast.expr:
+def fold_conversion(node: ast.Call) -> ast.expr:  # noqa: PLR0911  one rule after the other
     """Return ``bool(x)``, ``int(x)``, ``float(x)``, ``str(x)`` and ``len(x)`` of a known value."""
     name = dotted(node.func)
     if node.keywords:

@@ -86,12 +86,10 @@ def _missing(world: World, pair: Pair, head: Module, modules: Modules) -> Iterat
                 and one.module
                 and id(one) in new
                 and not _MADE_BY_BUILD.search(one.module)
+                and not _is_folder(world, targets)
             ):
-                if not _is_folder(world, targets):
-                    reason = f"line {one.lineno} imports from {'.' * one.level}{one.module}, and there is no such module"
-                    yield finding(
-                        pair, one.module, one.lineno, FeatureVerdict.BROKEN, reason, "import"
-                    )
+                reason = f"line {one.lineno} imports from {'.' * one.level}{one.module}, and there is no such module"
+                yield finding(pair, one.module, one.lineno, FeatureVerdict.BROKEN, reason, "import")
             continue
         if id(one) not in new and target not in changed:
             continue
@@ -196,7 +194,9 @@ def _new_stars(pair: Pair, modules: Modules) -> Iterator[Finding]:
             and not before.get(name, "").endswith(f".{name}")
         }
         if covered:
-            reason = f"line {one.lineno} imports everything from {shown}, which covers {sorted(covered)[0]}"
+            reason = (
+                f"line {one.lineno} imports everything from {shown}, which covers {min(covered)}"
+            )
             yield finding(pair, shown, one.lineno, FeatureVerdict.UNGUARDED, reason, "import")
 
 

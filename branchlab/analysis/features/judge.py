@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
@@ -21,6 +21,7 @@ from branchlab.analysis.features.trees import (
     NO_FLAGS,
     all_flags,
     all_parameter_names,
+    calls_in,
     dump,
     last_name,
     self_attribute,
@@ -140,12 +141,12 @@ class ClassReading:
 
 
 def _stores(statements: Iterable[ast.stmt]) -> list[tuple[str, ast.stmt]]:
-    found: list[tuple[str, ast.stmt]] = []
-    for top in statements:
-        for node in walk(top):
-            if isinstance(node, ast.Assign) and self_attribute(node.targets[0]):
-                found.append((self_attribute(node.targets[0]), node))
-    return found
+    return [
+        (self_attribute(node.targets[0]), node)
+        for top in statements
+        for node in walk(top)
+        if isinstance(node, ast.Assign) and self_attribute(node.targets[0])
+    ]
 
 
 def _read_beyond_own_statement(statements: Sequence[ast.stmt], new: set[str]) -> set[str]:
@@ -182,7 +183,7 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
             continue
         gone, come = before[a:b], after[c:d]
         text += [f"-{row.text}" for row in gone] + [f"+{row.text}" for row in come]
-        around = after[max(0, c - 1) : d + 1] if not come else come
+        around = come or after[max(0, c - 1) : d + 1]
         untouched = [
             row for row in come if row.switched & flags or not (row.flags or row.names & flags)
         ]
@@ -211,9 +212,27 @@ def _mask(row: Row) -> str:
 
 
 def mentioned_flags(
-    world: World, function: Function, attributes: dict[str, ast.expr]
+    world: World,
+    function: Function,
+    attributes: dict[str, ast.expr],
+    helpers: Mapping[str, Function] | None = None,
 ) -> frozenset[str]:
-    """Return the new flags whose name a function mentions, or whose value reaches it through ``self``."""
+    """Return the new flags whose name a function mentions, or whose value reaches it through ``self``.
+
+    Args:
+        world: Knows the flags.
+        function: On the side of head.
+        attributes: What new attributes of its class hold.
+        helpers: New methods of its class by name; what they mention counts where the function calls them.
+    """
+    called = {self_attribute(call.func) for call in calls_in(function.node)} & (
+        helpers or {}
+    ).keys()
+    inner = [mentioned_flags(world, (helpers or {})[name], attributes) for name in sorted(called)]
+    return _mentioned(world, function, attributes).union(*inner)
+
+
+def _mentioned(world: World, function: Function, attributes: dict[str, ast.expr]) -> frozenset[str]:
     names = world.flag_names()
     found: set[str] = set()
     for node in walk(function.node):
@@ -224,6 +243,8 @@ def mentioned_flags(
                 found.add(name)
             case ast.Constant(value=str(name)):
                 found.add(name)
+            case _:
+                pass
         attribute = self_attribute(node)
         if attribute in attributes:
             found |= all_flags(attributes[attribute])
@@ -289,6 +310,7 @@ def heads_differ(base: Function, head: Function) -> str | None:
 
 
 def has_click_options(function: Function) -> bool:
+    """Whether decorators make a function a command with options."""
     return bool(click_options(function.node))
 
 

@@ -133,7 +133,7 @@ class Kin:
 
     def asks_for(self, name: str) -> str:
         """Return a file of the base that asks by text whether something has that name; empty without any."""
-        pattern = re.compile(r"(?:has|get)attr\(\s*[\w.\[\]]+\s*,\s*['\"]%s['\"]" % re.escape(name))
+        pattern = re.compile(rf"(?:has|get)attr\(\s*[\w.\[\]]+\s*,\s*['\"]{re.escape(name)}['\"]")
         for path, text in self._elsewhere.mentioning([name]).items():
             if pattern.search(text):
                 return path

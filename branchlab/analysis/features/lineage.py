@@ -22,6 +22,7 @@ def lineage(module: Module, cls: Class) -> list[Class]:
 
 
 def is_one_liner(function: Function) -> bool:
+    """Whether a function returns one expression, after one statement at most."""
     body = [
         one
         for one in function.node.body

@@ -16,7 +16,7 @@ _GIVEN = "·given"
 
 def constant(value: object, *, like: ast.AST) -> ast.expr:
     """Return a constant that remembers the flags of what it stands for."""
-    made = ast.copy_location(ast.Constant(value), like)  # type: ignore[arg-type,type-var]
+    made = ast.copy_location(ast.Constant(value), like)  # type: ignore[arg-type]
     return with_flags(made, all_flags(like))
 
 
@@ -61,10 +61,10 @@ def is_identity(node: ast.AST | None) -> bool:
     ]
     if name not in {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "AlphaDropout"}:
         return False
-    return bool(given) and isinstance(given[0], ast.Constant) and given[0].value in {0}
+    return bool(given) and isinstance(given[0], ast.Constant) and given[0].value == 0
 
 
-def truth(node: ast.AST) -> bool | None:
+def truth(node: ast.AST) -> bool | None:  # noqa: PLR0911  one arm a kind of value
     """Return whether a value counts as true, where that is known."""
     match node:
         case ast.Constant(value=value):

@@ -6,9 +6,8 @@ import ast
 import difflib
 from collections.abc import Iterable, Iterator
 
-from branchlab.analysis.features import literals
 from branchlab.analysis.features.classes import finding
-from branchlab.analysis.features.clean import clean_block, is_pure, same
+from branchlab.analysis.features.clean import is_pure, same
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.flags import Pair, all_statements
 from branchlab.analysis.features.options import Option, click_options, options_in
@@ -130,7 +129,7 @@ def _statements(pair: Pair, reading: Reading) -> Iterator[Finding]:
     for name, one in come.items():
         if name in held and dump(one) != dump(held[name]):
             yield from _changed_value(pair, name, held[name], one, reading.world.flag_names())
-    for name, one in held.items():
+    for name in held:
         if name not in come and not name.startswith("_") and name not in _bound(pair.head):
             yield finding(
                 pair, name, 0, FeatureVerdict.BREAKING, f"{name} is gone", kind="constant"
@@ -316,12 +315,3 @@ def _only_adds(pair: Pair, node: ast.stmt) -> bool:
             return not _iterated(pair, dotted(held))
         case _:
             return False
-
-
-def cleaned_dump(module: Module) -> str:
-    """Return a text that is equal for files that differ in comments, docstrings and annotations alone."""
-    return "\n".join(dump(one) for one in clean_block(module.tree.body))
-
-
-def is_literal(node: ast.expr) -> bool:
-    return literals.is_value(node)

@@ -33,8 +33,7 @@ def new_name_findings(world: World, elsewhere: Elsewhere) -> list[Finding]:
             continue
         new = list(_new_symbols(pair))
         star_importers = _star_importers(pair, elsewhere) if pair.base is not None else {}
-        for one in new:
-            found.append(_new_symbol(world, pair, one, star_importers))
+        found += [_new_symbol(world, pair, one, star_importers) for one in new]
         if pair.base is None and pair.change.is_added:
             found.append(_new_file(pair, elsewhere, has_names=bool(new)))
     return found

@@ -47,6 +47,7 @@ class Reading:
         overrides: Values tried for flags instead of their defaults, by name.
         with_constants: Whether constants of the modules are put in as well.
         fixed: Values of parameters that are known in one function, by (side, path, symbol).
+        left: Flags that are left as they are.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Reading:
         *,
         with_constants: bool = False,
         fixed: Mapping[tuple[str, str, str], Mapping[str, ast.expr]] | None = None,
+        left: frozenset[str] = NO_FLAGS,
     ) -> None:
+        self.left = left
         self.fixed = fixed or {}
         self.world = world
         self.overrides = dict(overrides or {})
@@ -76,6 +79,8 @@ class Reading:
 
     def _value(self, flag: Flag) -> ast.expr | None:
         value = self.overrides.get(flag.name, flag.default)
+        if flag.name in self.left:
+            return None
         if value is None or not (literals.is_value(value) or dotted(value)):
             return None
         return with_flags(clone(value), frozenset({flag.name}))
@@ -223,20 +228,24 @@ class Reading:
         )
 
     def _names(self, pair: Pair, module: Module, *, is_head: bool) -> dict[str, ast.expr]:
-        names: dict[str, ast.expr] = {}
         other = pair.base if is_head else pair.head
         old = module_constants(other) if other else {}
-        for name, value in module_constants(module).items():
-            if self.with_constants or name not in old:
-                names[name] = value
+        names = {
+            name: value
+            for name, value in module_constants(module).items()
+            if self.with_constants or name not in old
+        }
         if not is_head:
             return names
         imported = module.imported_names()
         for flag in self.world.flags:
             value_of_flag = self._values[id(flag)]
-            if flag.kind == "constant" and value_of_flag is not None:
-                if flag.path == pair.change.head_path or flag.name in imported.values():
-                    names[flag.name] = value_of_flag
+            if (
+                flag.kind == "constant"
+                and value_of_flag is not None
+                and (flag.path == pair.change.head_path or flag.name in imported.values())
+            ):
+                names[flag.name] = value_of_flag
         return names
 
     def _parameters(self, pair: Pair, function: Function) -> dict[str, ast.expr]:
@@ -312,6 +321,8 @@ class Reading:
                     is_fixed = is_fixed and not self._is_set_elsewhere(cls, name)
                     if is_fixed and times[name] == 1 and is_known:
                         found[name] = with_flags(value, all_flags(statement))
+                case _:
+                    pass
         return found
 
     def _stored(self, cls: Class) -> frozenset[str]:

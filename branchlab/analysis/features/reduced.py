@@ -51,6 +51,7 @@ class Reduced:
 
 
 def is_bare_return(node: ast.stmt) -> bool:
+    """Whether a statement returns nothing."""
     return isinstance(node, ast.Return) and (
         node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)
     )

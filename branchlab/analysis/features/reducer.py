@@ -17,7 +17,6 @@ from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.expressions import ExpressionReducer
 from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.trees import (
-    NO_FLAGS,
     all_flags,
     all_parameter_names,
     clone,
@@ -70,7 +69,7 @@ class Reducer(ExpressionReducer):
                 break
         return hoisted(found)
 
-    def _statement(self, node: ast.stmt) -> list[ast.stmt]:
+    def _statement(self, node: ast.stmt) -> list[ast.stmt]:  # noqa: C901, PLR0911  one arm a kind of statement
         match node:
             case ast.Assign():
                 return self._assign(node)
@@ -108,6 +107,8 @@ class Reducer(ExpressionReducer):
                 if written_out is not None:
                     rest = written_out[1]
                     return written_out[0] + ([] if is_pure(rest) else [ast.Expr(rest)])
+            case _:
+                pass
         self.generic_visit(node)
         match node:
             case ast.Expr(value=value) if is_pure(value) or self._is_idle(value):
@@ -117,6 +118,8 @@ class Reducer(ExpressionReducer):
                 return [] if literals.truth(node.test) else [node]
             case ast.Delete():
                 self.forget(stored_names([node]))
+            case _:
+                pass
         return [node]
 
     def _is_idle(self, value: ast.expr) -> bool:
@@ -140,6 +143,7 @@ class Reducer(ExpressionReducer):
             written_out = self.written_out(node.value)
             if written_out is not None:
                 before, node.value = written_out
+                with_flags(node, frozenset().union(*(flags_of(one) for one in before)))
             else:
                 node.value = self.visit(node.value)
         else:
@@ -369,6 +373,3 @@ def _fits(case: ast.match_case, subject: ast.expr) -> bool | None:
             return None if None in fits else any(fits)
         case _:
             return None
-
-
-NOTHING_DROPPED = NO_FLAGS

@@ -112,16 +112,14 @@ _OPTIMIZER = {
 }
 LIBRARY: Mapping[str, Values] = {
     **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d"), _CONV),
-    **dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"), {
-        "stride": _ONE, "padding": _ZERO, "output_padding": _ZERO, "groups": _ONE, "bias": _TRUE, "dilation": _ONE,
-    }),
+    **{key: {"stride": _ONE, "padding": _ZERO, "output_padding": _ZERO, "groups": _ONE, "bias": _TRUE, "dilation": _ONE} for key in ("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")},
     **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"), _NORM),
     "GroupNorm": {"eps": ast.Constant(1e-05), "affine": _TRUE},
     "LayerNorm": {"eps": ast.Constant(1e-05), "elementwise_affine": _TRUE},
     "Linear": {"bias": _TRUE, "device": _NONE, "dtype": _NONE},
     "Dropout": {"inplace": _FALSE},
     "Dropout2d": {"inplace": _FALSE},
-    **dict.fromkeys(("ReLU", "ReLU6", "SiLU", "Hardswish", "Mish", "ELU", "SELU"), {"inplace": _FALSE}),
+    **{key: {"inplace": _FALSE} for key in ("ReLU", "ReLU6", "SiLU", "Hardswish", "Mish", "ELU", "SELU")},
     "GELU": {"approximate": ast.Constant("none")},
     "gelu": {"approximate": ast.Constant("none")},
     "LeakyReLU": {"inplace": _FALSE, "negative_slope": ast.Constant(0.01)},

@@ -162,11 +162,11 @@ def config_findings(change: FileChange) -> tuple[list[Finding], list[Flag]]:
         elif value != old[key] or isinstance(value, bool) != isinstance(old[key], bool):
             reason = f"{key} in {path} was {_shown(old[key])} and is now {_shown(value)}"
             found.append(_finding(path, key, FeatureVerdict.DEFAULT_CHANGED, reason))
-    for key in old:
-        if key not in new and not any(one.startswith(f"{key}.") for one in new):
-            found.append(
-                _finding(path, key, FeatureVerdict.BREAKING, f"key {key} of {path} is gone")
-            )
+    found += [
+        _finding(path, key, FeatureVerdict.BREAKING, f"key {key} of {path} is gone")
+        for key in old
+        if key not in new and not any(one.startswith(f"{key}.") for one in new)
+    ]
     return found or [_finding(path, "", FeatureVerdict.INERT, f"{path} says what it said")], flags
 
 

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from branchlab.analysis.features.trees import FunctionNode, dump, last_name, stored_names, walk
 
 _LINES_MAX = 40_000
+_DEPTH_MAX = 400
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a file cannot be read, and where."""
+    """Why a file cannot be read, and where; whether Python cannot read it either."""
 
     reason: str
     line: int
+    is_fault: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class Module:
 def parse_tree(text: str) -> ast.Module | Failure:
     """Parse a text, whatever it holds."""
     if text.count("\n") > _LINES_MAX:
-        return Failure(reason=f"has more than {_LINES_MAX} lines", line=0)
+        return Failure(reason=f"has more than {_LINES_MAX} lines", line=0, is_fault=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -106,7 +108,8 @@ def parse_tree(text: str) -> ast.Module | Failure:
     except SyntaxError as error:
         return Failure(reason=_reason(text, error), line=error.lineno or 0)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return Failure(reason=f"cannot be read ({type(error).__name__}: {error})"[:120], line=0)
+        reason = f"cannot be read ({type(error).__name__}: {error})"[:120]
+        return Failure(reason=reason, line=0, is_fault=isinstance(error, ValueError))
 
 
 def _reason(text: str, error: SyntaxError) -> str:
@@ -125,12 +128,20 @@ def parse_module(path: str, text: str) -> Module | Failure:
     tree = parse_tree(text)
     if isinstance(tree, Failure):
         return tree
+    if _depth(tree) > _DEPTH_MAX:
+        return Failure(reason="is nested too deeply to be read", line=0, is_fault=False)
     module = Module(path=path, tree=tree)
-    try:
-        _collect(module, tree.body)
-    except RecursionError:
-        return Failure(reason="is nested too deeply to be read", line=0)
+    _collect(module, tree.body)
     return module
+
+
+def _depth(tree: ast.Module) -> int:
+    """Return how many nodes lie within one another at most."""
+    depth, level = 0, [tree]
+    while level and depth <= _DEPTH_MAX:
+        depth += 1
+        level = [inner for node in level for inner in ast.iter_child_nodes(node)]  # type: ignore[misc]
+    return depth
 
 
 def _collect(module: Module, body: Iterable[ast.stmt]) -> None:

@@ -30,6 +30,8 @@ def read_only_tables(statements: Iterable[ast.stmt]) -> set[str]:
                 looked_up[name] += 1
             case ast.Starred(value=ast.Name(id=name)):
                 looked_up[name] += 1
+            case _:
+                pass
     # One more sight of the name is the assignment itself.
     return {name for name, count in looked_up.items() if seen[name] == count + 1}
 
@@ -54,6 +56,7 @@ def numbers(statements: Iterable[ast.stmt]) -> set[str]:
 
 
 def leaves_loop(body: Sequence[ast.stmt]) -> bool:
+    """Whether a loop body has a ``break`` or ``continue``."""
     return any(isinstance(node, ast.Break | ast.Continue) for one in body for node in walk(one))
 
 

@@ -92,7 +92,7 @@ class World:
         asked = list(words)
         found = dict(self.elsewhere.mentioning(asked))
         if asked:
-            pattern = re.compile(r"\b(?:%s)\b" % "|".join(map(re.escape, asked)))
+            pattern = re.compile(r"\b(?:{})\b".format("|".join(map(re.escape, asked))))
             for pair in self.pairs:
                 text = pair.change.base
                 if pair.base is not None and text is not None and pattern.search(text):
