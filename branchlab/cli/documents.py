@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +13,11 @@ from branchlab.analysis.results import BranchResults
 from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.judge import Comparison
-from branchlab.lab.landed_flags import LandedFlag
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
+
+if TYPE_CHECKING:
+    from branchlab.lab.landed_flags import LandedFlag
 
 Document = dict[str, Any]
 

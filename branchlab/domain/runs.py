@@ -1,0 +1,120 @@
+"""What is trained: a run as planned, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+Flags = Mapping[str, "bool | int | float | str"]
+"""Keyword arguments of a task, by name."""
+
+
+class RunState(StrEnum):
+    """Where one training is in its life."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no process works on the run any more."""
+        return self in {RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.LOST}
+
+
+class Scale(StrEnum):
+    """How much of the training set a run sees; results of two scales are never compared."""
+
+    SAMPLE = "sample"
+    FULL = "full"
+
+
+class Goal(StrEnum):
+    """Whether a larger or a smaller metric is better."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Which part of the training set a run sees. ``fraction`` is in (0, 1]; ``seed`` draws it."""
+
+    fraction: float
+    strategy: str = "stratified"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training as planned: everything that decides its result, and where it shall happen.
+
+    Attributes:
+        id: Folder name, unique in the repository.
+        key: Digest of all that decides the result; two runs of one key are the same experiment.
+        branch: The branch it was planned for (a run belongs to its tree, this is a label).
+        task: ``module:Class`` of the task, imported from the work tree.
+        flags: What the experiment switches on. ``arguments``: what the config gives to every branch.
+        epochs: Overrides the recipe's own number of epochs when not None.
+        environment: Versions and kind of device that results depend on.
+        threads: Threads of computation on a CPU; kept over a resume so that it is exact.
+        batch: Name of the batch of runs that planned it.
+    """
+
+    id: str
+    key: str
+    branch: str
+    commit: str
+    tree: str
+    task: str
+    seed: int
+    scale: Scale
+    sample: Sample
+    flags: Flags = field(default_factory=dict)
+    arguments: Flags = field(default_factory=dict)
+    epochs: int | None = None
+    deterministic: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    threads: int = 1
+    batch: str = ""
+    planned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run and what is known of it so far.
+
+    Attributes:
+        metrics: Final values by name once done, the latest epoch's values before.
+        epoch: Epochs finished. ``epochs`` is the number planned (0 until the run has started).
+        reason: One line that says why it failed, was cancelled or lost.
+    """
+
+    run: Run
+    state: RunState
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    images_per_s: float | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTree:
+    """A checked-out commit that a run trains from."""
+
+    path: Path
+    commit: str
