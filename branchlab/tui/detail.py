@@ -21,8 +21,13 @@ def detail_lines(
 ) -> list[Line]:
     """Return title, verdict, merge, runs and the curve of the run shown, fitted to ``height`` lines."""
     is_roomy = height >= _ROOMY
-    head = head_lines(view) if is_roomy else [cut(_head_line(view), width)]
-    said = (*head, advice_line(view), verdict_line(view), merge_line(view))
+    advice = advice_line(view)
+    head = (
+        head_lines(view)
+        if is_roomy
+        else [cut((*_head_line(view), ("  ", Look.PLAIN), *advice[:1]), width)]
+    )
+    said = (*head, *([advice] if is_roomy else []), verdict_line(view), merge_line(view))
     sentences = [line for line in said if line]
     num_max = 4 if is_roomy else 2
     top = [part for line in sentences for part in _wrapped(line, width, num_max=num_max)]
@@ -88,7 +93,7 @@ def advice_line(view: BranchView) -> Line:
     if advice is None or not advice.action.is_waiting:
         return ()
     action = str(advice.action).replace("-", " ")
-    return ((f"★ {action}: ", Look.GOOD), (advice.reason, Look.PLAIN))
+    return ((f"★ {action}", Look.GOOD), (f": {advice.reason}", Look.PLAIN))
 
 
 def merge_line(view: BranchView) -> Line:

@@ -84,6 +84,13 @@ def test_status_keeps_its_contract(trained: Any) -> None:
     assert branches["exp/clash"]["conflicts"] == ["notes.txt"]
     assert branches["exp/squashed"]["landed"] == "squashed"
     assert branches["exp/broken"]["runs"]["failed"] == 2
+    needs = {name: branch["merge_back"] for name, branch in branches.items()}
+    assert needs == {
+        "exp/broken": "breaks-base",
+        "exp/clash": "nothing",
+        "exp/squashed": "landed",
+        "exp/wide": "nothing",
+    }
     assert branches["exp/broken"]["results"] == "none"
 
 

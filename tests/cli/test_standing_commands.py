@@ -215,3 +215,40 @@ def test_a_shallow_clone_says_that_it_knows_nothing(project: Any, tmp_path: Path
 def test_status_keeps_working_where_nothing_can_be_kept(project: Any) -> None:
     (project.root / ".branchlab").write_text("in the way\n")
     assert branches(project)["exp/wide"]["ahead"] == 1
+
+
+MODEL = "def depth(blocks):\n    return blocks * 2\n"
+GUARDED = "def depth(blocks, *, deep=False):\n    return blocks * (4 if deep else 2)\n"
+
+
+def test_status_says_what_each_branch_needs_before_it_is_merged_back(project: Any) -> None:
+    project.commit({"tiny/model.py": MODEL})
+    project.branch("exp/guarded", {"tiny/model.py": GUARDED})
+    project.branch("exp/bare", {"tiny/model.py": MODEL.replace("2", "4")})
+    project.branch("exp/python2", {"tiny/model.py": "print 'no'\n"})
+    found = branches(project)
+    assert {
+        name: found[f"exp/{name}"]["merge_back"] for name in ("guarded", "bare", "python2")
+    } == {
+        "guarded": "ready",
+        "bare": "needs-flag",
+        "python2": "breaks-base",
+    }
+    assert found["exp/guarded"]["features"] == {"guarded": 1}
+    assert found["exp/guarded"]["recommendation"]["action"] == "keep-experimenting"
+    assert "no result yet" in found["exp/guarded"]["recommendation"]["reason"]
+
+
+@pytest.mark.slow
+def test_a_large_lab_s_code_is_left_to_features_and_known_from_then_on(project: Any) -> None:
+    project.commit({"tiny/model.py": MODEL})
+    for number in range(45):
+        changed = MODEL.replace("2", f"{number + 3}")
+        project.branch(f"exp/many-{number}", {"tiny/model.py": changed})
+    found = document(project.branchlab("status", "--json"))
+    assert {b["features"] and 1 for b in found["branches"] if "many" in b["name"]} == {None}
+    assert any("read it with: branchlab features" in warning for warning in found["warnings"])
+    assert project.branchlab("features", "--json").returncode == 0
+    found = document(project.branchlab("status", "--json"))
+    assert {b["merge_back"] for b in found["branches"] if "many" in b["name"]} == {"needs-flag"}
+    assert not found["warnings"]

@@ -243,7 +243,7 @@ def full_lab(tmp_path: Path, _templates: Path):
 
 def build_full(lab: TuiLab) -> TuiLab:
     lab.branch("exp/wider", {"model.py": "width = 16\n"}, "Double the width", title="Twice as wide")
-    lab.branch("exp/gelu", {"act.py": "gelu\n"}, "Use GELU", title="GELU in place of ReLU")
+    lab.branch("exp/gelu", {"act.py": "ACT = 'gelu'\n"}, "Use GELU", title="GELU in place of ReLU")
     lab.branch("exp/focal", {"loss.py": "focal\n"}, "Focal loss")
     lab.branch("exp/new-idea", {"idea.py": "x\n"}, "Think of something")
     lab.commit({"model.py": "width = 12\n"}, "Settle on a width of 12")
