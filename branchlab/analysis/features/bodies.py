@@ -93,7 +93,8 @@ def _compare_all(cases: Iterable[Case], reading: Reading, *, only_better: bool =
         case.found = found
         cls = case.new_class
         attributes = reading.attributes(case.pair, cls) if cls else {}
-        case.flags = mentioned_flags(reading.world, case.head, attributes)
+        helpers = reading.setting(case.pair, case.head, side="head").methods
+        case.flags = mentioned_flags(reading.world, case.head, attributes, helpers)
         if case.head.name == "__init__":
             case.warnings = classes[key].warnings
             case.new_attributes = classes[key].dropped if found.is_equal else NO_FLAGS

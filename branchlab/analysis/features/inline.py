@@ -18,6 +18,7 @@ from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
     FunctionNode,
+    all_flags,
     clone,
     dotted,
     parameters,
@@ -25,6 +26,7 @@ from branchlab.analysis.features.trees import (
     stored_names,
     walk,
     walk_scope,
+    with_flags,
 )
 
 _STATEMENTS_MAX = 60
@@ -119,7 +121,19 @@ def _reduced(
     ]
     setting.names = {**names, **{name: value for name, value in held if literals.is_value(value)}}
     inner = make(setting, [*before, *renamed], depth=caller.depth + 1)
-    return before, inner.block(renamed)
+    flags = _flags_read(helper, caller.setting)
+    body_left = inner.block(renamed)
+    for one in (*before, *body_left):
+        for node in walk(one) if flags else ():
+            if isinstance(node, ast.stmt):
+                with_flags(node, flags)
+    return before, body_left
+
+
+def _flags_read(helper: Function, setting: Setting) -> frozenset[str]:
+    """Return the flags that a helper reads through ``self``: code that was moved into it is theirs to rearrange."""
+    read = {self_attribute(node) for node in walk(helper.node)} & setting.attributes.keys()
+    return frozenset().union(*(all_flags(setting.attributes[name]) for name in read))
 
 
 def _is_simple(value: ast.expr) -> bool:

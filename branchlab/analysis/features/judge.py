@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
@@ -21,6 +21,7 @@ from branchlab.analysis.features.trees import (
     NO_FLAGS,
     all_flags,
     all_parameter_names,
+    calls_in,
     dump,
     last_name,
     self_attribute,
@@ -211,9 +212,27 @@ def _mask(row: Row) -> str:
 
 
 def mentioned_flags(
-    world: World, function: Function, attributes: dict[str, ast.expr]
+    world: World,
+    function: Function,
+    attributes: dict[str, ast.expr],
+    helpers: Mapping[str, Function] | None = None,
 ) -> frozenset[str]:
-    """Return the new flags whose name a function mentions, or whose value reaches it through ``self``."""
+    """Return the new flags whose name a function mentions, or whose value reaches it through ``self``.
+
+    Args:
+        world: Knows the flags.
+        function: On the side of head.
+        attributes: What new attributes of its class hold.
+        helpers: New methods of its class by name; what they mention counts where the function calls them.
+    """
+    called = {self_attribute(call.func) for call in calls_in(function.node)} & (
+        helpers or {}
+    ).keys()
+    inner = [mentioned_flags(world, (helpers or {})[name], attributes) for name in sorted(called)]
+    return _mentioned(world, function, attributes).union(*inner)
+
+
+def _mentioned(world: World, function: Function, attributes: dict[str, ast.expr]) -> frozenset[str]:
     names = world.flag_names()
     found: set[str] = set()
     for node in walk(function.node):

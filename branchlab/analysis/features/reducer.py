@@ -143,6 +143,7 @@ class Reducer(ExpressionReducer):
             written_out = self.written_out(node.value)
             if written_out is not None:
                 before, node.value = written_out
+                with_flags(node, frozenset().union(*(flags_of(one) for one in before)))
             else:
                 node.value = self.visit(node.value)
         else:

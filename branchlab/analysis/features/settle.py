@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import is_pure
+from branchlab.analysis.features.handover import closed_over, mentions, without_handovers
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
     SCOPES,
@@ -28,9 +29,7 @@ _ROUNDS_MAX = 8
 _BLOCK_FIELDS = {"body", "orelse", "finalbody", "handlers", "cases"}
 
 
-def without_dead_stores(
-    statements: list[ast.stmt], kept: frozenset[str] | set[str]
-) -> list[ast.stmt]:
+def without_dead_stores(statements: list[ast.stmt], kept: set[str]) -> list[ast.stmt]:
     """Drop assignments to locals that nothing reads and whose value costs nothing; join a value with its only use.
 
     Args:
@@ -44,7 +43,7 @@ def without_dead_stores(
             for node in walk(one)
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
         )
-        sweep = _Sweep(loads, kept)
+        sweep = _Sweep(loads, kept, closed_over(statements), mentions(statements))
         statements = sweep.block(statements)
         if not sweep.num_changes:
             break
@@ -54,14 +53,20 @@ def without_dead_stores(
 class _Sweep:
     """One pass over a body; counts what it changed."""
 
-    def __init__(self, loads: Counter[str], kept: frozenset[str] | set[str]) -> None:
+    def __init__(
+        self, loads: Counter[str], kept: set[str], closed: set[str], everywhere: Counter[str]
+    ) -> None:
         self.loads = loads
         self.kept = kept
+        self.closed = closed
+        self.everywhere = everywhere
         self.num_changes = 0
 
     def block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
         found: list[ast.stmt] = []
-        for one in statements:
+        left = without_handovers(list(statements), self.everywhere, self.kept | self.closed)
+        self.num_changes += len(statements) - len(left)
+        for one in left:
             if _is_dead(one, self.loads, self.kept):
                 self.num_changes += 1
                 continue
@@ -71,9 +76,7 @@ class _Sweep:
                 continue
             joined = None
             if found:
-                joined = _collected(found[-1], one) or _joined(
-                    found[-1], one, self.loads, self.kept
-                )
+                joined = _collected(found[-1], one) or self._joined(found[-1], one)
             if joined is not None:
                 self.num_changes += 1
                 found[-1] = joined
@@ -90,6 +93,33 @@ class _Sweep:
             holder.body = self.block(holder.body)
         if isinstance(one, ast.For):
             _without_counter(one, self.loads)
+
+    def _joined(self, before: ast.stmt, after: ast.stmt) -> ast.stmt | None:
+        """Return ``return f(x)`` for ``y = f(x); return y``: the only use stands in the next statement, and comes first."""
+        match before:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case _:
+                return None
+        is_again = isinstance(after, ast.Assign) and dump(after.targets[0]) == dump(
+            before.targets[0]
+        )
+        num_loads = self.loads[name]
+        if is_again and isinstance(after, ast.Assign) and name not in self.closed:
+            num_loads = sum(
+                isinstance(one, ast.Name) and one.id == name for one in walk(after.value)
+            )
+        is_short = isinstance(after, ast.Assign | ast.Return | ast.Expr | ast.AugAssign)
+        if name in self.kept or num_loads != 1 or not is_short:
+            return None
+        if isinstance(after, ast.AugAssign) and dump(after.target).find(repr(name)) >= 0:
+            return None
+        if not _is_first(after, name):
+            return None
+        made = clone(after)
+        put = _PutOnce(name, value)
+        made = put.visit(made)
+        return with_flags(made, flags_of(before)) if put.is_done else None
 
 
 def _without_counter(node: ast.For, loads: Counter[str]) -> None:
@@ -147,32 +177,6 @@ def _is_dead(node: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str
             return name not in kept and not loads[name]
         case _:
             return False
-
-
-def _joined(
-    before: ast.stmt, after: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str]
-) -> ast.stmt | None:
-    """Return ``return f(x)`` for ``y = f(x); return y``: the only use stands in the next statement, and comes first."""
-    match before:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            pass
-        case _:
-            return None
-    if (
-        name in kept
-        or loads[name] != 1
-        or not isinstance(after, ast.Assign | ast.Return | ast.Expr | ast.AugAssign)
-    ):
-        return None
-    if isinstance(after, ast.AugAssign) and dump(after.target).find(repr(name)) >= 0:
-        return None
-    if not _is_first(after, name):
-        return None
-    made = clone(after)
-    flags = all_flags(before)
-    put = _PutOnce(name, value)
-    made = put.visit(made)
-    return with_flags(made, flags & flags_of(before)) if put.is_done else None
 
 
 class _PutOnce(ast.NodeTransformer):
