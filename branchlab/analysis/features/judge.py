@@ -176,6 +176,7 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
     none = any(fold.computes_with_none(one) for one in new.statements)
     reached = True
     first: Row | None = None
+    line = 0
     text: list[str] = []
     switched: set[str] = set()
     for kind, a, b, c, d in matcher.get_opcodes():
@@ -192,14 +193,13 @@ def compared(old: Reduced, new: Reduced, flags: set[str]) -> Compared:
             # Nothing was rearranged: another value stands in the same place.
             is_reached, untouched = False, come
         if (not is_reached and reached) or first is None:
-            first = (
-                untouched[0] if untouched else (come[0] if come else (gone[0] if gone else None))
-            )
+            first = untouched[0] if untouched else come[0] if come else gone[0] if gone else None
+            line = first.line_of_difference(gone) if first and come else first.line if first else 0
         switched |= {name for row in come for name in row.switched & flags}
         reached = reached and is_reached
     return Compared(
         is_equal=False,
-        line=first.line if first else 0,
+        line=line,
         shown="computes with None at the defaults" if none else "",
         switched=frozenset(switched),
         is_reached=reached,

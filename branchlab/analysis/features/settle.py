@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import is_pure
+from branchlab.analysis.features.gathering import collected, without_counter
 from branchlab.analysis.features.handover import closed_over, mentions, without_handovers
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -19,7 +20,6 @@ from branchlab.analysis.features.trees import (
     clone,
     dump,
     flags_of,
-    loaded_names,
     stored_names,
     walk,
     with_flags,
@@ -76,7 +76,7 @@ class _Sweep:
                 continue
             joined = None
             if found:
-                joined = _collected(found[-1], one) or self._joined(found[-1], one)
+                joined = collected(found[-1], one) or self._joined(found[-1], one)
             if joined is not None:
                 self.num_changes += 1
                 found[-1] = joined
@@ -92,7 +92,7 @@ class _Sweep:
         for holder in (*getattr(one, "handlers", ()), *getattr(one, "cases", ())):
             holder.body = self.block(holder.body)
         if isinstance(one, ast.For):
-            _without_counter(one, self.loads)
+            without_counter(one, self.loads)
 
     def _joined(self, before: ast.stmt, after: ast.stmt) -> ast.stmt | None:
         """Return ``return f(x)`` for ``y = f(x); return y``: the only use stands in the next statement, and comes first."""
@@ -105,9 +105,10 @@ class _Sweep:
             before.targets[0]
         )
         num_loads = self.loads[name]
-        if is_again and isinstance(after, ast.Assign) and name not in self.closed:
+        if (is_again or isinstance(after, ast.Return)) and name not in self.closed:
+            # What the name holds is overwritten, or the function left, before anything else could read it.
             num_loads = sum(
-                isinstance(one, ast.Name) and one.id == name for one in walk(after.value)
+                isinstance(one, ast.Name) and one.id == name for one in walk(_value_of(after))
             )
         is_short = isinstance(after, ast.Assign | ast.Return | ast.Expr | ast.AugAssign)
         if name in self.kept or num_loads != 1 or not is_short:
@@ -122,53 +123,6 @@ class _Sweep:
         return with_flags(made, flags_of(before)) if put.is_done else None
 
 
-def _without_counter(node: ast.For, loads: Counter[str]) -> None:
-    """Write ``for _, x in enumerate(xs)`` as ``for x in xs``."""
-    match node:
-        case ast.For(
-            target=ast.Tuple(elts=[ast.Name(id=name), item]),
-            iter=ast.Call(func=ast.Name(id="enumerate"), args=[given], keywords=[]),
-        ) if not loads[name]:
-            node.target, node.iter = item, given
-        case _:
-            pass
-
-
-def _collected(before: ast.stmt, after: ast.stmt) -> ast.stmt | None:
-    """Return the list that ``xs = [a]`` and then ``xs.append(b)``, ``xs += [b]`` or ``xs.extend([b])`` make."""
-    match before:
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.List(elts=elts)):
-            pass
-        case _:
-            return None
-    more: list[ast.expr]
-    match after:
-        case ast.Expr(
-            value=ast.Call(
-                func=ast.Attribute(value=ast.Name(id=owner), attr="append"), args=[one], keywords=[]
-            )
-        ):
-            more = [one]
-        case ast.Expr(
-            value=ast.Call(
-                func=ast.Attribute(value=ast.Name(id=owner), attr="extend"),
-                args=[ast.List(elts=more)],
-                keywords=[],
-            )
-        ):
-            pass
-        case ast.AugAssign(target=ast.Name(id=owner), op=ast.Add(), value=ast.List(elts=more)):
-            pass
-        case _:
-            return None
-    if owner != name or any(name in loaded_names(one) for one in more):
-        return None
-    made = clone(before)
-    assert isinstance(made, ast.Assign)
-    made.value = ast.copy_location(ast.List([*elts, *more], ast.Load()), before)
-    return made
-
-
 def _is_dead(node: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str]) -> bool:
     match node:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -177,6 +131,11 @@ def _is_dead(node: ast.stmt, loads: Counter[str], kept: frozenset[str] | set[str
             return name not in kept and not loads[name]
         case _:
             return False
+
+
+def _value_of(statement: ast.stmt) -> ast.expr:
+    value = getattr(statement, "value", None)
+    return value if isinstance(value, ast.expr) else ast.Constant(None)
 
 
 class _PutOnce(ast.NodeTransformer):
@@ -320,6 +279,17 @@ class Row:
     flags: frozenset[str] = NO_FLAGS
     names: frozenset[str] = NO_FLAGS
     switched: frozenset[str] = NO_FLAGS
+    node: ast.stmt | None = None
+
+    def line_of_difference(self, others: Sequence[Row]) -> int:
+        """Return the line of the innermost part that none of ``others`` has."""
+        known = {dump(part) for row in others if row.node for part in walk(row.node)}
+        new = [
+            part.lineno
+            for part in (walk(self.node) if self.node is not None else ())
+            if isinstance(part, ast.expr) and hasattr(part, "lineno") and dump(part) not in known
+        ]
+        return new[-1] if new else self.line
 
 
 def in_a_row(
@@ -357,6 +327,7 @@ def _row(node: ast.stmt, depth: int, within: frozenset[str]) -> Row:
         line=getattr(node, "lineno", 0),
         flags=flags_of(node) | all_flags(head),
         names=names | within,
+        node=head,
         switched=frozenset(
             inner.arg
             for inner in walk(head)

@@ -19,8 +19,10 @@ CORPUS = Path(__file__).parent / "corpus"
 def cases() -> list[Any]:
     found = []
     for path in sorted(CORPUS.glob("*.toml")):
-        for case in tomllib.loads(path.read_text())["case"]:
-            found.append(pytest.param(case, id=f"{path.stem}: {case['name']}"))
+        found += [
+            pytest.param(case, id=f"{path.stem}: {case['name']}")
+            for case in tomllib.loads(path.read_text())["case"]
+        ]
     return found
 
 
