@@ -113,7 +113,7 @@ def new_options(pair: Pair) -> Iterator[Flag]:
     old: set[str] = set()
     if pair.base is not None:
         for _, body in all_statements(pair.base):
-            old |= set(options_in(body).found)
+            old |= {option.name for option in options_in(body).found.values()}
         for function in pair.base.functions.values():
             old |= set(click_options(function.node))
     found = [(symbol, options_in(body).found) for symbol, body in all_statements(pair.head)]
@@ -121,10 +121,10 @@ def new_options(pair: Pair) -> Iterator[Flag]:
     for symbol, options in found:
         if pair.base is None or (symbol and symbol not in pair.base.functions):
             continue
-        for name, option in options.items():
-            if name not in old:
+        for option in options.values():
+            if option.name not in old:
                 yield Flag(
-                    name=name,
+                    name=option.name,
                     kind="option",
                     owner=symbol,
                     path=pair.change.head_path,

@@ -1,6 +1,7 @@
 """Options of a command line and fields of a class: what is asked for by name, with its default.
 
-argparse, absl and click/typer are read alike: an option has spellings, a name under which the value arrives, a default.
+argparse, absl and click/typer are read alike: an option has spellings, a name under which the value arrives, a default. So
+are the keys of a tree of configs that is built in code, ``_C.TRAIN.CLIP = 0.0``, as yacs does it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field
 
 from branchlab.analysis.features.signatures import Parameters, unwrapped
 from branchlab.analysis.features.syntax import Class
-from branchlab.analysis.features.trees import FunctionNode, dump, last_name, walk
+from branchlab.analysis.features.trees import FunctionNode, dotted, dump, last_name, walk
 
 _DATACLASS_DECORATORS = {"dataclass", "define", "frozen", "attrs", "s", "mutable"}
 _DATACLASS_BASES = {"BaseModel", "BaseSettings", "NamedTuple", "Struct", "BaseConfig"}
 _GROUPS = {"add_argument_group"}
 ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
+_CONFIG_ROOTS = {"_C", "__C", "_CFG"}
+_CONFIG_NODES = {"CN", "CfgNode", "ConfigDict", "EasyDict", "edict"}
 _TEXT_ONLY = {"help", "metavar", "show_default", "rich_help_panel", "title", "description"}
 
 
@@ -49,7 +52,9 @@ def options_in(statements: Iterable[ast.stmt]) -> Options:
     options = Options()
     for top in statements:
         for node in walk(top):
-            if isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
+            if isinstance(node, ast.Assign) and (path := _config_path(node)):
+                _add_key(options, node, path)
+            elif isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
                 option = _option(node.value)
                 if last_name(node.value.func) in _GROUPS:
                     options.statements.append(node)
@@ -57,6 +62,23 @@ def options_in(statements: Iterable[ast.stmt]) -> Options:
                     options.found.setdefault(option.name, option)
                     options.statements.append(node)
     return options
+
+
+def _config_path(node: ast.Assign) -> str:
+    """Return the key that a statement gives a tree of configs, ``_C.TRAIN.CLIP``; empty for any other statement."""
+    target = node.targets[0]
+    path = dotted(target) if isinstance(target, ast.Attribute) else ""
+    return path if path.partition(".")[0] in _CONFIG_ROOTS else ""
+
+
+def _add_key(options: Options, node: ast.Assign, path: str) -> None:
+    options.statements.append(node)
+    value = node.value
+    if not (isinstance(value, ast.Call) and last_name(value.func) in _CONFIG_NODES):
+        name = path.rpartition(".")[2]
+        made = Option(name=name, spellings=(path,), default=value, line=node.lineno)
+        # The last one of a path counts; two nodes may have a key of one name.
+        options.found[path] = made
 
 
 def click_options(node: FunctionNode) -> dict[str, Option]:

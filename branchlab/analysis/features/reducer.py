@@ -36,7 +36,23 @@ def reduce_block(
     statements: Sequence[ast.stmt], setting: Setting, *, depth: int = 0
 ) -> list[ast.stmt]:
     """Return what is left of clean statements; the ones given are used up."""
-    return Reducer(setting, statements, depth=depth).block(statements)
+    reducer = Reducer(setting, statements, depth=depth)
+    found = reducer.block(statements)
+    left = num_stores_in(found)
+    if any(num > 1 and left[name] == 1 for name, num in reducer.num_stores.items()):
+        # What a dead branch assigned kept a name from being known; it is assigned once now, as it was on the base.
+        return Reducer(setting, found, depth=depth).block(found)
+    return found
+
+
+def num_stores_in(statements: Sequence[ast.stmt]) -> Counter[str]:
+    """Count how often each name is assigned or deleted."""
+    return Counter(
+        node.id
+        for one in statements
+        for node in walk(one)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
+    )
 
 
 class Reducer(ExpressionReducer):
@@ -44,12 +60,7 @@ class Reducer(ExpressionReducer):
 
     def __init__(self, setting: Setting, statements: Sequence[ast.stmt], *, depth: int = 0) -> None:
         super().__init__(setting, depth=depth)
-        self.num_stores = Counter(
-            node.id
-            for one in statements
-            for node in walk(one)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
-        )
+        self.num_stores = num_stores_in(statements)
         self.declared = {
             name
             for one in statements
