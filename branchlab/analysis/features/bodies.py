@@ -256,7 +256,7 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
 def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Finding]:
     """Yield a finding a flag; one that does nothing while the others are off belongs to the first of them."""
     texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
-    at_defaults = _text_of(world, case, "")
+    at_defaults = _text_of(world, case, "") if len(flags) > 1 else ""
     alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
     for flag in alone:
         own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))
@@ -272,7 +272,11 @@ def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Findin
 
 def _text_of(world: World, case: Case, flag: str) -> str:
     """Return what head comes to with every flag at its default but one."""
-    reading = Reading(world, left=frozenset({flag}))
+    # A reading looks at every function that is compared: one a flag serves all of them.
+    key = "left", flag
+    if key not in world.readings:
+        world.readings[key] = Reading(world, left=frozenset({flag}))
+    reading: Reading = world.readings[key]
     try:
         return reading.reduce(case.pair, case.head, side="head").text
     except RecursionError:

@@ -139,7 +139,9 @@ def _taken(world: World) -> dict[str, Parameters | None]:
 
 def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Finding]:
     """Yield calls by name of an argument that the callee does not take."""
-    taken = _taken(world)
+    if "taken" not in world.shared:
+        world.shared["taken"] = _taken(world)
+    taken = world.shared["taken"]
     known = {dump(call) for call in calls_in(pair.base.tree)} if pair.base is not None else set()
     seen = {*head.functions, *head.classes, *head.imported_names()}
     options = sorted(f.name for f in world.flags if f.kind == "option" and f.path == head.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from branchlab.analysis.features.trees import FunctionNode, dotted, dump, last_name, parameters
 
@@ -44,6 +45,7 @@ class Parameters:
     unnamed: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=8192)
 def parameters_of(node: FunctionNode, *, is_method: bool) -> Parameters:
     """Return the parameters of a function, ``self`` left out."""
     arguments = node.args

@@ -57,7 +57,7 @@ class World:
         signatures: Of every common function, by (path, symbol).
         base_attributes: Every ``.x`` of the base's changed files.
         stored_from_outside: Every ``x`` that a common function of head sets on something other than ``self``.
-        shared: What readings keep for one another.
+        shared: What readings keep for one another; ``readings``: those that are used again.
         moves: Dotted places of base that stand elsewhere in head, files and symbols.
     """
 
@@ -70,6 +70,7 @@ class World:
     base_attributes: set[str] = field(default_factory=set)
     stored_from_outside: set[str] = field(default_factory=set)
     shared: dict[Any, Any] = field(default_factory=dict)
+    readings: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def common_functions(self) -> Iterator[tuple[Pair, Function, Function]]:
         for pair in self.pairs:
