@@ -40,6 +40,7 @@ from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _HUGE = 4_000
+_TOLD_APART_MAX = 6
 
 
 def body_findings(world: World) -> list[Finding]:
@@ -255,6 +256,10 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
 
 def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Finding]:
     """Yield a finding a flag; one that does nothing while the others are off belongs to the first of them."""
+    if len(flags) > _TOLD_APART_MAX:
+        reason = f"with {_shown(world, flags)} {case.head.symbol} comes to what it was"
+        yield _finding(case, FeatureVerdict.GUARDED, reason, flags)
+        return
     texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
     at_defaults = _text_of(world, case, "")
     alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
@@ -272,7 +277,10 @@ def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Findin
 
 def _text_of(world: World, case: Case, flag: str) -> str:
     """Return what head comes to with every flag at its default but one."""
-    reading = Reading(world, left=frozenset({flag}))
+    key = "left", flag
+    if key not in world.shared:
+        world.shared[key] = Reading(world, left=frozenset({flag}))
+    reading: Reading = world.shared[key]
     try:
         return reading.reduce(case.pair, case.head, side="head").text
     except RecursionError:

@@ -89,15 +89,20 @@ class World:
 
     def mentioning(self, words: Iterable[str]) -> dict[str, str]:
         """Return the texts of base files, changed or not, that mention one of ``words``."""
-        asked = list(words)
-        found = dict(self.elsewhere.mentioning(asked))
-        if asked:
-            pattern = re.compile(r"\b(?:{})\b".format("|".join(map(re.escape, asked))))
+        asked = sorted(set(words))
+        key = ("mentioning", *asked)
+        if key not in self.shared:
+            found = dict(self.elsewhere.mentioning(asked))
+            patterns = [re.compile(rf"\b{re.escape(word)}\b") for word in asked]
             for pair in self.pairs:
                 text = pair.change.base
-                if pair.base is not None and text is not None and pattern.search(text):
+                if pair.base is None or text is None:
+                    continue
+                if any(w in text and p.search(text) for w, p in zip(asked, patterns, strict=True)):
                     found[pair.change.base_path] = text
-        return found
+            self.shared[key] = found
+        known: dict[str, str] = self.shared[key]
+        return known
 
     def is_read(self, attribute: str) -> bool:
         """Whether a changed head file reads ``.attribute`` of anything, or the bare name."""
