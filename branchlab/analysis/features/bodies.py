@@ -26,11 +26,10 @@ from branchlab.analysis.features.judge import (
     only_spelling_differs,
     signature_findings,
 )
-from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
-    calls_in,
     dump,
     last_name,
     loaded_names,
@@ -46,7 +45,7 @@ _TOLD_APART_MAX = 6
 def body_findings(world: World) -> list[Finding]:
     """Compare every common function that differs."""
     cases = list(_cases(world))
-    reading = Reading(world)
+    reading = default_reading(world)
     _compare_all(cases, reading)
     failing = [case for case in cases if case.found is not None and not case.found.is_equal]
     constant = [case for case in failing if _names_other_constants(case)]
@@ -147,7 +146,7 @@ def _is_equal_as_called(world: World, case: Case) -> bool:
         node.id
         for pair in world.pairs
         if pair.head is not None
-        for call in calls_in(pair.head.tree)
+        for call in pair.head.calls
         if last_name(call.func) == case.head.name
         for node in walk(call)
         if isinstance(node, ast.Name) and node.id in names
@@ -279,7 +278,8 @@ def _text_of(world: World, case: Case, flag: str) -> str:
     """Return what head comes to with every flag at its default but one."""
     key = "left", flag
     if key not in world.shared:
-        world.shared[key] = Reading(world, left=frozenset({flag}))
+        left = frozenset({flag})
+        world.shared[key] = Reading(world, left=left) if flag else default_reading(world)
     reading: Reading = world.shared[key]
     try:
         return reading.reduce(case.pair, case.head, side="head").text

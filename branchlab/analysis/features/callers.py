@@ -95,7 +95,7 @@ def _not_known_below(world: World, pair: Pair, head: Function) -> Iterator[Findi
         call
         for one in world.pairs
         if one.head is not None
-        for call in calls_in(one.head.tree)
+        for call in one.head.calls
         if isinstance(call.func, ast.Attribute) and call.func.attr == head.name
     ]
     given = {word.arg for call in calls for word in call.keywords if word.arg in new}
@@ -154,9 +154,9 @@ def _reachable(world: World, pair: Pair, head: Module) -> dict[str, Parameters]:
 def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Finding]:
     """Yield calls by name of an argument that the callee does not take."""
     taken = _reachable(world, pair, head)
-    known = {dump(call) for call in calls_in(pair.base.tree)} if pair.base is not None else set()
+    known = {dump(call) for call in pair.base.calls} if pair.base is not None else set()
     options = sorted(f.name for f in world.flags if f.kind == "option" and f.path == head.path)
-    for call in calls_in(head.tree):
+    for call in head.calls:
         callee = taken.get(call.func.id) if isinstance(call.func, ast.Name) else None
         if callee is None or callee.kwarg:
             continue

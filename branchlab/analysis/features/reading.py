@@ -69,7 +69,7 @@ class Reading:
         self._stored_from_outside = world.stored_from_outside
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
-        self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
+        self._callees = {side: self._known_callees(side) for side in ("base", "head")}
         self._positional = self._agreed_positions()
         self._sides = {side: self._side_setting(side) for side in ("base", "head")}
         self._attributes: dict[int, dict[str, ast.expr]] = {}
@@ -116,6 +116,16 @@ class Reading:
                 found[flag.name].append((ranks[flag.kind], self._values[id(flag)]))
         best = {name: min(values, key=lambda one: one[0])[1] for name, values in found.items()}
         return {name: value for name, value in best.items() if value is not None}
+
+    def _known_callees(self, side: str) -> Callees:
+        """Return how everything of a side is called; other values of flags change what head leaves out."""
+        if side == "head" and self.overrides:
+            return self._all_callees(side=side)
+        key = "callees", side
+        if key not in self.world.shared:
+            self.world.shared[key] = self._all_callees(side=side)
+        known: Callees = self.world.shared[key]
+        return known
 
     def _all_callees(self, *, side: str) -> Callees:
         found: dict[str, list[Callee]] = defaultdict(list)
@@ -396,3 +406,11 @@ class Reading:
         """Reduce statements of a module or of a class's body."""
         setting = self.setting(pair, None, side=side)
         return reduce_block(clean_block(without_options(list(statements))), setting)
+
+
+def default_reading(world: World) -> Reading:
+    """Return the reading of a world at the defaults of all flags, made once."""
+    if "default" not in world.shared:
+        world.shared["default"] = Reading(world)
+    reading: Reading = world.shared["default"]
+    return reading

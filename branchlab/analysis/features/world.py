@@ -135,7 +135,11 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
         elsewhere=elsewhere,
         moves=_moves(pairs),
     )
+    same_as_before = SignatureChange()
     for pair, base, head in world.common_functions():
+        if base.source == head.source:
+            world.signatures[pair.change.head_path, head.symbol] = same_as_before
+            continue
         is_method = bool(head.owner)
         change = compare_signatures(
             parameters_of(base.node, is_method=is_method),
