@@ -227,26 +227,23 @@ def _moves(pairs: list[Pair]) -> dict[str, str]:
     """Return where renamed files and moved symbols of equal text stand now."""
     found: dict[str, str] = {}
     come: dict[str, tuple[str, str]] = {}
-    for pair in pairs:
-        if pair.head is not None:
-            place = dotted_module(pair.change.head_path)
-            for name, node in _top(pair.head).items():
-                if pair.base is None or name not in _top(pair.base):
-                    come[name] = (place, dump(node))
+    sides = [(pair, _top(pair.base), _top(pair.head)) for pair in pairs]
+    for pair, old, new in sides:
+        place = dotted_module(pair.change.head_path)
+        come |= {name: (place, dump(new[name])) for name in new.keys() - old.keys()}
         if pair.change.base_path != pair.change.head_path:
-            found[dotted_module(pair.change.base_path)] = dotted_module(pair.change.head_path)
-    for pair in pairs:
-        if pair.base is None:
-            continue
-        for name, node in _top(pair.base).items():
-            is_gone = pair.head is None or name not in _top(pair.head)
-            if is_gone and name in come and come[name][1] == dump(node):
-                old = f"{dotted_module(pair.change.base_path)}.{name}"
-                found[old] = f"{come[name][0]}.{name}"
+            found[dotted_module(pair.change.base_path)] = place
+    for pair, old, new in sides:
+        for name in old.keys() - new.keys():
+            if name in come and come[name][1] == dump(old[name]):
+                place = dotted_module(pair.change.base_path)
+                found[f"{place}.{name}"] = f"{come[name][0]}.{name}"
     return found
 
 
-def _top(module: Module) -> dict[str, ast.AST]:
+def _top(module: Module | None) -> dict[str, ast.AST]:
+    if module is None:
+        return {}
     found: dict[str, ast.AST] = {one.symbol: one.node for one in module.top_functions}
     found |= {one.symbol: one.node for one in module.classes.values()}
     return found
