@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from branchlab.analysis.features import literals
+from branchlab.analysis.features.callees import all_callees
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.flags import Flag, Pair, attributes_stored, module_constants
 from branchlab.analysis.features.lineage import is_one_liner, lineage, tables
@@ -15,11 +16,10 @@ from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.origins import has_star, origins, qualified
 from branchlab.analysis.features.reduced import Reduced, is_bare_return, without_options
 from branchlab.analysis.features.reducer import reduce_block
-from branchlab.analysis.features.setting import Callee, Callees, Setting
+from branchlab.analysis.features.setting import Callees, Setting
 from branchlab.analysis.features.settle import (
     without_dead_stores,
 )
-from branchlab.analysis.features.signatures import Parameters, parameters_of
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -34,7 +34,7 @@ from branchlab.analysis.features.trees import (
     with_flags,
 )
 from branchlab.analysis.features.usage import kept_names
-from branchlab.analysis.features.world import World, by_name, constructor
+from branchlab.analysis.features.world import World, by_name
 
 _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
@@ -120,42 +120,12 @@ class Reading:
     def _known_callees(self, side: str) -> Callees:
         """Return how everything of a side is called; other values of flags change what head leaves out."""
         if side == "head" and self.overrides:
-            return self._all_callees(side=side)
+            return all_callees(self.world, self.overrides, side=side)
         key = "callees", side
         if key not in self.world.shared:
-            self.world.shared[key] = self._all_callees(side=side)
+            self.world.shared[key] = all_callees(self.world, self.overrides, side=side)
         known: Callees = self.world.shared[key]
         return known
-
-    def _all_callees(self, *, side: str) -> Callees:
-        found: dict[str, list[Callee]] = defaultdict(list)
-        for pair in self.world.pairs:
-            module = pair.head if side == "head" else pair.base
-            if module is None:
-                continue
-            for function in module.functions.values():
-                if function.name != "__init__":
-                    taken = parameters_of(function.node, is_method=bool(function.owner))
-                    found[function.name].append(self._callee(pair, function.symbol, taken))
-            for cls in module.classes.values():
-                taken_by_class = constructor(cls)
-                if taken_by_class is not None:
-                    symbol = f"{cls.symbol}.__init__" if "__init__" in cls.methods else cls.symbol
-                    found[cls.name].append(self._callee(pair, symbol, taken_by_class))
-        return found
-
-    def _callee(self, pair: Pair, symbol: str, taken: Parameters) -> Callee:
-        change = self.world.signatures.get((pair.change.head_path, symbol))
-        moved = change.defaults if change else {}
-        defaults: dict[str, ast.expr] = {}
-        for name, value in taken.defaults.items():
-            if value is None or name in moved:
-                continue
-            is_new = change is not None and name in change.new
-            defaults[name] = self.overrides.get(name, value) if is_new else value
-        return Callee(
-            positional=taken.positional, defaults=defaults, has_starred=bool(taken.vararg)
-        )
 
     def _side_setting(self, side: str) -> Setting:
         world, is_head = self.world, side == "head"
