@@ -37,6 +37,7 @@ check: install  ## ruff, mypy --strict, the floors, generated pages, all tests t
 bench: install  ## compare with what one would use instead; figures go into benchmarks/RESULTS.md by hand
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/status.py
+	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/run_overhead.py
 	$(BIN)/python benchmarks/branches.py
 

@@ -57,3 +57,9 @@ def callee_name(node: ast.Call, bases: Sequence[str]) -> str:
     if isinstance(func.value, ast.Call) and dotted(func.value.func) == "super":
         return bases[0] if bases else ""
     return last_name(func.value)
+
+
+def is_default_place(word: ast.keyword) -> bool:
+    """Whether an argument only leaves PyTorch its default device or type, as a flag says."""
+    is_none = isinstance(word.value, ast.Constant) and word.value.value is None
+    return word.arg in {"device", "dtype"} and is_none and bool(all_flags(word.value))

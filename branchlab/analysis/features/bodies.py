@@ -26,11 +26,10 @@ from branchlab.analysis.features.judge import (
     only_spelling_differs,
     signature_findings,
 )
-from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
-    calls_in,
     dump,
     last_name,
     loaded_names,
@@ -40,12 +39,13 @@ from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _HUGE = 4_000
+_TOLD_APART_MAX = 6
 
 
 def body_findings(world: World) -> list[Finding]:
     """Compare every common function that differs."""
     cases = list(_cases(world))
-    reading = Reading(world)
+    reading = default_reading(world)
     _compare_all(cases, reading)
     failing = [case for case in cases if case.found is not None and not case.found.is_equal]
     constant = [case for case in failing if _names_other_constants(case)]
@@ -146,7 +146,7 @@ def _is_equal_as_called(world: World, case: Case) -> bool:
         node.id
         for pair in world.pairs
         if pair.head is not None
-        for call in calls_in(pair.head.tree)
+        for call in pair.head.calls
         if last_name(call.func) == case.head.name
         for node in walk(call)
         if isinstance(node, ast.Name) and node.id in names
@@ -255,8 +255,12 @@ def _of_case(world: World, case: Case, flipped: Mapping[str, ast.expr] | None) -
 
 def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Finding]:
     """Yield a finding a flag; one that does nothing while the others are off belongs to the first of them."""
+    if len(flags) > _TOLD_APART_MAX:
+        reason = f"with {_shown(world, flags)} {case.head.symbol} comes to what it was"
+        yield _finding(case, FeatureVerdict.GUARDED, reason, flags)
+        return
     texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
-    at_defaults = _text_of(world, case, "") if len(flags) > 1 else ""
+    at_defaults = _text_of(world, case, "")
     alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
     for flag in alone:
         own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))
@@ -272,11 +276,11 @@ def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Findin
 
 def _text_of(world: World, case: Case, flag: str) -> str:
     """Return what head comes to with every flag at its default but one."""
-    # A reading looks at every function that is compared: one a flag serves all of them.
     key = "left", flag
-    if key not in world.readings:
-        world.readings[key] = Reading(world, left=frozenset({flag}))
-    reading: Reading = world.readings[key]
+    if key not in world.shared:
+        left = frozenset({flag})
+        world.shared[key] = Reading(world, left=left) if flag else default_reading(world)
+    reading: Reading = world.shared[key]
     try:
         return reading.reduce(case.pair, case.head, side="head").text
     except RecursionError:

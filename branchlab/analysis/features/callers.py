@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from branchlab.analysis.features.classes import finding
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.flags import Pair
+from branchlab.analysis.features.names import import_targets
 from branchlab.analysis.features.options import click_options
 from branchlab.analysis.features.signatures import Parameters, parameters_of
 from branchlab.analysis.features.syntax import Failure, Function, Module, parse_tree
@@ -94,7 +95,7 @@ def _not_known_below(world: World, pair: Pair, head: Function) -> Iterator[Findi
         call
         for one in world.pairs
         if one.head is not None
-        for call in calls_in(one.head.tree)
+        for call in one.head.calls
         if isinstance(call.func, ast.Attribute) and call.func.attr == head.name
     ]
     given = {word.arg for call in calls for word in call.keywords if word.arg in new}
@@ -116,38 +117,48 @@ def _not_known_below(world: World, pair: Pair, head: Function) -> Iterator[Findi
             return
 
 
-def _taken(world: World) -> dict[str, Parameters | None]:
-    """Return what the functions and classes of head take, by name; None where two of a name differ."""
-    found: dict[str, Parameters | None] = {}
-    for pair in world.pairs:
-        if pair.head is None:
-            continue
-        takers = [
-            (f.name, parameters_of(f.node, is_method=False))
-            for f in pair.head.top_functions
-            if not f.node.decorator_list
-        ]
-        takers += [
-            (c.name, taken)
-            for c in pair.head.classes.values()
-            if (taken := constructor(c)) is not None and not c.node.keywords
-        ]
-        for name, taken in takers:
-            found[name] = None if name in found else taken
+def _takers(module: Module) -> dict[str, Parameters]:
+    """Return what the functions and classes of a module take, by name."""
+    found = {
+        one.name: parameters_of(one.node, is_method=False)
+        for one in module.top_functions
+        if not one.node.decorator_list
+    }
+    for cls in module.classes.values():
+        taken = constructor(cls)
+        if taken is not None and not cls.node.keywords and not cls.node.decorator_list:
+            found[cls.name] = taken
     return found
+
+
+def _reachable(world: World, pair: Pair, head: Module) -> dict[str, Parameters]:
+    """Return what can be called by a bare name in a module and is defined in a changed file."""
+    by_path = {one.change.head_path: one.head for one in world.pairs if one.head is not None}
+    found: dict[str, Parameters] = {}
+    for one in head.imports:
+        if not isinstance(one, ast.ImportFrom):
+            continue
+        for target in import_targets(pair.change.head_path, one):
+            module = by_path.get(target)
+            if module is not None:
+                takers = _takers(module)
+                found |= {
+                    alias.asname or alias.name: takers[alias.name]
+                    for alias in one.names
+                    if alias.name in takers
+                }
+                break
+    return found | _takers(head)
 
 
 def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Finding]:
     """Yield calls by name of an argument that the callee does not take."""
-    if "taken" not in world.shared:
-        world.shared["taken"] = _taken(world)
-    taken = world.shared["taken"]
-    known = {dump(call) for call in calls_in(pair.base.tree)} if pair.base is not None else set()
-    seen = {*head.functions, *head.classes, *head.imported_names()}
+    taken = _reachable(world, pair, head)
+    known = {dump(call) for call in pair.base.calls} if pair.base is not None else set()
     options = sorted(f.name for f in world.flags if f.kind == "option" and f.path == head.path)
-    for call in calls_in(head.tree):
+    for call in head.calls:
         callee = taken.get(call.func.id) if isinstance(call.func, ast.Name) else None
-        if callee is None or callee.kwarg or last_name(call.func) not in seen:
+        if callee is None or callee.kwarg:
             continue
         given = [word.arg for word in call.keywords if word.arg]
         if any(word.arg is None and _is_namespace(word.value) for word in call.keywords):

@@ -11,11 +11,10 @@ from branchlab.analysis.features.branches import terminates
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.flags import Pair
 from branchlab.analysis.features.inline import bound
-from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     all_parameter_names,
-    calls_in,
     clone,
     dotted,
     dump,
@@ -39,7 +38,7 @@ def new_choices(world: World, pair: Pair, base: Function, head: Function) -> lis
     without.node.body = _stripped(without.node.body, names, old, found)
     if not found or len(found) > _CHOICES_MAX or not without.node.body:
         return []
-    reading = Reading(world)
+    reading = default_reading(world)
     before = reading.reduce(pair, base, side="base")
     if not reading.reduce(pair, without, side="head").is_equal(before):
         return []
@@ -114,7 +113,7 @@ def _handed_on(world: World) -> Iterator[str]:
     """Yield names of flags that some function gives as an argument to another."""
     names = world.flag_names()
     for pair in world.pairs:
-        for call in calls_in(pair.head.tree) if pair.head is not None else ():
+        for call in pair.head.calls if pair.head is not None else ():
             for word in call.keywords:
                 if word.arg in names:
                     yield str(word.arg)
@@ -151,7 +150,7 @@ def handed_values(world: World, function: Function, *, side: str) -> dict[str, a
     num_calls = 0
     for pair in world.pairs:
         module = pair.head if side == "head" else pair.base
-        for call in calls_in(module.tree) if module is not None else ():
+        for call in module.calls if module is not None else ():
             if last_name(call.func) != function.name:
                 continue
             num_calls += 1

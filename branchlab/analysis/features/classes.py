@@ -10,7 +10,7 @@ from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.flags import Pair, attributes_stored
 from branchlab.analysis.features.judge import PLAIN_BASES, mentioned_flags, signature_findings
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
-from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import dotted, dump, loaded_names, parameters
 from branchlab.analysis.features.world import World
@@ -29,7 +29,7 @@ _HOOK_PREFIXES = ("on_", "configure_", "training_", "validation_", "test_", "opt
 def class_findings(world: World) -> list[Finding]:
     """Compare every common class that differs, its common methods aside."""
     found: list[Finding] = []
-    reading = Reading(world)
+    reading = default_reading(world)
     for pair, base, head in world.common_classes():
         if dump(base.node) == dump(head.node):
             continue

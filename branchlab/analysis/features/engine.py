@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -44,10 +45,15 @@ def find_features(
     limit = sys.getrecursionlimit()
     # A chain of a hundred elif is a tree a hundred deep, and every level takes several calls.
     sys.setrecursionlimit(max(limit, _CALLS_MAX))
+    # Trees are many small objects without cycles; looking for some takes a fifth of the time (November 2026).
+    is_collecting = gc.isenabled()
+    gc.disable()
     try:
         return _find(changes, elsewhere or Nowhere({}))
     finally:
         sys.setrecursionlimit(limit)
+        if is_collecting:
+            gc.enable()
 
 
 def _find(changes: Sequence[FileChange], around: Elsewhere) -> tuple[Feature, ...]:

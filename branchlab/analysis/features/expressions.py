@@ -10,6 +10,7 @@ from branchlab.analysis.features import fold, literals
 from branchlab.analysis.features.arguments import (
     callee_name,
     identity,
+    is_default_place,
     is_known,
     spread,
     without_empty,
@@ -262,6 +263,7 @@ class ExpressionReducer(ast.NodeTransformer):
             for word in words
             if not (word.arg and is_left_out(name, word.arg, word.value, callees, None))
         ]
+        words = [word for word in words if not is_default_place(word)]
         handed = self.setting.handed
         words = [
             word

@@ -100,6 +100,11 @@ def new_fields(pair: Pair, base: Class, head: Class) -> Iterator[Flag]:
             )
 
 
+def _has_commands(module: Module) -> bool:
+    """Whether decorators may give a function of the module options."""
+    return any(one.node.decorator_list for one in module.functions.values())
+
+
 def all_statements(module: Module) -> Iterator[tuple[str, list[ast.stmt]]]:
     """Yield (symbol, body) of every function, and of the module itself under the empty symbol."""
     yield "", module.statements
@@ -110,6 +115,8 @@ def all_statements(module: Module) -> Iterator[tuple[str, list[ast.stmt]]]:
 def new_options(pair: Pair) -> Iterator[Flag]:
     """Yield the options of a command line that no function of the file had."""
     assert pair.head is not None
+    if not pair.head.makes_options and not _has_commands(pair.head):
+        return
     old: set[str] = set()
     if pair.base is not None:
         for _, body in all_statements(pair.base):

@@ -32,6 +32,8 @@ from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
 _SHOWN_MAX = 60
+_ASKED_MAX = 40
+"""Names of attributes that the whole tree is searched for; further ones are taken to be read by others."""
 PLAIN_BASES = {
     *("object", "Module", "ABC", "Dataset", "IterableDataset", "Enum", "Exception", "Protocol"),
     *("Generic",),
@@ -63,7 +65,7 @@ class Compared:
 
 def is_textually_equal(base: Function, head: Function) -> bool:
     """Whether two functions have the same syntax tree."""
-    return base.text == head.text
+    return base.source == head.source != "" or base.text == head.text
 
 
 class ClassReading:
@@ -115,10 +117,18 @@ class ClassReading:
     def _is_known_outside(self, head: Class, name: str) -> bool:
         """Whether others may read an attribute of that name: by that name on the base, or in a library's base class."""
         world = self.reading.world
-        if world.kin.outside(head) - PLAIN_BASES or world.kin.sets(head, name):
+        key = "known outside", name
+        if key not in world.shared:
+            num_asked = sum(isinstance(one, tuple) and one[0] == key[0] for one in world.shared)
+            world.shared[key] = num_asked >= _ASKED_MAX or self._is_mentioned(name)
+        if world.shared[key]:
             return True
+        return bool(world.kin.outside(head) - PLAIN_BASES or world.kin.sets(head, name))
+
+    def _is_mentioned(self, name: str) -> bool:
         pattern = re.compile(rf"\.{re.escape(name)}\b|['\"]{re.escape(name)}['\"]")
-        return any(pattern.search(text) for text in world.mentioning([name]).values())
+        texts = self.reading.world.mentioning([name]).values()
+        return any(pattern.search(text) for text in texts)
 
     def _is_read_anywhere(self, head: Class, name: str) -> bool:
         return any(

@@ -11,7 +11,7 @@ from branchlab.analysis.features.clean import is_pure, same
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.flags import Pair, all_statements
 from branchlab.analysis.features.options import Option, click_options, options_in
-from branchlab.analysis.features.reading import Reading
+from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.settle import in_a_row
 from branchlab.analysis.features.syntax import Module
 from branchlab.analysis.features.trees import calls_in, dotted, dump, last_name, loaded_names, walk
@@ -39,7 +39,7 @@ _VERSION_NAMES = {"__version__", "VERSION", "version", "__author__", "__all__", 
 def module_findings(world: World) -> list[Finding]:
     """Compare every common module, its functions and classes aside."""
     found: list[Finding] = []
-    reading = Reading(world)
+    reading = default_reading(world)
     for pair in world.pairs:
         if pair.base is None or pair.head is None:
             continue
@@ -102,7 +102,7 @@ def _option(pair: Pair, old: Option, new: Option) -> Iterator[Finding]:
 
 def _all_options(module: Module) -> dict[str, Option]:
     found: dict[str, Option] = {}
-    for _, body in all_statements(module):
+    for _, body in all_statements(module) if module.makes_options else ():
         for name, option in options_in(body).found.items():
             found.setdefault(name, option)
     for function in module.functions.values():

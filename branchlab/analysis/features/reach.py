@@ -251,15 +251,16 @@ def broken_findings(world: World) -> list[Finding]:
         if pair.head is None:
             continue
         missing = undefined_names(pair.head, pair.change.head or "")
-        before = undefined_names(pair.base, pair.change.base or "") if pair.base else {}
+        before = undefined_names(pair.base, pair.change.base or "") if pair.base and missing else {}
         for name, line in missing.items():
             if name not in before:
                 reason = f"{name} is read in line {line} and exists nowhere"
                 found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))
         found += _never_compiles(pair)
         found += _printed_docstring(pair)
-        before = out_of_order(pair.base) if pair.base else {}
-        for name, line in out_of_order(pair.head).items():
+        early = out_of_order(pair.head)
+        before = out_of_order(pair.base) if pair.base and early else {}
+        for name, line in early.items():
             if name not in before:
                 reason = f"line {line} uses {name} before it is defined"
                 found.append(finding(pair, name, line, FeatureVerdict.BROKEN, reason, kind="name"))

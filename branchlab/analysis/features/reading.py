@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from branchlab.analysis.features import literals
+from branchlab.analysis.features.callees import all_callees
 from branchlab.analysis.features.clean import clean_block, same
 from branchlab.analysis.features.flags import Flag, Pair, attributes_stored, module_constants
 from branchlab.analysis.features.lineage import is_one_liner, lineage, tables
@@ -15,11 +16,10 @@ from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.origins import has_star, origins, qualified
 from branchlab.analysis.features.reduced import Reduced, is_bare_return, without_options
 from branchlab.analysis.features.reducer import reduce_block
-from branchlab.analysis.features.setting import Callee, Callees, Setting
+from branchlab.analysis.features.setting import Callees, Setting
 from branchlab.analysis.features.settle import (
     without_dead_stores,
 )
-from branchlab.analysis.features.signatures import Parameters, parameters_of
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -34,7 +34,7 @@ from branchlab.analysis.features.trees import (
     with_flags,
 )
 from branchlab.analysis.features.usage import kept_names
-from branchlab.analysis.features.world import World, by_name, constructor
+from branchlab.analysis.features.world import World, by_name
 
 _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
@@ -69,7 +69,7 @@ class Reading:
         self._stored_from_outside = world.stored_from_outside
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
-        self._callees = {side: self._all_callees(side=side) for side in ("base", "head")}
+        self._callees = {side: self._known_callees(side) for side in ("base", "head")}
         self._positional = self._agreed_positions()
         self._sides = {side: self._side_setting(side) for side in ("base", "head")}
         self._attributes: dict[int, dict[str, ast.expr]] = {}
@@ -117,35 +117,15 @@ class Reading:
         best = {name: min(values, key=lambda one: one[0])[1] for name, values in found.items()}
         return {name: value for name, value in best.items() if value is not None}
 
-    def _all_callees(self, *, side: str) -> Callees:
-        found: dict[str, list[Callee]] = defaultdict(list)
-        for pair in self.world.pairs:
-            module = pair.head if side == "head" else pair.base
-            if module is None:
-                continue
-            for function in module.functions.values():
-                if function.name != "__init__":
-                    taken = parameters_of(function.node, is_method=bool(function.owner))
-                    found[function.name].append(self._callee(pair, function.symbol, taken))
-            for cls in module.classes.values():
-                taken_by_class = constructor(cls)
-                if taken_by_class is not None:
-                    symbol = f"{cls.symbol}.__init__" if "__init__" in cls.methods else cls.symbol
-                    found[cls.name].append(self._callee(pair, symbol, taken_by_class))
-        return found
-
-    def _callee(self, pair: Pair, symbol: str, taken: Parameters) -> Callee:
-        change = self.world.signatures.get((pair.change.head_path, symbol))
-        moved = change.defaults if change else {}
-        defaults: dict[str, ast.expr] = {}
-        for name, value in taken.defaults.items():
-            if value is None or name in moved:
-                continue
-            is_new = change is not None and name in change.new
-            defaults[name] = self.overrides.get(name, value) if is_new else value
-        return Callee(
-            positional=taken.positional, defaults=defaults, has_starred=bool(taken.vararg)
-        )
+    def _known_callees(self, side: str) -> Callees:
+        """Return how everything of a side is called; other values of flags change what head leaves out."""
+        if side == "head" and self.overrides:
+            return all_callees(self.world, self.overrides, side=side)
+        key = "callees", side
+        if key not in self.world.shared:
+            self.world.shared[key] = all_callees(self.world, self.overrides, side=side)
+        known: Callees = self.world.shared[key]
+        return known
 
     def _side_setting(self, side: str) -> Setting:
         world, is_head = self.world, side == "head"
@@ -396,3 +376,11 @@ class Reading:
         """Reduce statements of a module or of a class's body."""
         setting = self.setting(pair, None, side=side)
         return reduce_block(clean_block(without_options(list(statements))), setting)
+
+
+def default_reading(world: World) -> Reading:
+    """Return the reading of a world at the defaults of all flags, made once."""
+    if "default" not in world.shared:
+        world.shared["default"] = Reading(world)
+    reading: Reading = world.shared["default"]
+    return reading

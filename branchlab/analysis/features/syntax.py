@@ -29,12 +29,18 @@ class Failure:
 
 @dataclass(slots=True, kw_only=True)
 class Function:
-    """A function or method. ``owner`` is the qualified name of its class; empty at module level."""
+    """A function or method.
+
+    Attributes:
+        owner: Qualified name of its class; empty at module level.
+        source: Its lines as they stand.
+    """
 
     name: str
     symbol: str
     owner: str
     node: FunctionNode
+    source: str = ""
     _text: str = ""
 
     @property
@@ -68,6 +74,9 @@ class Module:
         functions: At module level and in classes, by qualified name; a second one of a name is ``name#2``.
         imports: Every import at module level, also below ``try`` and ``if``.
         statements: What is neither a definition nor an import.
+        constants: Once they were asked for, see ``flags.module_constants``.
+        nodes: Every node of the file, outer ones first. ``lines``: its text.
+        makes_options: Whether the text has a word that adds options to a command line.
     """
 
     path: str
@@ -77,14 +86,13 @@ class Module:
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
     statements: list[ast.stmt] = field(default_factory=list)
     constants: dict[str, ast.expr] | None = None
-    _nodes: list[ast.AST] = field(default_factory=list)
+    nodes: list[ast.AST] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    makes_options: bool = False
 
     @property
-    def nodes(self) -> list[ast.AST]:
-        """Every node of the file, walked once."""
-        if not self._nodes:
-            self._nodes = walk(self.tree)
-        return self._nodes
+    def calls(self) -> Iterator[ast.Call]:
+        return (node for node in self.nodes if isinstance(node, ast.Call))
 
     @property
     def top_functions(self) -> Iterator[Function]:
@@ -128,20 +136,35 @@ def parse_module(path: str, text: str) -> Module | Failure:
     tree = parse_tree(text)
     if isinstance(tree, Failure):
         return tree
-    if _depth(tree) > _DEPTH_MAX:
+    nodes = _all_nodes(tree)
+    if nodes is None:
         return Failure(reason="is nested too deeply to be read", line=0, is_fault=False)
-    module = Module(path=path, tree=tree)
+    module = Module(path=path, tree=tree, nodes=nodes, lines=text.split("\n"))
+    module.makes_options = "add_argument" in text or "DEFINE_" in text
     _collect(module, tree.body)
     return module
 
 
-def _depth(tree: ast.Module) -> int:
-    """Return how many nodes lie within one another at most."""
-    depth, level = 0, [tree]
-    while level and depth <= _DEPTH_MAX:
+def _all_nodes(tree: ast.Module) -> list[ast.AST] | None:
+    """Return every node, outer ones first; None where too many lie within one another."""
+    found: list[ast.AST] = []
+    level: list[ast.AST] = [tree]
+    depth = 0
+    while level:
         depth += 1
-        level = [inner for node in level for inner in ast.iter_child_nodes(node)]  # type: ignore[misc]
-    return depth
+        if depth > _DEPTH_MAX:
+            return None
+        found += level
+        inner: list[ast.AST] = []
+        for node in level:
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if isinstance(value, list):
+                    inner += [one for one in value if isinstance(one, ast.AST)]
+                elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                    inner.append(value)
+        level = inner
+    return found
 
 
 def _collect(module: Module, body: Iterable[ast.stmt]) -> None:
@@ -176,7 +199,9 @@ def _add_function(module: Module, node: FunctionNode, *, owner: str) -> Function
     while symbol in module.functions:
         number += 1
         symbol = f"{plain}#{number}"
-    made = Function(name=node.name, symbol=symbol, owner=owner, node=node)
+    first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+    source = "\n".join(module.lines[first - 1 : node.end_lineno])
+    made = Function(name=node.name, symbol=symbol, owner=owner, node=node, source=source)
     module.functions[symbol] = made
     return made
 

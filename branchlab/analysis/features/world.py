@@ -57,7 +57,7 @@ class World:
         signatures: Of every common function, by (path, symbol).
         base_attributes: Every ``.x`` of the base's changed files.
         stored_from_outside: Every ``x`` that a common function of head sets on something other than ``self``.
-        shared: What readings keep for one another; ``readings``: those that are used again.
+        shared: What readings keep for one another.
         moves: Dotted places of base that stand elsewhere in head, files and symbols.
     """
 
@@ -70,7 +70,6 @@ class World:
     base_attributes: set[str] = field(default_factory=set)
     stored_from_outside: set[str] = field(default_factory=set)
     shared: dict[Any, Any] = field(default_factory=dict)
-    readings: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def common_functions(self) -> Iterator[tuple[Pair, Function, Function]]:
         for pair in self.pairs:
@@ -90,15 +89,20 @@ class World:
 
     def mentioning(self, words: Iterable[str]) -> dict[str, str]:
         """Return the texts of base files, changed or not, that mention one of ``words``."""
-        asked = list(words)
-        found = dict(self.elsewhere.mentioning(asked))
-        if asked:
-            pattern = re.compile(r"\b(?:{})\b".format("|".join(map(re.escape, asked))))
+        asked = sorted(set(words))
+        key = ("mentioning", *asked)
+        if key not in self.shared:
+            found = dict(self.elsewhere.mentioning(asked))
+            patterns = [re.compile(rf"\b{re.escape(word)}\b") for word in asked]
             for pair in self.pairs:
                 text = pair.change.base
-                if pair.base is not None and text is not None and pattern.search(text):
+                if pair.base is None or text is None:
+                    continue
+                if any(w in text and p.search(text) for w, p in zip(asked, patterns, strict=True)):
                     found[pair.change.base_path] = text
-        return found
+            self.shared[key] = found
+        known: dict[str, str] = self.shared[key]
+        return known
 
     def is_read(self, attribute: str) -> bool:
         """Whether a changed head file reads ``.attribute`` of anything, or the bare name."""
@@ -131,7 +135,11 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
         elsewhere=elsewhere,
         moves=_moves(pairs),
     )
+    same_as_before = SignatureChange()
     for pair, base, head in world.common_functions():
+        if base.source == head.source:
+            world.signatures[pair.change.head_path, head.symbol] = same_as_before
+            continue
         is_method = bool(head.owner)
         change = compare_signatures(
             parameters_of(base.node, is_method=is_method),
@@ -219,26 +227,23 @@ def _moves(pairs: list[Pair]) -> dict[str, str]:
     """Return where renamed files and moved symbols of equal text stand now."""
     found: dict[str, str] = {}
     come: dict[str, tuple[str, str]] = {}
-    for pair in pairs:
-        if pair.head is not None:
-            place = dotted_module(pair.change.head_path)
-            for name, node in _top(pair.head).items():
-                if pair.base is None or name not in _top(pair.base):
-                    come[name] = (place, dump(node))
+    sides = [(pair, _top(pair.base), _top(pair.head)) for pair in pairs]
+    for pair, old, new in sides:
+        place = dotted_module(pair.change.head_path)
+        come |= {name: (place, dump(new[name])) for name in new.keys() - old.keys()}
         if pair.change.base_path != pair.change.head_path:
-            found[dotted_module(pair.change.base_path)] = dotted_module(pair.change.head_path)
-    for pair in pairs:
-        if pair.base is None:
-            continue
-        for name, node in _top(pair.base).items():
-            is_gone = pair.head is None or name not in _top(pair.head)
-            if is_gone and name in come and come[name][1] == dump(node):
-                old = f"{dotted_module(pair.change.base_path)}.{name}"
-                found[old] = f"{come[name][0]}.{name}"
+            found[dotted_module(pair.change.base_path)] = place
+    for pair, old, new in sides:
+        for name in old.keys() - new.keys():
+            if name in come and come[name][1] == dump(old[name]):
+                place = dotted_module(pair.change.base_path)
+                found[f"{place}.{name}"] = f"{come[name][0]}.{name}"
     return found
 
 
-def _top(module: Module) -> dict[str, ast.AST]:
+def _top(module: Module | None) -> dict[str, ast.AST]:
+    if module is None:
+        return {}
     found: dict[str, ast.AST] = {one.symbol: one.node for one in module.top_functions}
     found |= {one.symbol: one.node for one in module.classes.values()}
     return found
