@@ -16,6 +16,7 @@ from branchlab.analysis.features.trees import FunctionNode, dump, last_name, sto
 _LINES_MAX = 40_000
 _DEPTH_MAX = 400
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+_MAKING_OPTIONS = ("add_argument", "DEFINE_", "_C.", "_CFG.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def parse_module(path: str, text: str) -> Module | Failure:
     if nodes is None:
         return Failure(reason="is nested too deeply to be read", line=0, is_fault=False)
     module = Module(path=path, tree=tree, nodes=nodes, lines=text.split("\n"))
-    module.makes_options = "add_argument" in text or "DEFINE_" in text
+    module.makes_options = any(word in text for word in _MAKING_OPTIONS)
     _collect(module, tree.body)
     return module
 
