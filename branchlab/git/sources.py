@@ -21,6 +21,8 @@ SIZE_MAX = 1_500_000
 """Bytes; a larger file is generated or data."""
 _NAMES_MAX = 400
 _FILES_MAX = 400
+_RARE_MAX = 20
+"""Files that mention a word; beyond it they are read only when it is asked for."""
 _ABSENT, _SYMLINK, _SUBMODULE = "000000", "120000", "160000"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _READABLE = {
@@ -106,6 +108,8 @@ class TreeSources:
         self._without = frozenset(without)
         self._tree = object_id(tree)
         self._texts: dict[str, str] = {}
+        self._unread: set[str] = set()
+        """Paths that were asked for and gave no text."""
         self._places: dict[str, list[str]] = {}
 
     def expect(self, words: Iterable[str]) -> None:
@@ -140,6 +144,9 @@ class TreeSources:
             if word in found and path not in self._without:
                 found[word][path] = None
         self._places |= {word: sorted(paths) for word, paths in found.items()}
+        rare = [paths for word in asked if len(paths := self._places[word]) <= _RARE_MAX]
+        together = dict.fromkeys(path for paths in rare for path in paths)
+        self._read(list(together)[:_FILES_MAX])
 
     def mentioning(self, words: Iterable[str]) -> Mapping[str, str]:
         """Return the texts of Python files in which one of ``words`` stands as a whole word; at most 400 files."""
@@ -148,22 +155,25 @@ class TreeSources:
         paths = list(dict.fromkeys(path for word in wanted for path in self._places.get(word, ())))[
             :_FILES_MAX
         ]
-        self._read(path for path in paths if path not in self._texts)
+        self._read(paths)
         return {path: self._texts[path] for path in paths if path in self._texts}
 
     def texts(self, paths: Iterable[str]) -> Mapping[str, str]:
         """Return the texts of the named files that exist."""
         wanted = list(dict.fromkeys(paths))
-        self._read(path for path in wanted if path not in self._texts)
+        self._read(wanted)
         return {path: self._texts[path] for path in wanted if path in self._texts}
 
     def _read(self, paths: Iterable[str]) -> None:
-        names = [path for path in paths if "\n" not in path]
+        known = self._texts.keys() | self._unread
+        names = [path for path in paths if path not in known and "\n" not in path]
+        self._unread.update(names)
         lines = b"".join(to_bytes(f"{self._tree}:{path}\n") for path in names)
         found = _batch(git(self._root, "cat-file", "--batch", stdin=lines)) if names else ()
         for path, content in zip(names, found, strict=False):
             if content is not None and len(content) <= SIZE_MAX:
                 self._texts[path] = decoded(content)
+                self._unread.discard(path)
 
 
 def decoded(content: bytes) -> str:

@@ -48,6 +48,15 @@ def import_findings(world: World) -> list[Finding]:
     """Return what changed about who imports what from where."""
     found: list[Finding] = []
     modules = Modules(world)
+    # All at once: looked at one by one, each file costs a process.
+    world.elsewhere.texts(
+        target
+        for pair in world.pairs
+        if pair.head is not None
+        for one in pair.head.imports
+        if isinstance(one, ast.ImportFrom)
+        for target in import_targets(pair.change.head_path, one)
+    )
     for pair in world.pairs:
         if pair.head is not None:
             found += _missing(world, pair, pair.head, modules)
