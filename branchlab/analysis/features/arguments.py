@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features import literals
@@ -63,3 +64,14 @@ def is_default_place(word: ast.keyword) -> bool:
     """Whether an argument only leaves PyTorch its default device or type, as a flag says."""
     is_none = isinstance(word.value, ast.Constant) and word.value.value is None
     return word.arg in {"device", "dtype"} and is_none and bool(all_flags(word.value))
+
+
+_CONFIGS = re.compile(
+    r"(?i)(cfg|conf|arg|opt|hyp|param|setting|default|flags|kw|task|environ|self|^c$|^o$|^p$)"
+)
+
+
+def looks_like_config(node: ast.expr) -> bool:
+    """Whether an expression is, by its name, what settings are kept in: ``args``, ``self.cfg``, ``opt``; not a tensor."""
+    name = last_name(node.func if isinstance(node, ast.Call) else node)
+    return bool(_CONFIGS.search(name)) or isinstance(node, ast.Dict)

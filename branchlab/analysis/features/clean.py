@@ -32,7 +32,7 @@ HARMLESS_CALLS = {
     *("view", "reshape", "permute", "transpose", "flatten", "unsqueeze", "squeeze", "expand"),
     *("clone", "detach", "cat", "stack", "chunk", "matmul", "einsum", "argmax", "argmin", "topk"),
     *("zeros", "ones", "zeros_like", "ones_like", "full", "arange", "linspace", "tensor"),
-    *("as_tensor", "interpolate", "contiguous", "std", "var", "norm", "floor", "ceil", "where"),
+    *("as_tensor", "interpolate", "contiguous", "std", "var", "floor", "ceil", "where"),
     *("dirname", "basename", "splitext", "abspath", "as_posix", "astype", "copy", "deepcopy"),
     *("rearrange", "repeat", "reduce", "Rearrange", "is_main_process", "unbind", "index_select"),
 }

@@ -12,6 +12,7 @@ from branchlab.analysis.features.arguments import (
     identity,
     is_default_place,
     is_known,
+    looks_like_config,
     spread,
     without_empty,
 )
@@ -23,6 +24,7 @@ from branchlab.analysis.features.inline import (
     returned_expression,
     written_out,
 )
+from branchlab.analysis.features.lookups import looked_up, table_of
 from branchlab.analysis.features.setting import Setting, is_left_out
 from branchlab.analysis.features.trees import (
     COMPREHENSIONS,
@@ -38,7 +40,6 @@ from branchlab.analysis.features.trees import (
 )
 
 _DEPTH_MAX = 5
-_LOOK_UPS = {"get", "pop", "setdefault"}
 
 
 class ExpressionReducer(ast.NodeTransformer):
@@ -110,6 +111,8 @@ class ExpressionReducer(ast.NodeTransformer):
         if name and name in self.setting.stored:
             return node
         anywhere = self.setting.anywhere.get(node.attr)
+        if anywhere is None and looks_like_config(node.value):
+            anywhere = self.setting.in_configs.get(node.attr)
         return node if anywhere is None else clone(anywhere)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -119,13 +122,10 @@ class ExpressionReducer(ast.NodeTransformer):
         key = node.slice
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             known = self.setting.keys.get(key.value)
-            if known is not None:
+            if known is not None and looks_like_config(node.value):
                 return clone(known)
-        found = fold.picked(self._table(node.value), key)
+        found = fold.picked(table_of(node.value, self.setting), key)
         return node if found is None else clone(found)
-
-    def _table(self, node: ast.expr) -> ast.expr:
-        return self.setting.tables.get(node.id, node) if isinstance(node, ast.Name) else node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         test = self.tested(self.visit(node.test))
@@ -153,7 +153,9 @@ class ExpressionReducer(ast.NodeTransformer):
         self.generic_visit(node)
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             node.comparators = (
-                [self._table(node.comparators[0])] if is_known(node.left) else node.comparators
+                [table_of(node.comparators[0], self.setting)]
+                if is_known(node.left)
+                else node.comparators
             )
         sides = [dotted(node.left), *(dotted(one) for one in node.comparators)]
         if len(sides) == 2 and set(sides) <= self.setting.enums:  # noqa: PLR2004  left and right
@@ -234,8 +236,9 @@ class ExpressionReducer(ast.NodeTransformer):
         ]:
             node.args = []
         self._arrange(node)
-        for rule in (self._looked_up, self._applied, self._expanded):
-            found = rule(node)
+        found: ast.expr | None = looked_up(node, self.setting)
+        for rule in (self._applied, self._expanded):
+            found = found or rule(node)
             if found is not None:
                 return with_flags(found, all_flags(node.func) if found is not node else frozenset())
         return fold.fold_conversion(node)
@@ -301,47 +304,6 @@ class ExpressionReducer(ast.NodeTransformer):
             if not is_left_out(name, "", node.args[-1], self.setting.callees, order):
                 break
             node.args.pop()
-
-    def _looked_up(self, node: ast.Call) -> ast.expr | None:
-        """Return what ``getattr(x, 'k', d)`` and ``x.get('k', d)`` give for a key or an attribute that is known."""
-        func = node.func
-        asked = dotted(func)
-        if (
-            asked in {"hasattr", "getattr"}
-            and len(node.args) > 1
-            and dotted(node.args[0]) == "self"
-        ):
-            key = node.args[1]
-            if isinstance(key, ast.Constant) and key.value in self.setting.absent:
-                nothing = literals.constant(False, like=node)  # noqa: FBT003  a node
-                return nothing if asked == "hasattr" else node.args[2] if node.args[2:] else None
-        if isinstance(func, ast.Name) and func.id == "getattr" and len(node.args) > 1:
-            name = node.args[1]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                known = self.setting.anywhere.get(name.value)
-                own = self.setting.attributes.get(name.value)
-                found = own if dotted(node.args[0]) == "self" and own is not None else known
-                return None if found is None else clone(found)
-        if not (isinstance(func, ast.Attribute) and func.attr in _LOOK_UPS and node.args):
-            return None
-        key = node.args[0]
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            known = self.setting.keys.get(key.value)
-            if known is not None:
-                return clone(known)
-        if func.attr != "get":
-            return None
-        table = self._table(func.value)
-        found = fold.picked(table, key)
-        if (
-            found is None
-            and isinstance(table, ast.Dict)
-            and literals.is_constant(key)
-            and None not in table.keys
-            and all(map(literals.is_constant, filter(None, table.keys)))
-        ):
-            found = node.args[1] if len(node.args) > 1 else literals.constant(None, like=node)
-        return None if found is None else clone(found)
 
     def _applied(self, node: ast.Call) -> ast.expr | None:
         """Return what an identity or a lambda makes of its argument."""

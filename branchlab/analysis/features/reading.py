@@ -36,6 +36,12 @@ from branchlab.analysis.features.trees import (
 from branchlab.analysis.features.usage import kept_names
 from branchlab.analysis.features.world import World, by_name
 
+_OF_TENSORS = {
+    *("shape", "device", "dtype", "T", "grad", "data", "ndim", "size", "weight", "bias", "name"),
+    *("requires_grad", "training", "mean", "std", "max", "min", "sum", "mode", "keys", "values"),
+    *("items", "dim", "norm", "type", "real", "imag", "mask", "indices", "loss", "logits", "x"),
+}
+"""Names that a flag may have and that things other than configs have as well."""
 _SEES_LOCALS = {"locals", "vars", "eval", "exec", "globals", "dir"}
 
 
@@ -67,6 +73,7 @@ class Reading:
         self._values = {id(flag): self._value(flag) for flag in world.flags}
         self._base_attributes = world.base_attributes
         self._stored_from_outside = world.stored_from_outside
+        self._in_configs: dict[str, dict[str, ast.expr]] = {}
         self._anywhere = self._values_anywhere()
         self._keys = self._values_of_keys()
         self._callees = {side: self._known_callees(side) for side in ("base", "head")}
@@ -96,14 +103,16 @@ class Reading:
         for pair in self.world.pairs:
             path = pair.change.head_path
             found[path] = {}
+            self._in_configs[path] = {}
             for name, given in by_flag.items():
                 if name in self._base_attributes or name in self._stored_from_outside:
                     continue
                 best = [v for kind, where, v in given if where == path and kind != "parameter"]
                 best = best or [v for kind, _, v in given if kind != "parameter"]
+                is_distinct = bool(best) and name not in _OF_TENSORS
                 best = best or [v for _, _, v in given]
                 if all(same(best[0], one) for one in best):
-                    found[path][name] = best[0]
+                    (found if is_distinct else self._in_configs)[path][name] = best[0]
         return found
 
     def _values_of_keys(self) -> dict[str, ast.expr]:
@@ -197,6 +206,7 @@ class Reading:
             self._sides[side],
             names=names,
             anywhere=self._anywhere[pair.change.head_path] if is_head else {},
+            in_configs=self._in_configs[pair.change.head_path] if is_head else {},
             attributes=self.attributes(pair, cls) if is_head and cls else {},
             tables=tables(module),
             starred=frozenset(change.starred) if change and is_head else NO_FLAGS,

@@ -38,6 +38,7 @@ class Setting:
         names: Parameters and names of the module, by name.
         attributes: ``self.x`` of the class at hand.
         anywhere: ``.x`` of whatever object: options and fields of configs.
+        in_configs: ``.x`` of objects that look like a config alone: names that tensors and modules have too.
         keys: ``['x']`` and ``.get('x')`` of whatever object.
         tables: Dictionaries at module level that nothing changes, by name.
         starred: Parameters ``*args`` and ``**kwargs`` that nobody could give before: empty.
@@ -55,6 +56,7 @@ class Setting:
     names: Values = field(default_factory=dict)
     attributes: Values = field(default_factory=dict)
     anywhere: Values = field(default_factory=dict)
+    in_configs: Values = field(default_factory=dict)
     keys: Values = field(default_factory=dict)
     tables: Values = field(default_factory=dict)
     starred: frozenset[str] = NO_FLAGS

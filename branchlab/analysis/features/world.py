@@ -176,7 +176,7 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
         if pair.head is not None:
             world.flags += new_options(pair)
             world.flags += new_constants(pair)
-            world.flags += new_lookups(pair, texts)
+            world.flags += _unknown_elsewhere(new_lookups(pair, texts), elsewhere)
             world.flags += new_entries(pair)
     world.flags += keys
     world.base_attributes = {
@@ -195,6 +195,19 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
         and not self_attribute(node)
     }
     return world
+
+
+def _unknown_elsewhere(flags: Iterable[Flag], elsewhere: Elsewhere) -> list[Flag]:
+    """Leave out keys that files which did not change know: somebody may well set them."""
+    found = list(flags)
+    elsewhere.expect(flag.name for flag in found)
+    kept = []
+    for flag in found:
+        name = re.escape(flag.name)
+        pattern = re.compile(rf"\.{name}\b|['\"]{name}['\"]|\b{name}\s*=")
+        if not any(pattern.search(text) for text in elsewhere.mentioning([flag.name]).values()):
+            kept.append(flag)
+    return kept
 
 
 def _drop_equal_defaults(change: SignatureChange, pair: Pair) -> None:
