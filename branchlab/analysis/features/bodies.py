@@ -113,13 +113,12 @@ def _names_other_constants(case: Case) -> bool:
 def _try_harder(world: World, case: Case) -> None:
     """Look whether only the spelling of a default changed, or only a choice was added that raised before."""
     change = world.signatures.get((case.pair.change.head_path, case.head.symbol))
-    if (
-        change is not None
-        and change.defaults
-        and not change.problems
-        and _is_neutral(world, case, change.defaults)
-    ):
-        case.is_neutral_default, case.found = True, Compared(is_equal=True)
+    if change is not None and change.defaults and not change.problems:
+        num_equal = _num_equal(world, case, change.defaults)
+        if num_equal:
+            # Equal for every value: another spelling. Equal at the defaults alone: the default is all that changed.
+            case.is_neutral_default = num_equal > 1
+            case.found = Compared(is_equal=True)
     if (
         case.head.name.startswith("_")
         and not case.head.name.endswith("__")
@@ -159,16 +158,15 @@ def _is_equal_as_called(world: World, case: Case) -> bool:
     return True
 
 
-def _is_neutral(
-    world: World, case: Case, defaults: Mapping[str, tuple[ast.expr, ast.expr]]
-) -> bool:
-    """Whether a function does the same at old and new default, and for every other value."""
+def _num_equal(world: World, case: Case, defaults: Mapping[str, tuple[ast.expr, ast.expr]]) -> int:
+    """Return 1 where a function does the same at old and new default, 2 where it does for every other value too."""
     symbol = case.head.symbol
     keys = (
         ("base", case.pair.change.head_path, symbol),
         ("head", case.pair.change.head_path, symbol),
     )
     given = {name: literals.marked(name) for name in defaults}
+    num_equal = 0
     for old, new in (
         (
             {name: one for name, (one, _) in defaults.items()},
@@ -180,11 +178,12 @@ def _is_neutral(
             literals.is_value(one) or literals.without_mark(one) is not one
             for one in (*old.values(), *new.values())
         ):
-            return False
+            return num_equal
         reading = Reading(world, fixed={keys[0]: old, keys[1]: new})
         if not is_equal(case, reading):
-            return False
-    return True
+            return num_equal
+        num_equal += 1
+    return num_equal
 
 
 def _check_alternatives(world: World, cases: Iterable[Case]) -> None:

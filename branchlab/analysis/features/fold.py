@@ -218,7 +218,8 @@ def _is_neutral(op: ast.operator, side: ast.expr) -> bool:
     if not isinstance(side, ast.Constant) or type(side.value) not in {int, float}:
         return False
     wanted = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.Div: 1, ast.Pow: 1}.get(type(op))
-    return wanted is not None and side.value == wanted
+    # What the code itself adds or multiplies by is there for a reason: it makes a float of a whole number.
+    return wanted is not None and side.value == wanted and bool(flags_of(side))
 
 
 def _is_nothing(node: ast.expr) -> bool:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from branchlab.analysis.features import literals
 from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.gathering import collected, without_counter
-from branchlab.analysis.features.handover import closed_over, mentions, without_handovers
+from branchlab.analysis.features.handover import (
+    closed_over,
+    mentions,
+    with_values_put_in,
+    without_handovers,
+)
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
     SCOPES,
@@ -66,6 +71,7 @@ class _Sweep:
         found: list[ast.stmt] = []
         left = without_handovers(list(statements), self.everywhere, self.kept | self.closed)
         self.num_changes += len(statements) - len(left)
+        self.num_changes += with_values_put_in(left, self.loads, self.kept | self.closed)
         for one in left:
             if _is_dead(one, self.loads, self.kept):
                 self.num_changes += 1
