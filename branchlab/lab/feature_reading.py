@@ -67,14 +67,16 @@ class Pair:
         return f"{ENGINE_VERSION}:{self.base_tree}:{self.head_tree}"
 
 
-def features_between(root: Path, base: str, head: str) -> BranchFeatures:
+def features_between(
+    root: Path, base: str, head: str, *, memo: Memo | None = None
+) -> BranchFeatures:
     """Return the features that lead from one revision to another, of any repository.
 
     Raises:
         RepositoryError: A revision does not exist.
     """
     pair = _pair(root, head, base, head)
-    return read_pairs(root, [pair], Forgetful())[0]
+    return read_pairs(root, [pair], Forgetful() if memo is None else memo)[0]
 
 
 def _pair(root: Path, name: str, base: str, head: str) -> Pair:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import branchlab.lab.features as verb
-from branchlab.lab.features import features_between
+from branchlab.lab.feature_reading import features_between
 
 
 class Kept:
@@ -17,12 +16,14 @@ class Kept:
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], bytes] = {}
+        self.num_puts = 0
 
     def get(self, kind: str, keys: Sequence[str]) -> dict[str, bytes]:
         return {key: self.items[kind, key] for key in keys if (kind, key) in self.items}
 
     def put(self, kind: str, items: Mapping[str, bytes]) -> None:
         self.items |= {(kind, key): content for key, content in items.items()}
+        self.num_puts += 1
 
 
 class Lab:
@@ -51,25 +52,25 @@ def pair(tmp_path: Path) -> Lab:
     return made
 
 
-def test_what_was_kept_is_not_read_again(pair, monkeypatch):
+def test_what_was_kept_is_not_read_again(pair):
     memo = Kept()
     first = features_between(pair.root, "main", "exp/a", memo=memo)
-    monkeypatch.setattr(verb, "find_features", None)
+    read = memo.num_puts
     assert features_between(pair.root, "main", "exp/a", memo=memo) == first
+    assert memo.num_puts == read > 0
     assert first.features[0].flag == "on"
 
 
-def test_an_amended_message_keeps_the_result_and_an_edit_does_not(pair, monkeypatch):
+def test_an_amended_message_keeps_the_result_and_an_edit_does_not(pair):
     memo = Kept()
     features_between(pair.root, "main", "exp/a", memo=memo)
+    read = memo.num_puts
     pair.git("commit", "--quiet", "--amend", "-m", "other words")
-    calls = []
-    monkeypatch.setattr(verb, "find_features", lambda *given: calls.append(given) or ())
     features_between(pair.root, "main", "exp/a", memo=memo)
-    assert not calls
+    assert memo.num_puts == read
     pair.commit("def f(x):\n    return x + 2\n")
     features_between(pair.root, "main", "exp/a", memo=memo)
-    assert len(calls) == 1
+    assert memo.num_puts > read
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_an_amended_message_keeps_the_result_and_an_edit_does_not(pair, monkeypa
 def test_what_was_kept_by_another_version_or_is_damaged_is_read_again(pair, damaged: bytes):
     memo = Kept()
     first = features_between(pair.root, "main", "exp/a", memo=memo)
-    memo.items = dict.fromkeys(memo.items, damaged)
+    memo.items = {place: damaged for place in memo.items if place[0] == "features"}
     assert features_between(pair.root, "main", "exp/a", memo=memo) == first
 
 
