@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from branchlab.domain import Branch, Departure, Pin, ReferenceState
@@ -12,7 +11,8 @@ from branchlab.git.memo import Memo
 from branchlab.git.repository import Repository
 
 _KIND = "departure"
-_COUNTS = re.compile(r"(\d+) (file|insertion|deletion)")
+_WORDS = ("file", "insertion", "deletion")
+_COUNTS = re.compile(rf"(\d+) ({'|'.join(_WORDS)})")
 
 
 def reference_state(
@@ -58,18 +58,17 @@ def _pin(graph: Graph | None, frozen: Branch, pinned: str) -> Pin:
 
 def _departure(repository: Repository, reference: str, main: str, memo: Memo) -> Departure | None:
     key = f"{object_id(reference)} {object_id(main)}"
-    kept = memo.get(_KIND, [key]).get(key)
-    if kept is not None:
-        num_files, num_insertions, num_deletions = json.loads(kept)
-    else:
+    kept = memo.get(_KIND, [key]).get(key, b"")
+    known = [int(number) for number in kept.split() if number.isdigit()]
+    if len(known) != len(_WORDS):
         how = ("-r", "--shortstat", "--no-renames", "--no-ext-diff", "--no-textconv")
         answer = ask(repository.root, "diff-tree", *how, reference, main)
         if answer.rc:
             return None
         counts = {word: int(number) for number, word in _COUNTS.findall(text(answer.out))}
-        num_files = counts.get("file", 0)
-        num_insertions, num_deletions = counts.get("insertion", 0), counts.get("deletion", 0)
-        memo.put(_KIND, {key: json.dumps([num_files, num_insertions, num_deletions]).encode()})
+        known = [counts.get(word, 0) for word in _WORDS]
+        memo.put(_KIND, {key: " ".join(map(str, known)).encode()})
+    num_files, num_insertions, num_deletions = known
     return Departure(
         num_files=num_files, num_insertions=num_insertions, num_deletions=num_deletions
     )

@@ -146,7 +146,11 @@ def _contents(  # noqa: PLR0913  one value of each kind that the answer depends 
     """Return what each tip's content is to main, from what is kept or else from git."""
     keys = {b.tip: f"{main.tip} {b.tip} {starts.get(b.tip, '')}" for b in branches}
     kept = memo.get(_KIND, list(keys.values()))
-    found = {tip: _unpacked(kept[key]) for tip, key in keys.items() if key in kept}
+    found = {
+        tip: content
+        for tip, key in keys.items()
+        if key in kept and (content := _unpacked(kept[key])) is not None
+    }
     missing = [tip for tip in keys if tip not in found]
     if not missing:
         return found
@@ -204,11 +208,14 @@ def _packed(content: _Content) -> bytes:
     return json.dumps(fields).encode()
 
 
-def _unpacked(kept: bytes) -> _Content:
-    road, num_commits, conflicts, has_content = json.loads(kept)
-    return _Content(
-        Landing(road=Landed(road), num_commits=num_commits), tuple(conflicts), has_content
-    )
+def _unpacked(kept: bytes) -> _Content | None:
+    """Return what was kept; None when it is damaged."""
+    try:
+        road, num_commits, conflicts, has_content = json.loads(kept)
+        landing = Landing(road=Landed(road), num_commits=int(num_commits))
+        return _Content(landing, tuple(conflicts), bool(has_content))
+    except (ValueError, TypeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

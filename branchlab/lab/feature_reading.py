@@ -122,7 +122,11 @@ def count_pairs(
     They are read when they are at most ``reading_max``: all of them, or none.
     """
     kept = memo.get(_COUNTS_KIND, [pair.key for pair in pairs])
-    found = {pair.name: _counted(kept[pair.key]) for pair in pairs if pair.key in kept}
+    found = {
+        pair.name: counts
+        for pair in pairs
+        if pair.key in kept and (counts := _counted(kept[pair.key])) is not None
+    }
     unknown = [pair for pair in pairs if pair.name not in found]
     if 0 < len(unknown) <= reading_max:
         for one in read_pairs(root, unknown, memo, tell):
@@ -130,8 +134,12 @@ def count_pairs(
     return found
 
 
-def _counted(content: bytes) -> Mapping[FeatureVerdict, int]:
-    return {FeatureVerdict(name): num for name, num in json.loads(content).items()}
+def _counted(content: bytes) -> Mapping[FeatureVerdict, int] | None:
+    """Return what was kept; None when it is not what this version writes."""
+    try:
+        return {FeatureVerdict(name): int(num) for name, num in json.loads(content).items()}
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _features(root: Path, pair: Pair) -> tuple[Feature, ...]:

@@ -184,11 +184,19 @@ def _judged(
     asked = json.dumps([branches, other, asdict(question)], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()
     kept = memo.get(_KIND, [key]).get(key)
-    if kept is not None:
-        return {one["branch"]: _verdict(one) for one in json.loads(kept)}
+    if kept is not None and (known := _verdicts_kept(kept)) is not None:
+        return known
     verdicts = judge(branches, other, question)
     memo.put(_KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
     return verdicts
+
+
+def _verdicts_kept(content: bytes) -> dict[str, Verdict] | None:
+    """Return what was kept; None when it is damaged, or of another version."""
+    try:
+        return {one["branch"]: _verdict(one) for one in json.loads(content)}
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _verdict(kept: dict[str, Any]) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +211,16 @@ def test_a_shallow_clone_says_that_it_knows_nothing(project: Any, tmp_path: Path
     found = document(project.branchlab("status", "--json", cwd=where))
     assert {branch["landed"] for branch in found["branches"]} == {"unknown"}
     assert any("git fetch --unshallow" in warning for warning in found["warnings"])
+
+
+def test_what_was_kept_and_is_damaged_is_found_again(project: Any) -> None:
+    before = branches(project)
+    memo = project.root / ".branchlab" / "memo.sqlite"
+    connection = sqlite3.connect(memo)
+    with connection:
+        connection.execute("UPDATE memo SET value = ?", (b'["damaged"',))
+    connection.close()
+    assert branches(project) == before
 
 
 def test_status_keeps_working_where_nothing_can_be_kept(project: Any) -> None:
