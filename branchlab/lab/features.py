@@ -16,7 +16,15 @@ from typing import Protocol
 from branchlab.analysis.features.changes import FileChange
 from branchlab.analysis.features.engine import ENGINE_VERSION, find_features
 from branchlab.analysis.landing import landed
-from branchlab.domain import Branch, Feature, FeatureVerdict, Landed, MergeBack, merge_back_of
+from branchlab.domain import (
+    Branch,
+    Feature,
+    FeatureVerdict,
+    Landed,
+    MergeBack,
+    Standing,
+    merge_back_of,
+)
 from branchlab.errors import RepositoryError
 from branchlab.git.sources import (
     ChangedPath,
@@ -88,7 +96,7 @@ def features_between(
         RepositoryError: A revision does not exist.
     """
     pair = _pair(root, head, base, head)
-    return _read_all(root, [pair], memo)[0]
+    return _read_all(root, [pair], [], memo)[0]
 
 
 def features_of_branches(
@@ -118,24 +126,24 @@ def features_of_branches(
     wanted = find_branches(project, names, branches) if names else experiments
     shown = {one.name for one in wanted}
     asked = [*wanted, *(one for one in experiments if one.name not in shown)]
-    found = _of_branches(root, main, asked, memo, tell)
-    found = _with_landed(found, _landed_branches(project))
+    standings = _standings(project)
+    bases = {one.branch.name: one.main.merge_base for one in standings}
+    found = _read_all(root, *_pairs(root, main, asked, bases), memo, tell)
+    found = _with_landed(found, {one.branch.name: one.landed for one in standings})
     return [one for one in _with_also_on(found) if one.name in shown]
 
 
-def _landed_branches(project: Project) -> dict[str, Landed]:
-    """Return the branches whose content is in main, by whatever road."""
+def _standings(project: Project) -> tuple[Standing, ...]:
+    """Return where all experiment branches stand: merge bases, and by what road they are in main."""
     known = project.config.branches
-    seen = overview(
+    return overview(
         project.repository,
         main=known.main,
         reference=known.reference or None,
         pinned=known.reference_commit or None,
         experiments=known.experiments,
         landed=landed,
-    )
-    in_main = {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}
-    return {one.branch.name: one.landed for one in seen.standings if one.landed in in_main}
+    ).standings
 
 
 def _with_landed(
@@ -145,7 +153,7 @@ def _with_landed(
     found: list[BranchFeatures] = []
     for branch in branches:
         road = landed_by.get(branch.name)
-        if road is None:
+        if road not in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
             found.append(branch)
             continue
         features = tuple(
@@ -160,17 +168,15 @@ def _with_landed(
     return found
 
 
-def _of_branches(
-    root: Path,
-    main: Branch,
-    branches: Iterable[Branch],
-    memo: Memo | None,
-    tell: Callable[[str], None] | None,
-) -> list[BranchFeatures]:
+def _pairs(
+    root: Path, main: Branch, branches: Iterable[Branch], bases: Mapping[str, str | None]
+) -> tuple[list[_Pair], list[BranchFeatures]]:
+    """Return what is to be compared, and the branches of which nothing can be."""
     pairs: list[_Pair] = []
     unrelated: list[BranchFeatures] = []
+    trees: dict[str, str] = {}
     for branch in branches:
-        start = merge_base(root, main.tip, branch.tip)
+        start = bases.get(branch.name) or merge_base(root, main.tip, branch.tip)
         if start is None:
             said = f"{branch.name} has no history in common with {main.name}"
             unrelated.append(
@@ -179,8 +185,18 @@ def _of_branches(
                 )
             )
             continue
-        pairs.append(_pair(root, branch.name, start, branch.tip))
-    return [*_read_all(root, pairs, memo, tell), *unrelated]
+        if start not in trees:
+            trees[start] = resolve_revision(root, start)[1]
+        pairs.append(
+            _Pair(
+                name=branch.name,
+                base=start,
+                base_tree=trees[start],
+                head=branch.tip,
+                head_tree=branch.tree,
+            )
+        )
+    return pairs, unrelated
 
 
 def _pair(root: Path, name: str, base: str, head: str) -> _Pair:
@@ -194,6 +210,7 @@ def _pair(root: Path, name: str, base: str, head: str) -> _Pair:
 def _read_all(
     root: Path,
     pairs: Sequence[_Pair],
+    unrelated: Sequence[BranchFeatures],
     memo: Memo | None,
     tell: Callable[[str], None] | None = None,
 ) -> list[BranchFeatures]:
@@ -210,7 +227,7 @@ def _read_all(
         found.append(
             BranchFeatures(name=pair.name, base=pair.base, head=pair.head, features=features)
         )
-    return found
+    return [*found, *unrelated]
 
 
 def _features(root: Path, pair: _Pair) -> tuple[Feature, ...]:
