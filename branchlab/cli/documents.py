@@ -17,6 +17,7 @@ from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
+    from branchlab.lab.guard import Guarded
     from branchlab.lab.landed_flags import LandedFlag
 
 Document = dict[str, Any]
@@ -239,6 +240,29 @@ def flags_document(main: str, flags: Sequence[LandedFlag]) -> Document:
                 "reason": flag.reason,
             }
             for flag in flags
+        ],
+    }
+
+
+def guard_document(found: Guarded) -> Document:
+    """Return the document of ``guard``."""
+    return {
+        "branch": found.branch,
+        "feature": found.feature,
+        "flag": found.flag,
+        "files": list(found.files),
+        "diff": found.diff,
+        "branch_made": found.branch_made,
+        "commit": found.commit,
+        "refused": [
+            {
+                "feature": one.feature.id,
+                "symbol": one.feature.symbol,
+                "path": one.feature.path,
+                "reason": one.reason,
+                "by_hand": one.by_hand,
+            }
+            for one in found.refused
         ],
     }
 

@@ -154,10 +154,11 @@ def _features(root: Path, pair: Pair) -> tuple[Feature, ...]:
         pair.base_tree,
         without={one.base.path for one in changed} | {one.head.path for one in changed},
     )
-    return find_features([_file_change(one) for one in changed], around)
+    return find_features([file_change(one) for one in changed], around)
 
 
-def _file_change(one: ChangedPath) -> FileChange:
+def file_change(one: ChangedPath) -> FileChange:
+    """Return a changed path as the features engine takes it."""
     from branchlab.analysis.features.changes import FileChange
 
     is_added = one.base.holding is Holding.NOTHING
