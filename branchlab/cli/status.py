@@ -168,10 +168,11 @@ def merge_back_text(branch: BranchStatus) -> str:
 def _print_waiting(branches: Sequence[BranchStatus]) -> None:
     """Name the branches that did well and wait to be brought back, with what to do."""
     waiting = [one for one in branches if one.recommendation.action.is_waiting]
+    click.echo("\n" if waiting else "", nl=False)
     for branch in waiting[:_WAITING_MAX]:
         action = str(branch.recommendation.action).replace("-", " ")
         name = safe_text(branch.standing.branch.name)
-        click.echo(f"\n★ {name}: {action}: {safe_text(branch.recommendation.reason)}")
+        click.echo(f"★ {name}: {action}: {safe_text(branch.recommendation.reason)}")
 
 
 def runs_text(branch: BranchStatus) -> str:
