@@ -11,6 +11,7 @@ import click
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import Drift, Feature, RunRecord, RunState
 from branchlab.lab.features import BranchFeatures
+from branchlab.lab.guard import Guarded
 from branchlab.lab.judge import Comparison
 from branchlab.lab.landed_flags import LandedFlag
 from branchlab.lab.status import BranchStatus, Status
@@ -193,6 +194,29 @@ def flags_document(main: str, flags: Sequence[LandedFlag]) -> Document:
                 "reason": flag.reason,
             }
             for flag in flags
+        ],
+    }
+
+
+def guard_document(found: Guarded) -> Document:
+    """Return the document of ``guard``."""
+    return {
+        "branch": found.branch,
+        "feature": found.feature,
+        "flag": found.flag,
+        "files": list(found.files),
+        "diff": found.diff,
+        "branch_made": found.branch_made,
+        "commit": found.commit,
+        "refused": [
+            {
+                "feature": one.feature.id,
+                "symbol": one.feature.symbol,
+                "path": one.feature.path,
+                "reason": one.reason,
+                "by_hand": one.by_hand,
+            }
+            for one in found.refused
         ],
     }
 

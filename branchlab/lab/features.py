@@ -239,10 +239,11 @@ def _features(root: Path, pair: _Pair) -> tuple[Feature, ...]:
         pair.base_tree,
         without={one.base.path for one in changed} | {one.head.path for one in changed},
     )
-    return find_features([_file_change(one) for one in changed], around)
+    return find_features([file_change(one) for one in changed], around)
 
 
-def _file_change(one: ChangedPath) -> FileChange:
+def file_change(one: ChangedPath) -> FileChange:
+    """Return a changed path as the features engine takes it."""
     is_added = one.base.holding is Holding.NOTHING
     is_deleted = one.head.holding is Holding.NOTHING
     sides = [side for side in (one.base, one.head) if side.holding is not Holding.NOTHING]

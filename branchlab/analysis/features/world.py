@@ -165,6 +165,11 @@ def build_world(pairs: list[Pair], keys: Iterable[Flag], elsewhere: Elsewhere) -
                 field_parameters(old_class), field_parameters(new_class)
             )
         world.flags += new_fields(pair, old_class, new_class)
+        made = new_class.methods.get("__init__")
+        if made is not None and constructor(old_class) is None:
+            takes = parameters_of(made.node, is_method=True)
+            change = compare_signatures(Parameters(positional=(), defaults={}), takes)
+            world.flags += new_parameters(pair, made, change)
     texts = {
         node.value
         for one in pairs
