@@ -98,7 +98,7 @@ def guard_branch(
     proposal = _propose(project, sides, wanted, chosen)
     files = {path: _marked(project, branch, path, text) for path, text in proposal.files.items()}
     if files:
-        files |= _experiment_file(project, branch, short, proposal.flag)
+        files |= _experiment_file(project, branch, short, proposal.switched_on)
     diff = _diff(project, branch, files)
     commit = None
     if is_applied and files:
@@ -231,15 +231,17 @@ def _marked(project: Project, branch: Branch, path: str, text: str) -> str:
 
 
 def _experiment_file(
-    project: Project, branch: Branch, short: str, flag: str
+    project: Project, branch: Branch, short: str, flags: Sequence[str]
 ) -> dict[str, str]:
-    """Return the experiment's file with the flag switched on."""
+    """Return the experiment's file with the flags switched on."""
     path = experiment_path(short)
     text = project.repository.read_file(branch.tip, path)
     if text is None:
-        made = Experiment(title=short, base=project.config.branches.main, flags={flag: True})
+        made = Experiment(title=short, base=project.config.branches.main, flags=dict.fromkeys(flags, True))
         return {path: render_experiment(made)}
-    return {path: switched_on(text, flag, where=f"{branch.name}:{path}")}
+    for flag in flags:
+        text = switched_on(text, flag, where=f"{branch.name}:{path}")
+    return {path: text}
 
 
 def switched_on(text: str, flag: str, *, where: str) -> str:
@@ -269,10 +271,15 @@ def switched_on(text: str, flag: str, *, where: str) -> str:
         return f"{text[:at_line]}{line}\n{text[at_line:]}"
     if not isinstance(flags, dict):
         raise ConfigError(f"{where}: flags: expected a table", hint=f"mend {where}")
-    if not flags and isinstance(flags, tomlkit.items.InlineTable):
-        fresh = tomlkit.parse(f"flags = {{ {flag} = true }}")["flags"]
-        fresh.trivia.comment_ws = flags.trivia.comment_ws  # type: ignore[union-attr]
-        fresh.trivia.comment = flags.trivia.comment  # type: ignore[union-attr]
+    if flags.get(flag) is True:
+        return text
+    if isinstance(flags, tomlkit.items.InlineTable):
+        known = [f"{k} = {v.as_string()}" for k, v in flags.items() if k != flag]
+        row = ", ".join([*known, f"{flag} = true"])
+        fresh = tomlkit.parse(f"flags = {{ {row} }}")["flags"]
+        assert isinstance(fresh, tomlkit.items.InlineTable)
+        fresh.trivia.comment_ws = flags.trivia.comment_ws
+        fresh.trivia.comment = flags.trivia.comment
         document["flags"] = fresh
     else:
         flags[flag] = True

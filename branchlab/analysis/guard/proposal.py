@@ -23,11 +23,13 @@ class Proposal:
 
     Attributes:
         flag: The new flag; the empty string where nothing is guarded.
+        switched_on: Flags that the experiment has to set, so that it goes on with its change.
         files: New text by path; only those that differ.
         guarded: The features that the flag now holds.
     """
 
     flag: str
+    switched_on: tuple[str, ...] = ()
     files: Mapping[str, str]
     guarded: tuple[Feature, ...]
     refused: tuple[Refusal, ...]

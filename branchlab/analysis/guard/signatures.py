@@ -196,7 +196,7 @@ def _storing(function: cst.FunctionDef, name: str) -> cst.FunctionDef:
         return function
     line = cst.parse_statement(f"{stored}\n")
     kept = [at for at, one in enumerate(statements) if _keeps_parameter(one, self_name)]
-    called = [at for at, one in enumerate(statements) if _is_super_call(one)]
+    called = [at for at, one in enumerate(statements) if is_super_call(one)]
     if kept and not _calls_methods(statements[: kept[-1] + 1], self_name):
         at = kept[-1] + 1
     else:
@@ -232,7 +232,8 @@ def _keeps_parameter(node: cst.BaseStatement, self_name: str) -> bool:
     return False
 
 
-def _is_super_call(node: cst.BaseStatement) -> bool:
+def is_super_call(node: cst.BaseStatement) -> bool:
+    """Whether a statement calls what stands above."""
     return not is_docstring(node) and code_of(node).lstrip().startswith("super(")
 
 
