@@ -19,8 +19,12 @@ from branchlab.terminal_text import safe_text
 )
 @click.argument("branch", shell_complete=branch_names)
 @click.argument("feature", required=False)
-@click.option("--apply", "is_applied", is_flag=True, help="Commit the patch on a new branch, guard/NAME.")
-@click.option("--flag", metavar="NAME", help="Name of the new flag; the experiment's name unless said.")
+@click.option(
+    "--apply", "is_applied", is_flag=True, help="Commit the patch on a new branch, guard/NAME."
+)
+@click.option(
+    "--flag", metavar="NAME", help="Name of the new flag; the experiment's name unless said."
+)
 @json_option
 @click.pass_context
 def guard(

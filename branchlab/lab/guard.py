@@ -73,9 +73,11 @@ def guard_branch(
     """Put what no flag reaches behind a new flag; commit it on ``guard/<name>`` when asked.
 
     Args:
+        project: Where.
         name: The branch, by full name or by the name of its experiment.
         feature: Id of a feature or the beginning of it, or its symbol; all that need a flag without it.
         flag: Name of the new flag; made from the experiment's name unless said.
+        is_applied: Whether to commit it.
 
     Raises:
         RepositoryError: There is no such branch or feature, or the new branch exists.
@@ -133,7 +135,9 @@ def _read(project: Project, branch: Branch, main: Branch) -> _Sides:
     base_tree = resolve_revision(root, start)[1]
     changed = read_difference(root, base_tree, branch.tree)
     around = TreeSources(
-        root, base_tree, without={one.base.path for one in changed} | {one.head.path for one in changed}
+        root,
+        base_tree,
+        without={one.base.path for one in changed} | {one.head.path for one in changed},
     )
     changes = [file_change(one) for one in changed]
     return _Sides(
@@ -153,9 +157,7 @@ def _wanted(sides: _Sides, feature: str | None) -> list[Feature]:
         hopeless = [one for one in sides.features if one.verdict in beyond]
         unread = [one for one in sides.features if one.verdict is FeatureVerdict.UNDECIDED]
         return [*asked, *hopeless, *([] if asked else unread)]
-    found = [
-        one for one in sides.features if one.id.startswith(feature) or one.symbol == feature
-    ]
+    found = [one for one in sides.features if one.id.startswith(feature) or one.symbol == feature]
     if not found:
         known = [one.symbol for one in sides.features if one.symbol]
         raise RepositoryError(
@@ -206,9 +208,7 @@ def _checked(flag: str, known: set[str], sides: _Sides) -> str:
     return flag
 
 
-def _propose(
-    project: Project, sides: _Sides, wanted: Sequence[Feature], flag: str
-) -> Proposal:
+def _propose(project: Project, sides: _Sides, wanted: Sequence[Feature], flag: str) -> Proposal:
     try:
         from branchlab.analysis.guard.guard import guard_features
     except ImportError as error:
@@ -237,7 +237,9 @@ def _experiment_file(
     path = experiment_path(short)
     text = project.repository.read_file(branch.tip, path)
     if text is None:
-        made = Experiment(title=short, base=project.config.branches.main, flags=dict.fromkeys(flags, True))
+        made = Experiment(
+            title=short, base=project.config.branches.main, flags=dict.fromkeys(flags, True)
+        )
         return {path: render_experiment(made)}
     for flag in flags:
         text = switched_on(text, flag, where=f"{branch.name}:{path}")
@@ -259,16 +261,11 @@ def switched_on(text: str, flag: str, *, where: str) -> str:
         raise ConfigError(f"{where}: {error}", hint=f"mend {where}") from None
     flags = document.get("flags")
     if flags is None:
-        made = tomlkit.inline_table()
-        made[flag] = True
-        at = next((k for k, v in document.items() if isinstance(v, dict | list)), None)
-        if at is None:
-            document["flags"] = made
-            return tomlkit.dumps(document)
         line = f"flags = {{ {flag} = true }}\n"
-        place = re.search(r"^\[", text, re.MULTILINE)
-        at_line = place.start() if place else 0
-        return f"{text[:at_line]}{line}\n{text[at_line:]}"
+        table = re.search(r"^\[", text, re.MULTILINE)
+        if table is None:
+            return f"{text.rstrip()}\n{line}".lstrip()
+        return f"{text[: table.start()]}{line}\n{text[table.start() :]}"
     if not isinstance(flags, dict):
         raise ConfigError(f"{where}: flags: expected a table", hint=f"mend {where}")
     if flags.get(flag) is True:
@@ -296,8 +293,8 @@ def _diff(project: Project, branch: Branch, files: dict[str, str]) -> str:
             f"a/{path}" if old is not None else "/dev/null",
             f"b/{path}",
         )
-        for line in lines:
-            found.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+        end = "\n\\ No newline at end of file\n"
+        found += [line if line.endswith("\n") else f"{line}{end}" for line in lines]
     return "".join(found)
 
 

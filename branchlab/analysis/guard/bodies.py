@@ -12,7 +12,14 @@ from branchlab.analysis.features.syntax import Module
 from branchlab.analysis.features.trees import FunctionNode, dump, last_name
 from branchlab.analysis.guard.blocks import Merging, merge_blocks
 from branchlab.analysis.guard.chain import is_unbound
-from branchlab.analysis.guard.code import body_of, code_of, definition, exchange, width_of, with_body
+from branchlab.analysis.guard.code import (
+    body_of,
+    code_of,
+    definition,
+    exchange,
+    width_of,
+    with_body,
+)
 from branchlab.analysis.guard.proposal import CannotGuardError
 from branchlab.analysis.guard.scopes import is_generator, lost_parameters, scope_conflict
 from branchlab.analysis.guard.uses import Place

@@ -27,8 +27,7 @@ def changed_defaults(site: Site) -> dict[str, tuple[ast.expr, ast.expr]]:
 def passes(call: ast.Call, names: frozenset[str], order: list[str]) -> bool:
     """Whether a call gives one of the named parameters a value itself, or may.
 
-    Args:
-        order: The parameters that can be given by position, without self.
+    ``order`` names the parameters that can be given by position, without self.
     """
     if any(isinstance(one, ast.Starred) for one in call.args):
         return True
@@ -84,9 +83,7 @@ def restore_defaults(module: cst.Module, site: Site, flag: str) -> cst.Module:
     return exchange(module, site.symbol, restored)
 
 
-def _with_default(
-    param: cst.Param, changed: dict[str, tuple[ast.expr, ast.expr]]
-) -> cst.Param:
+def _with_default(param: cst.Param, changed: dict[str, tuple[ast.expr, ast.expr]]) -> cst.Param:
     if param.name.value not in changed:
         return param
     old = ast.unparse(changed[param.name.value][0])
@@ -109,7 +106,11 @@ def _is_plain(node: ast.expr) -> bool:
 def _defaults(args: ast.arguments) -> dict[str, ast.expr]:
     plain = [*args.posonlyargs, *args.args]
     found = dict(
-        zip([one.arg for one in plain[len(plain) - len(args.defaults) :]], args.defaults, strict=True)
+        zip(
+            [one.arg for one in plain[len(plain) - len(args.defaults) :]],
+            args.defaults,
+            strict=True,
+        )
     )
     for one, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
         if default is not None:

@@ -124,9 +124,7 @@ def _attempt(work: _Work, wanted: Sequence[Feature], known: Sequence[Refusal]) -
             guarded.append(feature)
         except CannotGuardError as error:
             work.modules, work.paths, work.sites, work.switched = kept
-            refused.append(
-                Refusal(feature=feature, reason=error.reason, by_hand=error.by_hand)
-            )
+            refused.append(Refusal(feature=feature, reason=error.reason, by_hand=error.by_hand))
     if not guarded:
         return Proposal(flag="", files={}, guarded=(), refused=tuple(refused))
     try:
@@ -298,8 +296,8 @@ def _finish(work: _Work, guarded: list[Feature], refused: list[Refusal]) -> Prop
     for site in work.sites:
         _put(work, site.path, restore_names(_module(work, site.path), site))
     thread = Thread(work.files, work.modules, work.flag)
-    for path, place, is_read_from_self in work.paths:
-        thread.along(path, [place] if is_read_from_self else [])
+    for way, place, is_read_from_self in work.paths:
+        thread.along(way, [place] if is_read_from_self else [])
     texts = {path: module.code for path, module in work.modules.items()}
     texts = {path: text for path, text in texts.items() if text != work.files.text(path)}
     for path, text in texts.items():
@@ -336,10 +334,7 @@ def _finish(work: _Work, guarded: list[Feature], refused: list[Refusal]) -> Prop
 
 
 def _with_texts(work: _Work, texts: dict[str, str]) -> list[FileChange]:
-    found = [
-        replace(one, head=texts.get(one.head_path, one.head))
-        for one in work.changes
-    ]
+    found = [replace(one, head=texts.get(one.head_path, one.head)) for one in work.changes]
     known = {one.head_path for one in work.changes}
     found += [
         FileChange(base_path=path, head_path=path, base=work.files.text(path), head=text)
