@@ -74,9 +74,11 @@ def guard_branch(
     """Put what no flag reaches behind a new flag; commit it on ``guard/<name>`` when asked.
 
     Args:
+        project: Where.
         name: The branch, by full name or by the name of its experiment.
         feature: Id of a feature or the beginning of it, or its symbol; all that need a flag without it.
         flag: Name of the new flag; made from the experiment's name unless said.
+        is_applied: Whether to commit it.
 
     Raises:
         RepositoryError: There is no such branch or feature, or the new branch exists.
@@ -260,16 +262,11 @@ def switched_on(text: str, flag: str, *, where: str) -> str:
         raise ConfigError(f"{where}: {error}", hint=f"mend {where}") from None
     flags = document.get("flags")
     if flags is None:
-        made = tomlkit.inline_table()
-        made[flag] = True
-        at = next((k for k, v in document.items() if isinstance(v, dict | list)), None)
-        if at is None:
-            document["flags"] = made
-            return tomlkit.dumps(document)
         line = f"flags = {{ {flag} = true }}\n"
-        place = re.search(r"^\[", text, re.MULTILINE)
-        at_line = place.start() if place else 0
-        return f"{text[:at_line]}{line}\n{text[at_line:]}"
+        table = re.search(r"^\[", text, re.MULTILINE)
+        if table is None:
+            return f"{text.rstrip()}\n{line}".lstrip()
+        return f"{text[: table.start()]}{line}\n{text[table.start() :]}"
     if not isinstance(flags, dict):
         raise ConfigError(f"{where}: flags: expected a table", hint=f"mend {where}")
     if flags.get(flag) is True:
@@ -297,8 +294,8 @@ def _diff(project: Project, branch: Branch, files: dict[str, str]) -> str:
             f"a/{path}" if old is not None else "/dev/null",
             f"b/{path}",
         )
-        for line in lines:
-            found.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+        end = "\n\\ No newline at end of file\n"
+        found += [line if line.endswith("\n") else f"{line}{end}" for line in lines]
     return "".join(found)
 
 

@@ -105,7 +105,8 @@ def _with_else(
         ):
             body = block.with_changes(body=merge_blocks(old_body, new_body, how.deeper()))
             return made.with_changes(orelse=other.with_changes(body=body))
-    return None
+        case _:
+            return None
 
 
 def _frame(node: cst.BaseStatement) -> str:
@@ -118,8 +119,9 @@ def _frame(node: cst.BaseStatement) -> str:
         case cst.For(target=target, iter=iterated, orelse=None):
             return f"for {expression_key(target)} in {expression_key(iterated)}"
         case cst.With(items=items):
-            return f"with {[code_of(one.item) + code_of(one.asname) if one.asname else code_of(one.item) for one in items]}"
-    return ""
+            return f"with {[code_of(one) for one in items]}"
+        case _:
+            return ""
 
 
 def _simple(
@@ -137,11 +139,14 @@ def _simple(
             expression_key(old.target) == expression_key(new.target) and old.value and new.value
         ):
             pass
-        case (cst.Return(), cst.Return()) | (cst.Expr(), cst.Expr()) if old.value and new.value:
+        case (cst.Return(), cst.Return()) | (cst.Expr(), cst.Expr()):
             pass
         case _:
             return None
-    merged = merge_expressions(old.value, new.value, how.condition)  # type: ignore[attr-defined]
+    before, after = getattr(old, "value", None), getattr(new, "value", None)
+    if not isinstance(before, cst.BaseExpression) or not isinstance(after, cst.BaseExpression):
+        return None
+    merged = merge_expressions(before, after, how.condition)
     if merged is None:
         return None
     made = head.with_changes(body=[new.with_changes(value=merged)])

@@ -90,9 +90,9 @@ class Chain:
             self._reaches[place] = True
             return True
         uses = self._uses(place)
-        parents = [one for call in uses.calls if (one := self._parent(call)) not in {None, place}]
-        above = [*parents, *uses.heirs]
-        reached = [self._climb(one) for one in above if one is not None]
+        parents = [self._parent(call) for call in uses.calls]
+        above = [*(one for one in parents if one is not None and one != place), *uses.heirs]
+        reached = [self._climb(one) for one in above]
         self._reaches[place] = any(reached) or self._is_top(place)
         return self._reaches[place]
 

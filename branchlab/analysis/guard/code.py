@@ -56,12 +56,12 @@ class _Exchange(cst.CSTTransformer):
         self._stack.append(node.name.value)
         return True
 
-    def leave_FunctionDef(  # noqa: N802
+    def leave_FunctionDef(  # type: ignore[override]  # noqa: N802
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.CSTNode:
         return self._leave(updated_node)
 
-    def leave_ClassDef(  # noqa: N802
+    def leave_ClassDef(  # type: ignore[override]  # noqa: N802
         self, original_node: cst.ClassDef, updated_node: cst.ClassDef
     ) -> cst.CSTNode:
         return self._leave(updated_node)
@@ -79,7 +79,9 @@ def exchange(
     module: cst.Module, symbol: str, change: Callable[[Definition], cst.CSTNode]
 ) -> cst.Module:
     """Return the module with the first definition of a qualified name put through ``change``."""
-    return module.visit(_Exchange(symbol, change))  # type: ignore[arg-type]  one node may become several
+    made = module.visit(_Exchange(symbol, change))
+    assert isinstance(made, cst.Module)
+    return made
 
 
 def definition(module: cst.Module, symbol: str) -> Definition | None:
@@ -101,7 +103,8 @@ def is_docstring(node: cst.CSTNode) -> bool:
             body=[cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString())]
         ):
             return True
-    return False
+        case _:
+            return False
 
 
 def body_of(node: Definition) -> tuple[list[cst.BaseStatement], list[cst.BaseStatement]]:

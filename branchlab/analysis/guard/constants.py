@@ -6,7 +6,7 @@ A class's constant is chosen once, in the constructor; a module's in every funct
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
@@ -15,6 +15,7 @@ from branchlab.analysis.features.trees import (
     all_parameter_names,
     dotted,
     dump,
+    loaded_names,
     stored_names,
     walk,
 )
@@ -102,7 +103,7 @@ def _other_bases(cls: Class) -> set[str]:
     return set(cls.bases) - {"Module", "object", "Task", "ABC", "Dataset"}
 
 
-def _chosen(init: cst.FunctionDef, lines: list[cst.BaseStatement]) -> cst.FunctionDef:
+def _chosen(init: cst.FunctionDef, lines: Sequence[cst.BaseStatement]) -> cst.FunctionDef:
     _, statements = body_of(init)
     called = [at for at, one in enumerate(statements) if is_super_call(one)]
     at = called[0] + 1 if called else 0
@@ -123,61 +124,76 @@ def _restored(statement: cst.CSTNode, changed: _Pairs) -> cst.CSTNode:
 
 
 def _reads_of_class(files: HeadFiles, cls: Class, path: str, name: str) -> Iterator[str]:
+    """Yield where a constant is read or set in a way that the constructor's choice would not reach."""
     for where, module in files.mentioning(name).items():
         known = {f"{one}.{name}" for one in spellings(files, module, path, cls.symbol)}
         known |= {f"cls.{name}"} if where == path else set()
-        for node in module.nodes:
-            if isinstance(node, ast.Attribute) and node.attr == name:
-                is_of_type = isinstance(node.value, ast.Call) and dotted(node.value.func) == "type"
-                if dotted(node) in known or is_of_type:
-                    yield f"{where}:{node.lineno} {ast.unparse(node)}"
+        for node in _attributes(module.tree, name):
+            is_of_type = isinstance(node.value, ast.Call) and dotted(node.value.func) == "type"
+            if dotted(node) in known or is_of_type:
+                yield f"{where}:{node.lineno} {ast.unparse(node)}"
         for other in module.classes.values():
             if cls.name in other.bases and name in _assigned(other):
                 yield f"{where}:{other.node.lineno} {other.symbol} has its own {name}"
     for method in cls.methods.values():
-        stores = [n for n in walk(method.node) if isinstance(n, ast.Attribute) and n.attr == name]
-        if any(isinstance(one.ctx, ast.Store) for one in stores):
+        if any(isinstance(one.ctx, ast.Store) for one in _attributes(method.node, name)):
             yield f"{path}:{method.node.lineno} {method.symbol} sets it"
     for statement in cls.statements:
-        for node in walk(statement):
-            if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-                yield f"{path}:{node.lineno} the class reads it while it is made"
+        if name in loaded_names(statement):
+            yield f"{path}:{statement.lineno} the class reads it while it is made"
 
 
-def readers_of_constant(files: HeadFiles, site_of_name: Module, path: str, name: str) -> list[str]:
+def _attributes(tree: ast.AST, name: str) -> list[ast.Attribute]:
+    return [one for one in walk(tree) if isinstance(one, ast.Attribute) and one.attr == name]
+
+
+def readers_of_constant(files: HeadFiles, own: Module, path: str, name: str) -> list[str]:
     """Return the functions of its own module that read a module's constant.
 
     Raises:
         CannotGuardError: It is read where no flag can be known.
     """
     by_hand = f"restore {name} in {path}, and choose the new value where a function reads it"
-    for where, module in files.mentioning(name).items():
-        if where != path and spellings(files, module, path, name):
-            known = spellings(files, module, path, name)
-            if any(dotted(n) in known for n in module.nodes if isinstance(n, ast.expr)) or any(
-                one in known for one in module.imported_names()
-            ):
-                raise CannotGuardError(f"{name} is read in {where} too", by_hand=by_hand)
-    found, inside = [], set()
-    for symbol, function in site_of_name.functions.items():
-        nodes = [inner for one in function.node.body for inner in walk(one)]
-        reads = [n for n in nodes if isinstance(n, ast.Name) and n.id == name]
-        if not reads:
-            continue
-        if name in all_parameter_names(function.node.args) | stored_names(function.node.body):
-            continue
-        found.append(symbol)
-        inside |= {id(one) for one in reads}
-    for node in site_of_name.nodes:
-        if isinstance(node, ast.Name) and node.id == name and id(node) not in inside:
-            if not isinstance(node.ctx, ast.Store):
-                raise CannotGuardError(
-                    f"{name} is read in line {node.lineno} of {path} while the module is loaded",
-                    by_hand=by_hand,
-                )
+    elsewhere = _other_readers(files, path, name)
+    if elsewhere:
+        raise CannotGuardError(f"{name} is read in {elsewhere} too", by_hand=by_hand)
+    found: list[str] = []
+    inside: set[int] = set()
+    for symbol, function in own.functions.items():
+        reads = [one for part in function.node.body for one in _reads_in(part, name)]
+        is_local = name in all_parameter_names(function.node.args) | stored_names(
+            function.node.body
+        )
+        if reads and not is_local:
+            found.append(symbol)
+            inside |= {id(one) for one in reads}
+    loose = [one for one in _reads_in(own.tree, name) if id(one) not in inside]
+    if loose:
+        raise CannotGuardError(
+            f"{name} is read in line {loose[0].lineno} of {path} while the module is loaded",
+            by_hand=by_hand,
+        )
     if not found:
         raise CannotGuardError(f"nothing in {path} reads {name}", by_hand=by_hand)
     return found
+
+
+def _reads_in(tree: ast.AST, name: str) -> list[ast.Name]:
+    return [
+        one
+        for one in walk(tree)
+        if isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Store)
+    ]
+
+
+def _other_readers(files: HeadFiles, path: str, name: str) -> str:
+    """Return another file that knows the constant; the empty string without one."""
+    for where, module in files.mentioning(name).items():
+        known = set() if where == path else spellings(files, module, path, name)
+        expressions = {dotted(one) for one in module.nodes if isinstance(one, ast.expr)}
+        if known & (expressions | set(module.imported_names())):
+            return where
+    return ""
 
 
 class _Reads(cst.CSTTransformer):

@@ -27,8 +27,7 @@ def changed_defaults(site: Site) -> dict[str, tuple[ast.expr, ast.expr]]:
 def passes(call: ast.Call, names: frozenset[str], order: list[str]) -> bool:
     """Whether a call gives one of the named parameters a value itself, or may.
 
-    Args:
-        order: The parameters that can be given by position, without self.
+    ``order`` names the parameters that can be given by position, without self.
     """
     if any(isinstance(one, ast.Starred) for one in call.args):
         return True

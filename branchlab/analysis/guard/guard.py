@@ -296,8 +296,8 @@ def _finish(work: _Work, guarded: list[Feature], refused: list[Refusal]) -> Prop
     for site in work.sites:
         _put(work, site.path, restore_names(_module(work, site.path), site))
     thread = Thread(work.files, work.modules, work.flag)
-    for path, place, is_read_from_self in work.paths:
-        thread.along(path, [place] if is_read_from_self else [])
+    for way, place, is_read_from_self in work.paths:
+        thread.along(way, [place] if is_read_from_self else [])
     texts = {path: module.code for path, module in work.modules.items()}
     texts = {path: text for path, text in texts.items() if text != work.files.text(path)}
     for path, text in texts.items():

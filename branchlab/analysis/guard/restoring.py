@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 import libcst as cst
 
 from branchlab.analysis.features.syntax import Module, top_names
 from branchlab.analysis.features.trees import dump, loaded_names, walk
 from branchlab.analysis.guard.bodies import Site
-from branchlab.analysis.guard.code import exchange, is_docstring
+from branchlab.analysis.guard.code import definition, exchange, is_docstring
 from branchlab.analysis.guard.proposal import CannotGuardError
 
 _ROUNDS_MAX = 20
@@ -32,9 +33,9 @@ def restore_names(module: cst.Module, site: Site) -> cst.Module:
         if not missing:
             break
         module = _bring_back(module, base, missing[0], before=site.symbol.partition(".")[0])
-        definition = site.base.functions.get(missing[0]) or site.base.classes.get(missing[0])
-        if definition is not None:
-            needed |= loaded_names(definition.node) & top_names(site.base)
+        known = site.base.functions.get(missing[0]) or site.base.classes.get(missing[0])
+        if known is not None:
+            needed |= loaded_names(known.node) & top_names(site.base)
     return _bring_methods_back(module, base, site)
 
 
@@ -113,7 +114,7 @@ def _local(alias: cst.ImportAlias) -> str:
     return cst.Module([]).code_for_node(named)
 
 
-def _after_imports(body: list[cst.BaseStatement]) -> int:
+def _after_imports(body: Sequence[cst.BaseStatement]) -> int:
     at = 1 if body and is_docstring(body[0]) else 0
     for i, one in enumerate(body):
         if isinstance(one, cst.SimpleStatementLine) and isinstance(
@@ -145,7 +146,8 @@ def _bring_methods_back(module: cst.Module, base: cst.Module, site: Site) -> cst
     }
     kept: list[cst.CSTNode] = []
     for name in sorted(wanted - there):
-        exchange(base, f"{site.owner}.{name}", lambda node: kept.append(node) or node)  # type: ignore[func-returns-value]
+        found = definition(base, f"{site.owner}.{name}")
+        kept += [found] if found is not None else []
     if not kept:
         return module
 

@@ -127,7 +127,7 @@ def add_argument(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Ca
     if isinstance(last.comma, cst.Comma):
         made = made.with_changes(comma=_plain(last.comma))
         between = _with_comment_of(last.comma.whitespace_after, between)
-    elif last.whitespace_after_arg and code_of(last.whitespace_after_arg).strip(" "):
+    elif code_of(last.whitespace_after_arg).strip(" "):
         made = made.with_changes(whitespace_after_arg=last.whitespace_after_arg)
         last = last.with_changes(whitespace_after_arg=cst.SimpleWhitespace(""))
     if isinstance(last.value, cst.GeneratorExp) and not last.value.lpar:
@@ -140,8 +140,7 @@ def add_argument(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Ca
 def take_flag(cls: cst.ClassDef, name: str, *, is_stored: bool, inherits: bool) -> cst.ClassDef:
     """Return the class with a constructor that takes the flag, and keeps it on self where that is needed.
 
-    Args:
-        inherits: Whether a class of the project above it has a constructor of its own, whose arguments go on to it.
+    ``inherits`` says that a class above may have a constructor of its own; all arguments go on to it.
     """
     if not isinstance(cls.body, cst.IndentedBlock):
         return cls
@@ -229,7 +228,8 @@ def _keeps_parameter(node: cst.BaseStatement, self_name: str) -> bool:
             ]
         ):
             return owner == self_name and attr == value
-    return False
+        case _:
+            return False
 
 
 def is_super_call(node: cst.BaseStatement) -> bool:

@@ -52,7 +52,7 @@ def aliases_of_file(module: Module, path: str) -> set[str]:
     return found
 
 
-def _leads_to(  # noqa: PLR0913, PLR0917  one question, asked of each file on the way
+def _leads_to(
     files: HeadFiles, module: Module, node: ast.ImportFrom, path: str, name: str, depth: int
 ) -> bool:
     places = _places(module.path, node.module or "", node.level)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import libcst as cst
 
 from branchlab.analysis.features.syntax import Class
-from branchlab.analysis.features.trees import last_name
+from branchlab.analysis.features.trees import last_name, stored_names
 from branchlab.analysis.guard.bodies import condition_in
 from branchlab.analysis.guard.chain import Path, is_unbound
 from branchlab.analysis.guard.code import body_of, exchange, with_body
@@ -49,9 +49,10 @@ class Thread:
         for call in calls:
             module = self._files.module(call.path)
             function = module.functions[call.context] if module else None
-            if function and function.owner and function.name != "__init__":
-                if not is_unbound(function.node):
-                    found.add(Place(path=call.path, symbol=function.owner, is_class=True))
+            if function is None or not function.owner or function.name == "__init__":
+                continue
+            if not is_unbound(function.node):
+                found.add(Place(path=call.path, symbol=function.owner, is_class=True))
         return found
 
     def _hand_on(self, call: Call) -> None:
@@ -82,10 +83,10 @@ class Thread:
         module = self._files.module(place.path)
         assert module is not None
         cls = module.classes[place.symbol]
+        self._check_class(cls, place)
         if is_dataclass(cls):
             self._change(place.path, place.symbol, lambda node: add_field(node, self._flag))  # type: ignore[arg-type]
             return
-        self._check_class(cls, place)
         inherits = any(last_name(base) not in _NO_INIT for base in cls.node.bases)
 
         def taking(node: cst.CSTNode) -> cst.CSTNode:
@@ -97,6 +98,25 @@ class Thread:
     def _check_class(self, cls: Class, place: Place) -> None:
         odd = [one.arg for one in cls.node.keywords if one.arg == "metaclass"]
         bases = {last_name(base) for base in cls.node.bases}
+        by_hand = f"add `{self._flag}` to {place.symbol} in {place.path}, and keep it on self"
+        if "__new__" in cls.methods or any(
+            "__slots__" in stored_names([s]) for s in cls.statements
+        ):
+            raise CannotGuardError(
+                f"{place.symbol} has a __new__ or __slots__ of its own, which would not know the flag",
+                by_hand=by_hand,
+            )
+        heirs = [
+            f"{other.symbol} in {path}"
+            for path, module in self._files.mentioning(cls.name).items()
+            for other in module.classes.values()
+            if cls.name in other.bases and is_dataclass(cls)
+        ]
+        if heirs:
+            raise CannotGuardError(
+                f"{place.symbol} is a dataclass, and a field more would shift those of {heirs[0]}",
+                by_hand=by_hand,
+            )
         if odd or bases & {"NamedTuple", "TypedDict", "Enum", "StrEnum", "BaseModel"}:
             raise CannotGuardError(
                 f"{place.symbol} makes its constructor itself ({ast.unparse(cls.node).splitlines()[0]})",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dotted, last_name, walk
+from branchlab.analysis.features.trees import dotted, last_name, loaded_names, walk
 from branchlab.analysis.guard.files import HeadFiles
 from branchlab.analysis.guard.spelling import aliases_of_file, spellings
 
@@ -98,43 +98,51 @@ def _contexts(module: Module) -> Iterator[tuple[str, list[ast.AST]]]:
         outside = [*node.decorator_list, node.args]
         yield "", [inner for one in outside for inner in walk(one)]
         yield symbol, [inner for one in node.body for inner in walk(one)]
-    loose: list[ast.stmt] = list(module.statements)
+    loose: list[ast.stmt] = [one for one in module.statements if not _is_main(one)]
     for cls in module.classes.values():
         loose += cls.statements
     yield "", [inner for one in loose for inner in walk(one)]
+
+
+def _is_main(statement: ast.stmt) -> bool:
+    """Whether a statement runs only where the file is started as a script."""
+    return isinstance(statement, ast.If) and "__name__" in loaded_names(statement.test)
 
 
 def _search(
     found: Uses, path: str, context: str, nodes: list[ast.AST], names: frozenset[str]
 ) -> None:
     skipped = _not_read(nodes)
-    direct = False
+    called: ast.Call | None = None
     for node in nodes:
-        if isinstance(node, ast.Call):
-            if dotted(node.func) in names:
-                skipped |= {id(inner) for inner in walk(node.func)}
-                direct = True
-            elif (
-                dotted(node.func) in {"partial", "functools.partial"}
-                and node.args
-                and dotted(node.args[0]) in names
+        match node:
+            case ast.Call(func=target) if dotted(target) in names:
+                skipped |= {id(inner) for inner in walk(target)}
+                called = node
+            case ast.Call(func=target, args=[first, *_]) if (
+                last_name(target) == "partial" and dotted(first) in names
             ):
-                skipped |= {id(inner) for inner in walk(node.args[0])}
-                direct = True
-            elif last_name(node.func) in _ASKED_OF:
+                skipped |= {id(inner) for inner in walk(first)}
+                called = node
+            case ast.Call(func=target) if last_name(target) in _ASKED_OF:
                 skipped |= {id(inner) for one in node.args for inner in walk(one)}
-        elif isinstance(node, ast.Attribute) and dotted(node) not in names:
-            skipped |= {id(inner) for inner in walk(node.value)}
-    if direct:
+            case ast.Attribute() if dotted(node) not in names:
+                skipped |= {id(inner) for inner in walk(node.value)}
+            case _:
+                pass
+    if called is not None and context:
         found.calls.append(Call(path=path, context=context, spelled=names))
-    for node in nodes:
-        if id(node) in skipped or not isinstance(node, ast.Name | ast.Attribute):
-            continue
-        is_read = not isinstance(node.ctx, ast.Store | ast.Del)
-        if is_read and dotted(node) in names and dotted(node) != "cls":
-            found.indirect.append(
-                f"{path}:{node.lineno} hands {dotted(node)} on without calling it"
-            )
+    elif called is not None:
+        said = f"{path}:{called.lineno} calls {ast.unparse(called)} while the file is loaded"
+        found.indirect.append(said)
+    found.indirect += [
+        f"{path}:{node.lineno} hands {dotted(node)} on without calling it"
+        for node in nodes
+        if id(node) not in skipped
+        and isinstance(node, ast.Name | ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and dotted(node) in names - {"cls"}
+    ]
 
 
 def _not_read(nodes: Iterable[ast.AST]) -> set[int]:
@@ -174,7 +182,7 @@ def _registered(module: Module | None, place: Place) -> list[str]:
     definition: Function | Class | None = None
     if module is not None:
         known = module.classes if place.is_class else module.functions
-        definition = known.get(place.symbol)  # type: ignore[attr-defined]
+        definition = known.get(place.symbol)
     if definition is None:
         return []
     found = []
@@ -198,9 +206,12 @@ def _looked_up(files: HeadFiles, place: Place) -> list[str]:
                     is_dynamic or last_name(node.func) == "vars"
                 ):
                     found.append(f"{path}:{node.lineno} looks it up: {ast.unparse(node)}")
-            elif isinstance(node, ast.Attribute) and node.attr == "__dict__":
-                if dotted(node.value) in aliases:
-                    found.append(f"{path}:{node.lineno} looks it up: {ast.unparse(node)}")
+            elif (
+                isinstance(node, ast.Attribute)
+                and node.attr == "__dict__"
+                and dotted(node.value) in aliases
+            ):
+                found.append(f"{path}:{node.lineno} looks it up: {ast.unparse(node)}")
     return found
 
 
