@@ -39,7 +39,7 @@ def guard(
 
     Old and new code stand side by side, and the flag goes from the task's constructor to where it is read. The patch is
     printed; --apply commits it on top of the branch's tip, on a branch of its own. FEATURE is a feature's id, the
-    beginning of one, or its symbol. What cannot be guarded safely is named, with what to do by hand.
+    beginning of one, or its symbol; other changes of its class go with it. What cannot be guarded safely is named, with what to do by hand.
     """
     found = guard_branch(project_here(), branch, feature, flag=flag, is_applied=is_applied)
     if as_json:

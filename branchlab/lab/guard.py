@@ -37,7 +37,8 @@ class Guarded:
     """What ``guard`` found.
 
     Attributes:
-        feature: Id of the feature that was asked for; None for all of the branch.
+        feature: Id of the feature that was asked for; None for all of the branch. Other changes of its class go
+            with it.
         flag: None where nothing could be guarded.
         diff: Unified, against the branch's tip; the empty string without one.
         branch_made: The new branch, and ``commit`` its tip; None unless it was asked for.
@@ -165,7 +166,18 @@ def _wanted(sides: _Sides, feature: str | None) -> list[Feature]:
             f"{sides.branch.name} has no feature '{feature}'",
             hint=f"{nearest(feature, known)}see them: branchlab features {sides.branch.name}",
         )
-    return found
+    classes = {(one.path, _class_of(one)) for one in found if _class_of(one)}
+    # Off would be broken if a constructor kept the new layers and forward the old way through them.
+    beside = [
+        one
+        for one in sides.features
+        if one not in found and one.verdict in _ASKED and (one.path, _class_of(one)) in classes
+    ]
+    return [*found, *beside]
+
+
+def _class_of(feature: Feature) -> str:
+    return feature.symbol.rpartition(".")[0]
 
 
 def _names_used(sides: _Sides) -> set[str]:

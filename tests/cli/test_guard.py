@@ -231,3 +231,10 @@ def test_help_and_status_do_not_import_the_rewriter(lab: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=lab, capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_other_changes_of_its_class_go_with_a_feature(lab: Path) -> None:
+    whole = json.loads(branchlab(lab, "guard", "concat-pool", "--json").stdout)
+    one = json.loads(branchlab(lab, "guard", "concat-pool", "ConvNet.forward", "--json").stdout)
+    assert one["feature"]
+    assert one["diff"] == whole["diff"]

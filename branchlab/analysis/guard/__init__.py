@@ -2,7 +2,8 @@
 
 ``guard.guard_features`` is the door; below it, from the bottom up: ``code`` (LibCST nodes and where they stand),
 ``expressions`` and ``blocks`` (two bodies made one), ``scopes`` (whether that is sound), ``signatures`` (a parameter, an
-argument, an attribute more), ``uses`` and ``chain`` (who calls what, up to the task), ``sites`` (what changed),
-``constants`` and ``restoring`` (old values and names that the base's code needs), ``proposal`` (the values).
+argument, an attribute more; ``docstrings`` names it), ``spelling``, ``uses`` and ``chain`` (who calls what, up to the
+task), ``threading`` (the flag put along that path), ``bodies``, ``defaults``, ``constants`` and ``flips`` (what changed),
+``restoring`` (old values and names that the base's code needs), ``proposal`` (the values).
 LibCST is imported here alone, and only when a command asks for it.
 """

@@ -12,6 +12,7 @@ from branchlab.analysis.features.trees import last_name, stored_names
 from branchlab.analysis.guard.bodies import condition_in
 from branchlab.analysis.guard.chain import Path, is_unbound
 from branchlab.analysis.guard.code import body_of, exchange, with_body
+from branchlab.analysis.guard.docstrings import documented
 from branchlab.analysis.guard.files import HeadFiles
 from branchlab.analysis.guard.proposal import CannotGuardError
 from branchlab.analysis.guard.signatures import add_field, add_parameter, pass_on, take_flag
@@ -76,7 +77,9 @@ class Thread:
                 place.path,
                 place.symbol,
                 lambda node: (
-                    add_parameter(node, self._flag) if isinstance(node, cst.FunctionDef) else node
+                    documented(add_parameter(node, self._flag), self._flag)
+                    if isinstance(node, cst.FunctionDef)
+                    else node
                 ),
             )
             return
@@ -91,7 +94,8 @@ class Thread:
 
         def taking(node: cst.CSTNode) -> cst.CSTNode:
             assert isinstance(node, cst.ClassDef)
-            return take_flag(node, self._flag, is_stored=is_stored, inherits=inherits)
+            made = take_flag(node, self._flag, is_stored=is_stored, inherits=inherits)
+            return documented(made, self._flag)
 
         self._change(place.path, place.symbol, taking)
 

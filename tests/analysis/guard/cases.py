@@ -566,3 +566,18 @@ case(
     f"f({X}{{on}})",
     has=("\tif fl:\n\t\t",),
 )
+case(
+    "a docstring that lists arguments",
+    'def f(x):\n    """Add.\n\n    Args:\n        x: Numbers.\n\n    Returns:\n        More.\n    """\n    return x + 1\n',
+    'def f(x):\n    """Add.\n\n    Args:\n        x: Numbers.\n\n    Returns:\n        More.\n    """\n    return x + 2\n',
+    f"f({X}{{on}})",
+    has=(
+        "        x: Numbers.\n        fl: Take the new code; False leaves everything as it was.\n\n    Returns",
+    ),
+)
+case(
+    "an async function's helper",
+    "def g(x):\n    return x\n\n\nasync def f(x):\n    return g(x) + 1\n",
+    "def g(x):\n    return x\n\n\nasync def f(x):\n    return g(x) + 4\n",
+    f"__import__('asyncio').run(f({X}{{on}}))",
+)

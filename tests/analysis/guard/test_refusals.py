@@ -27,6 +27,22 @@ def propose(base: str, head: str, rest: dict[str, str] | None = None, task: str 
 
 
 REFUSED = {
+    "made while a file is loaded": (
+        ONE,
+        TWO,
+        {"a.py": "from m import f\n\nTABLE = [f(1)]\n\n\ndef main():\n    return f(2), TABLE\n"},
+        "",
+        "calls f(1) while the file is loaded",
+        "f in m.py",
+    ),
+    "a class with slots": (
+        "class A:\n    __slots__ = ('k',)\n\n    def f(self, x):\n        return x\n",
+        "class A:\n    __slots__ = ('k',)\n\n    def f(self, x):\n        return x + 1\n",
+        {},
+        "",
+        "__slots__ of its own",
+        "keep it on self",
+    ),
     "looked up by a string": (
         ONE,
         TWO,
