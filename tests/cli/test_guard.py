@@ -98,6 +98,7 @@ def shown(lab: Path, revision: str, folder: Path, **flags: bool) -> object:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLAGS)
 def test_off_trains_like_main_and_on_like_the_branch(lab: Path, tmp_path: Path, name: str) -> None:
     before = state_of(lab)
