@@ -17,6 +17,7 @@ from branchlab.analysis.features.handover import (
     without_handovers,
 )
 from branchlab.analysis.features.trees import (
+    COMPREHENSIONS,
     NO_FLAGS,
     SCOPES,
     SILENT,
@@ -178,32 +179,18 @@ def _is_first(statement: ast.stmt, name: str) -> bool:
             return True
         if isinstance(node, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
             return False
-        if isinstance(
-            node,
-            ast.IfExp
-            | ast.BoolOp
-            | ast.Lambda
-            | ast.ListComp
-            | ast.GeneratorExp
-            | ast.DictComp
-            | ast.SetComp,
-        ):
+        if isinstance(node, _IN_PART):
             return False
     return False
 
 
+_IN_PART = (ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS)
+"""What may evaluate only some of its parts, or some of them many times."""
+
+
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
     """Yield nodes in the order in which they are evaluated, a call after its arguments."""
-    if isinstance(
-        node,
-        ast.IfExp
-        | ast.BoolOp
-        | ast.Lambda
-        | ast.ListComp
-        | ast.GeneratorExp
-        | ast.DictComp
-        | ast.SetComp,
-    ):
+    if isinstance(node, _IN_PART):
         yield node
         return
     for child in ast.iter_child_nodes(node):
