@@ -11,7 +11,15 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 
-from branchlab.analysis.features.trees import clone, dotted, dump, last_name, walk, with_flags
+from branchlab.analysis.features.trees import (
+    Transformer,
+    clone,
+    dotted,
+    dump,
+    last_name,
+    walk,
+    with_flags,
+)
 
 _LOG_METHODS = {
     *("debug", "info", "warning", "warn", "error", "exception", "critical", "log"),
@@ -92,7 +100,7 @@ def _without_docstring(statements: list[ast.stmt]) -> list[ast.stmt]:
     ]
 
 
-class _Cleaner(ast.NodeTransformer):
+class _Cleaner(Transformer):
     """Rewrites a private copy in place."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

@@ -28,6 +28,7 @@ from branchlab.analysis.features.lookups import looked_up, table_of
 from branchlab.analysis.features.setting import Setting, is_left_out
 from branchlab.analysis.features.trees import (
     COMPREHENSIONS,
+    Transformer,
     all_flags,
     all_parameter_names,
     clone,
@@ -42,7 +43,7 @@ from branchlab.analysis.features.trees import (
 _DEPTH_MAX = 5
 
 
-class ExpressionReducer(ast.NodeTransformer):
+class ExpressionReducer(Transformer):
     """Reduces expressions; what names hold at this point is in ``env``."""
 
     def __init__(self, setting: Setting, *, depth: int = 0) -> None:
@@ -191,7 +192,7 @@ class ExpressionReducer(ast.NodeTransformer):
                     setattr(node, name, self.visit(getattr(node, name)))
         return node
 
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
     def visit_List(self, node: ast.List) -> ast.AST:
         self.generic_visit(node)

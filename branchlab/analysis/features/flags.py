@@ -21,7 +21,6 @@ from branchlab.analysis.features.signatures import (
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import (
     dotted,
-    self_attribute,
     walk,
 )
 
@@ -265,15 +264,4 @@ def _entries(module: Module) -> dict[tuple[str, str], ast.expr]:
 
 def attributes_stored(functions: Iterable[Function]) -> set[str]:
     """Return ``x`` of every ``self.x = …``, and of buffers and modules that are registered by name."""
-    found: set[str] = set()
-    for function in functions:
-        for node in walk(function.node):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
-                found.add(self_attribute(node))
-            if isinstance(node, ast.Call) and self_attribute(node.func).startswith(
-                ("register_", "add_module")
-            ):
-                first = node.args[0] if node.args else None
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    found.add(first.value)
-    return found - {""}
+    return set().union(*(function.stored_attributes for function in functions))

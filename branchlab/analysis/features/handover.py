@@ -11,7 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from branchlab.analysis.features.clean import is_pure
-from branchlab.analysis.features.trees import COMPREHENSIONS, loaded_names, stored_names, walk
+from branchlab.analysis.features.trees import (
+    COMPREHENSIONS,
+    Transformer,
+    loaded_names,
+    stored_names,
+    walk,
+)
 
 _NODES_MAX = 200
 
@@ -156,7 +162,7 @@ def _is_nested(one: ast.stmt, name: str) -> bool:
     )
 
 
-class _Put(ast.NodeTransformer):
+class _Put(Transformer):
     def __init__(self, name: str, value: ast.expr) -> None:
         self.name, self.value = name, value
 

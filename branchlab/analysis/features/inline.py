@@ -18,6 +18,7 @@ from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
     FunctionNode,
+    Transformer,
     all_flags,
     clone,
     dotted,
@@ -142,7 +143,7 @@ def _is_simple(value: ast.expr) -> bool:
     return bool(dotted(value))
 
 
-class _Renamed(ast.NodeTransformer):
+class _Renamed(Transformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
 
@@ -204,7 +205,7 @@ def one_expression(body: ast.expr, given: Mapping[str, ast.expr]) -> ast.expr | 
     return made
 
 
-class _Put(ast.NodeTransformer):
+class _Put(Transformer):
     def __init__(self, given: Mapping[str, ast.expr]) -> None:
         self.given = given
 

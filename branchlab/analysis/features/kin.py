@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator
 
 from branchlab.analysis.features.changes import Elsewhere
 from branchlab.analysis.features.options import fields_of, is_made_of_fields
 from branchlab.analysis.features.syntax import Class, Failure, Module, parse_module
-from branchlab.analysis.features.trees import self_attribute, walk
 
 _FILES_MAX = 80
 _SIZE_MAX = 400_000
@@ -107,13 +105,7 @@ class Kin:
     def sets(self, cls: Class, name: str) -> str:
         """Say which class related to ``cls`` sets an attribute of that name, by itself or in a method."""
         for one in (*self.below(cls), *self.above(cls)):
-            is_stored = any(
-                self_attribute(node) == name
-                and isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Store)
-                for method in one.methods.values()
-                for node in walk(method.node)
-            )
+            is_stored = any(name in method.stored_attributes for method in one.methods.values())
             if one.name != cls.name and (is_stored or name in fields_of(one)):
                 return one.symbol
         return ""

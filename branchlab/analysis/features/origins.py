@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from branchlab.analysis.features.syntax import Module
+from branchlab.analysis.features.trees import Transformer
 
 _ROOTS = {"src", "lib"}
 
@@ -61,7 +62,7 @@ def _absolute(path: str, one: ast.ImportFrom) -> str:
     return ".".join(part for part in (package, one.module or "") if part)
 
 
-class Qualified(ast.NodeTransformer):
+class Qualified(Transformer):
     """Writes imported names as the dotted path that they stand for."""
 
     def __init__(self, places: Mapping[str, str], own: set[str]) -> None:

@@ -337,6 +337,10 @@ class Reading:
         dropped: frozenset[str] = NO_FLAGS,
     ) -> Reduced:
         """Reduce a function of one side; what comes back is not to be changed."""
+        if dropped:
+            plain = self.reduce(pair, function, side=side)
+            if not dropped & plain.named_attributes():
+                return plain
         key = side, id(function), dropped
         # The base knows no flags, so it comes to the same in every reading that puts in the same constants.
         is_shared = side == "base" and not self.fixed and not self.with_constants

@@ -49,6 +49,15 @@ class Reduced:
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         } - {""}
 
+    def named_attributes(self) -> set[str]:
+        """Return every attribute of ``self`` that is loaded or stored, and every text that may name one."""
+        found: set[str] = set()
+        for node in (node for one in self.statements for node in walk(one)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            found.add(self_attribute(node))
+        return found
+
 
 def is_bare_return(node: ast.stmt) -> bool:
     """Whether a statement returns nothing."""

@@ -21,6 +21,7 @@ from branchlab.analysis.features.trees import (
     NO_FLAGS,
     SCOPES,
     SILENT,
+    Transformer,
     all_flags,
     all_parameter_names,
     clone,
@@ -145,7 +146,7 @@ def _value_of(statement: ast.stmt) -> ast.expr:
     return value if isinstance(value, ast.expr) else ast.Constant(None)
 
 
-class _PutOnce(ast.NodeTransformer):
+class _PutOnce(Transformer):
     def __init__(self, name: str, value: ast.expr) -> None:
         self.name, self.value, self.is_done = name, value, False
 

@@ -11,7 +11,15 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from branchlab.analysis.features.trees import FunctionNode, dump, last_name, stored_names, walk
+from branchlab.analysis.features.trees import (
+    FunctionNode,
+    children,
+    dump,
+    last_name,
+    self_attribute,
+    stored_names,
+    walk,
+)
 
 _LINES_MAX = 40_000
 _DEPTH_MAX = 400
@@ -43,6 +51,7 @@ class Function:
     node: FunctionNode
     source: str = ""
     _text: str = ""
+    _stored: frozenset[str] | None = None
 
     @property
     def text(self) -> str:
@@ -50,6 +59,13 @@ class Function:
         if not self._text:
             self._text = dump(self.node)
         return self._text
+
+    @property
+    def stored_attributes(self) -> frozenset[str]:
+        """``x`` of every ``self.x = …``, and of buffers and modules that are registered by name."""
+        if self._stored is None:
+            self._stored = _stored_attributes(self.node)
+        return self._stored
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,12 +174,7 @@ def _all_nodes(tree: ast.Module) -> list[ast.AST] | None:
         found += level
         inner: list[ast.AST] = []
         for node in level:
-            for name in node._fields:
-                value = getattr(node, name, None)
-                if isinstance(value, list):
-                    inner += [one for one in value if isinstance(one, ast.AST)]
-                elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
-                    inner.append(value)
+            inner += children(node)
         level = inner
     return found
 
@@ -228,6 +239,20 @@ def _add_class(module: Module, node: ast.ClassDef, *, owner: str) -> None:
                 pass
             case _:
                 made.statements.append(statement)
+
+
+def _stored_attributes(function: FunctionNode) -> frozenset[str]:
+    found: set[str] = set()
+    for node in walk(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(self_attribute(node))
+        if isinstance(node, ast.Call) and self_attribute(node.func).startswith(
+            ("register_", "add_module")
+        ):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                found.add(first.value)
+    return frozenset(found - {""})
 
 
 def top_names(module: Module) -> set[str]:

@@ -48,11 +48,11 @@ class _Exchange(cst.CSTTransformer):
         self._stack: list[str] = []
         self.is_done = False
 
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:  # noqa: N802  LibCST's names
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
         self._stack.append(node.name.value)
         return True
 
-    def visit_ClassDef(self, node: cst.ClassDef) -> bool:  # noqa: N802
+    def visit_ClassDef(self, node: cst.ClassDef) -> bool:
         self._stack.append(node.name.value)
         return True
 

@@ -202,7 +202,7 @@ class _Reads(cst.CSTTransformer):
         self._name = name
         self._chosen = chosen
 
-    def visit_Attribute(self, node: cst.Attribute) -> bool:  # noqa: N802
+    def visit_Attribute(self, node: cst.Attribute) -> bool:
         return not isinstance(node.value, cst.Name) or node.value.value == self._name
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802

@@ -56,10 +56,10 @@ class _Awkward(cst.CSTVisitor):
         super().__init__()
         self.found = False
 
-    def visit_Yield(self, node: cst.Yield) -> None:  # noqa: N802
+    def visit_Yield(self, node: cst.Yield) -> None:
         self.found = True
 
-    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:  # noqa: N802
+    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:
         self.found = True
 
 

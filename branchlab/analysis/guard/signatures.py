@@ -243,7 +243,7 @@ class _MethodCalls(cst.CSTVisitor):
         self._self = self_name
         self.found = False
 
-    def visit_Call(self, node: cst.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: cst.Call) -> None:
         if isinstance(node.func, cst.Attribute) and code_of(node.func.value) == self._self:
             self.found = True
 
