@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from branchlab.analysis.results import BranchResults
 from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
-from branchlab.lab.feature_reading import BranchFeatures
-from branchlab.lab.judge import Comparison
-from branchlab.lab.status import BranchStatus, Status
 from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
+    from branchlab.analysis.results import BranchResults
+    from branchlab.lab.feature_reading import BranchFeatures
     from branchlab.lab.guard import Guarded
+    from branchlab.lab.judge import Comparison
     from branchlab.lab.landed_flags import LandedFlag
+    from branchlab.lab.status import BranchStatus, Status
 
 Document = dict[str, Any]
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from branchlab.cli.documents import features_document, flags_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.status import telling
 from branchlab.cli.table import table
+from branchlab.cli.telling import telling
 from branchlab.domain import Feature, FeatureVerdict, MergeBack
 from branchlab.lab.feature_reading import BranchFeatures, features_between
 from branchlab.lab.features import check_revisions, features_of_branches
-from branchlab.lab.landed_flags import LandedFlag, Ripeness, landed_flags
 from branchlab.lab.words import age
 from branchlab.terminal_text import safe_text
+
+if TYPE_CHECKING:
+    from branchlab.lab.landed_flags import LandedFlag
 
 _COLOURS = {
     FeatureVerdict.BROKEN: "red",
@@ -30,11 +33,6 @@ _COLOURS = {
     FeatureVerdict.ADDITIVE: "green",
     FeatureVerdict.LANDED: "bright_black",
     FeatureVerdict.INERT: "bright_black",
-}
-_RIPE = {
-    Ripeness.KEEP: "bright_black",
-    Ripeness.PERMANENT: "green",
-    Ripeness.REMOVE: "yellow",
 }
 _NEXT = {
     MergeBack.BREAKS_BASE: "mend the branch, or keep the old name or position beside the new one",
@@ -70,6 +68,8 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
         project = project_here()
         main = project.config.branches.main
         if branches == (main,):
+            from branchlab.lab.landed_flags import landed_flags
+
             flags = landed_flags(project)
             print_document(flags_document(main, flags)) if as_json else print_flags(main, flags)
             return
@@ -86,6 +86,13 @@ def print_flags(main: str, flags: list[LandedFlag]) -> None:
     if not flags:
         click.echo(f"no experiment on {safe_text(main)} owns a flag yet")
         return
+    from branchlab.lab.landed_flags import Ripeness
+
+    colours = {
+        Ripeness.KEEP: "bright_black",
+        Ripeness.PERMANENT: "green",
+        Ripeness.REMOVE: "yellow",
+    }
     now = datetime.now(UTC)
     rows = [
         [
@@ -94,7 +101,7 @@ def print_flags(main: str, flags: list[LandedFlag]) -> None:
             age(flag.since, now),
             {True: "off", False: "on", None: "?"}[flag.is_off],
             safe_text(", ".join(flag.used_by)) or "-",
-            click.style(str(flag.ripeness), fg=_RIPE[flag.ripeness]),
+            click.style(str(flag.ripeness), fg=colours[flag.ripeness]),
             safe_text(flag.reason),
         ]
         for flag in flags

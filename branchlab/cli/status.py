@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -15,14 +12,13 @@ from branchlab.analysis.results import BranchResults
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, state_text, table
+from branchlab.cli.telling import telling
 from branchlab.domain import Landed, MergeBack, ReferenceState, RunState
-from branchlab.git.memo import Tell, silently
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
 from branchlab.lab.words import age, drift_text, figure, old_text
 from branchlab.terminal_text import safe_text
 
-_QUIET_S = 0.5
 _WAITING_MAX = 3
 
 
@@ -47,25 +43,6 @@ def status(branches: tuple[str, ...], with_deleted: bool, as_json: bool) -> None
         print_document(status_document(found))
     else:
         print_status(found)
-
-
-@contextmanager
-def telling() -> Iterator[Tell]:
-    """Show what takes long in one line of a terminal's stderr, and take it away at the end."""
-    if not sys.stderr.isatty():
-        yield silently
-        return
-    until = time.monotonic() + _QUIET_S
-
-    def tell(what: str, done: int, total: int) -> None:
-        if time.monotonic() > until:
-            click.echo(f"\r\x1b[K{what}: {done} of {total}", err=True, nl=False)
-
-    try:
-        yield tell
-    finally:
-        if time.monotonic() > until:
-            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def print_status(found: Status) -> None:

@@ -6,8 +6,8 @@ import click
 
 from branchlab.cli.documents import Document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.status import telling
 from branchlab.cli.table import table
+from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.sync import UNDO, SyncedBranch, SyncReport, SyncRequest, SyncState
 from branchlab.lab.sync import sync as bring

@@ -259,7 +259,7 @@ def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Findin
         yield _finding(case, FeatureVerdict.GUARDED, reason, flags)
         return
     texts = {flag: _text_of(world, case, flag) for flag in sorted(flags)}
-    at_defaults = _text_of(world, case, "")
+    at_defaults = _text_of(world, case, "") if len(flags) > 1 else ""
     alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
     for flag in alone:
         own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))

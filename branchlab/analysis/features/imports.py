@@ -53,9 +53,8 @@ def import_findings(world: World) -> list[Finding]:
         target
         for pair in world.pairs
         if pair.head is not None
-        for one in pair.head.imports
-        if isinstance(one, ast.ImportFrom)
-        for target in import_targets(pair.change.head_path, one)
+        for _, targets in _at_stake(world, pair, pair.head)
+        for target in targets
     )
     for pair in world.pairs:
         if pair.head is not None:
@@ -79,15 +78,25 @@ def _new_imports(pair: Pair) -> Iterator[ast.Import | ast.ImportFrom]:
             yield one
 
 
-def _missing(world: World, pair: Pair, head: Module, modules: Modules) -> Iterator[Finding]:
-    """Yield names that a file imports from where they are not; imports that did not change count where their file did."""
+def _at_stake(
+    world: World, pair: Pair, head: Module
+) -> Iterator[tuple[ast.ImportFrom, list[str]]]:
+    """Yield the imports that may be broken, with the files they may read: those that are new or read a changed file."""
     changed = {one.change.head_path for one in world.pairs}
     new = {id(one) for one in _new_imports(pair)}
     optional = _optional(head)
     for one in head.imports:
-        if not isinstance(one, ast.ImportFrom) or id(one) in optional:
-            continue
-        targets = import_targets(pair.change.head_path, one)
+        if isinstance(one, ast.ImportFrom) and id(one) not in optional:
+            targets = import_targets(pair.change.head_path, one)
+            if id(one) in new or not changed.isdisjoint(targets):
+                yield one, targets
+
+
+def _missing(world: World, pair: Pair, head: Module, modules: Modules) -> Iterator[Finding]:
+    """Yield names that a file imports from where they are not; imports that did not change count where their file did."""
+    changed = {one.change.head_path for one in world.pairs}
+    new = {id(one) for one in _new_imports(pair)}
+    for one, targets in _at_stake(world, pair, head):
         target = next((t for t in targets if modules.at(t) is not None), None)
         if target is None:
             if (

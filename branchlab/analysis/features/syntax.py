@@ -77,10 +77,10 @@ class Class:
     node: ast.ClassDef
     methods: dict[str, Function] = field(default_factory=dict)
     statements: list[ast.stmt] = field(default_factory=list)
+    bases: list[str] = field(init=False)
 
-    @property
-    def bases(self) -> list[str]:
-        return [name for base in self.node.bases if (name := last_name(base))]
+    def __post_init__(self) -> None:
+        self.bases = [name for base in self.node.bases if (name := last_name(base))]
 
 
 @dataclass(slots=True, kw_only=True)

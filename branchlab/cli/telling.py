@@ -1,0 +1,33 @@
+"""One line on stderr about what takes long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from branchlab.git.memo import Tell, silently
+
+_QUIET_S = 0.5
+
+
+@contextmanager
+def telling() -> Iterator[Tell]:
+    """Show what takes long in one line of a terminal's stderr, and take it away at the end."""
+    if not sys.stderr.isatty():
+        yield silently
+        return
+    until = time.monotonic() + _QUIET_S
+
+    def tell(what: str, done: int, total: int) -> None:
+        if time.monotonic() > until:
+            click.echo(f"\r\x1b[K{what}: {done} of {total}", err=True, nl=False)
+
+    try:
+        yield tell
+    finally:
+        if time.monotonic() > until:
+            click.echo("\r\x1b[K", err=True, nl=False)
