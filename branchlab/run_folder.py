@@ -6,6 +6,8 @@
     runs/<run-id>/attempts/<n>/log.txt         stdout and stderr
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
     runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
+    runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
+    runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gzip
 import json
 import os
 import threading
@@ -29,10 +32,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from branchlab.domain import Run, RunState, Sample, Scale
+from branchlab.domain import Note, Noted, Recording, Run, RunState, Sample, Scale
 from branchlab.errors import StoreError
 
 STATE_FOLDER = ".branchlab"
+_ASKED = "record.json"
 _CRC_TAIL = len(',"crc32":"00000000"}')
 JSON = dict[str, Any]
 
@@ -149,6 +153,33 @@ class RunFolder:
             )
         return run
 
+    def ask_to_record(self, asked: AskedRecording) -> None:
+        """Let the run record itself instead of being trained to its end."""
+        write_atomically(self.path / _ASKED, json.dumps(asdict(asked)).encode())
+
+    def asked_recording(self) -> AskedRecording | None:
+        """Return what a run shall record; None for one that is trained as usual."""
+        try:
+            document = json.loads((self.path / _ASKED).read_bytes())
+        except FileNotFoundError:
+            return None
+        return AskedRecording(**{**document, "closely": tuple(document["closely"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRecording:
+    """How a training is recorded.
+
+    Attributes:
+        steps: Steps that are taken at most.
+        closely: Steps of which every module, gradient and weight is noted.
+        is_strict: Whether an operation without a deterministic form ends the training; else it is noted.
+    """
+
+    steps: int
+    closely: tuple[int, ...] = (1, 2)
+    is_strict: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -172,6 +203,10 @@ class Attempt:
     def val_examples(self) -> Path:
         return self.path / "val_examples.pt"
 
+    @property
+    def recording(self) -> Path:
+        return self.path / "recording.json.gz"
+
     def write_result(self, state: RunState, *, reason: str = "", **more: object) -> None:
         """Say how the attempt ended. The first result stands: a later call changes nothing."""
         if self.result.exists():
@@ -192,6 +227,30 @@ class Attempt:
             return None
         is_result = isinstance(document, dict) and document.get("state") in set(RunState)
         return document if is_result else None
+
+
+def pack_recording(recording: Recording) -> bytes:
+    """Return a recording as bytes that are equal for equal recordings."""
+    notes = [[str(n.kind), n.step, n.name, n.value] for n in recording.notes]
+    document = {
+        "notes": notes,
+        "failure": recording.failure,
+        "kernels": list(recording.kernels),
+    }
+    return gzip.compress(json.dumps(document, separators=(",", ":")).encode(), 1, mtime=0)
+
+
+def unpack_recording(content: bytes) -> Recording | None:
+    """Return what ``pack_recording`` gave; None where it is damaged."""
+    try:
+        document = json.loads(gzip.decompress(content))
+        return Recording(
+            notes=tuple(Note(Noted(kind), *rest) for kind, *rest in document["notes"]),
+            failure=document["failure"],
+            kernels=tuple(document["kernels"]),
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

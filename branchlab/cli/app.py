@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": ("compare", "Say whether branches are better than main."),
     "features": ("features", "Say what branches change, and what that needs to go back."),
     "guard": ("guard", "Put an unguarded change behind a new flag that is off."),
+    "parity": ("parity", "Prove by training that a merge leaves main what it is."),
     "runs": ("runs", "List what ran and runs."),
     "show": ("runs", "Show one run: plan, result, reason, log."),
     "logs": ("runs", "Print the log of a run, or follow it."),

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from branchlab.domain import Counterpart, Drift, Feature, RunRecord, RunState
+from branchlab.domain import (
+    Counterpart,
+    Drift,
+    Feature,
+    Parity,
+    ParityCheck,
+    RunRecord,
+    RunState,
+)
 from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
@@ -299,3 +307,37 @@ def _means(results: BranchResults, metric: str) -> Document | None:
 def _plain(value: float) -> float | str:
     # JSON has no NaN; a script that reads strictly must not choke on a diverged run.
     return value if abs(value) < float("inf") else str(value)
+
+
+def parity_document(found: Parity) -> Document:
+    """Return the document of ``parity`` for one branch."""
+    return {
+        "branch": found.branch,
+        "main": found.main,
+        "tip": found.tip,
+        "flags": found.flags,
+        "off": _check(found.off),
+        "on": _check(found.on),
+    }
+
+
+def _check(check: ParityCheck) -> Document:
+    first = check.first_difference
+    return {
+        "status": str(check.status),
+        "steps": check.steps,
+        "first_difference": None
+        if first is None
+        else {
+            "step": first.step,
+            "stage": first.stage,
+            "where": first.where,
+            "reason": first.reason,
+            "remedy": first.remedy,
+        },
+        "compared": check.compared,
+        "reason": check.reason,
+        "tolerance": check.tolerance,
+        "kernels": list(check.kernels),
+        "not_exercised": list(check.not_exercised),
+    }

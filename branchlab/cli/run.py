@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -28,7 +25,7 @@ from branchlab.lab.judge import compare
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
 from branchlab.lab.run import Prepared, RunRequest, RunSession
-from branchlab.schedule.pool import StopRequest
+from branchlab.schedule.interrupt import stopping
 from branchlab.terminal_text import safe_text
 
 
@@ -125,7 +122,7 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
             _print_plan(prepared, as_json=outlook.as_json)
             return 0
         last: Progress | None = None
-        with _stopping(session.stop):
+        with stopping(session.stop):
             for progress in show_progress(session.carry_out(prepared), prepared, session.stop):
                 last = progress
     finally:
@@ -135,23 +132,6 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
     if session.stop.level:
         return 130
     return 1 if last.count(RunState.FAILED, RunState.LOST) else 0
-
-
-@contextmanager
-def _stopping(stop: StopRequest) -> Iterator[None]:
-    """Turn Ctrl-C into a request: once lets runs write a checkpoint, twice ends them at once."""
-
-    def interrupted(_number: int, _frame: object) -> None:
-        stop.level = min(2, stop.level + 1)
-
-    before = {
-        number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_plan(prepared: Prepared, *, as_json: bool) -> None:

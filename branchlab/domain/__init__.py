@@ -20,6 +20,15 @@ from branchlab.domain.branches import (
     Trace,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain.parity import (
+    Divergence,
+    Note,
+    Noted,
+    Parity,
+    ParityCheck,
+    ParityStatus,
+    Recording,
+)
 from branchlab.domain.runs import Flags, Goal, Run, RunRecord, RunState, Sample, Scale, WorkTree
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
 
@@ -29,6 +38,7 @@ __all__ = [
     "CheckedOut",
     "Counterpart",
     "Departure",
+    "Divergence",
     "Drift",
     "Feature",
     "FeatureVerdict",
@@ -39,10 +49,16 @@ __all__ = [
     "Landing",
     "LandingEvidence",
     "MergeBack",
+    "Note",
+    "Noted",
     "Outcome",
     "Overview",
+    "Parity",
+    "ParityCheck",
+    "ParityStatus",
     "Pin",
     "Recommendation",
+    "Recording",
     "ReferenceState",
     "Run",
     "RunRecord",

@@ -91,16 +91,16 @@ class RunSession:
         targets = [self._target(branch, main) for branch in wanted]
         index = project.index()
         facts = executor.facts()
-        device = _device(request.device or project.config.run.device, facts)
+        device = device_of(request.device or project.config.run.device, facts)
         seeds = range(request.seeds or project.config.run.seeds)
         jobs = project.config.run.jobs if request.jobs is None else request.jobs
         slots = slots_for(
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
             jobs=jobs,
-            num_cores=_num_cores(),
+            num_cores=num_cores(),
             num_runs=len(targets) * len(seeds),
         )
-        protocol = self._protocol(facts, device, threads=_threads(jobs))
+        protocol = self._protocol(facts, device, threads=threads_of(jobs))
         plan = make_plan(
             targets,
             seeds,
@@ -151,7 +151,7 @@ class RunSession:
             self._executor = None
 
     def _warm_up(self, main: Branch) -> Executor:
-        executor = LocalExecutor(self.project.state, preload=_preload(self.project, main.tip))
+        executor = LocalExecutor(self.project.state, preload=preload_of(self.project, main.tip))
         self._executor = executor
         executor.warm_up()
         return executor
@@ -177,7 +177,7 @@ class RunSession:
             arguments=config.trainer.arguments,
             epochs=request.epochs,
             deterministic=config.run.deterministic,
-            environment=_environment(facts, device, threads=threads),
+            environment=environment_of(facts, device, threads=threads),
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
         )
@@ -255,13 +255,18 @@ def _landed_flags(
     return parse_experiment(text, where=f"{main.name}:{path}").flags
 
 
-def _preload(project: Project, commit: str) -> list[str]:
+def preload_of(project: Project, commit: str) -> list[str]:
     """Return what the warm parent imports besides torch: torchvision costs 1.5 s, so only for a project that uses it."""
     uses = project.repository.grep(commit, r"^(import|from) torchvision")
     return ["torchvision", "torchvision.transforms.v2"] if uses else []
 
 
-def _device(wanted: str, facts: Facts) -> str:
+def device_of(wanted: str, facts: Facts) -> str:
+    """Return the device that a request means here.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
     kinds = {device.partition(":")[0] for device in facts.devices} | {"cpu"}
     if wanted == "auto":
         return facts.devices[0].partition(":")[0]
@@ -274,19 +279,21 @@ def _device(wanted: str, facts: Facts) -> str:
     return wanted
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _threads(jobs: int) -> int:
+def threads_of(jobs: int) -> int:
     """Divide the cores by the jobs that were asked for, not by the runs that happen to be left.
 
     Sums over two threads round otherwise than over one: the same key must never be trained with another number.
     """
-    return max(1, _num_cores() // (jobs or _num_cores()))
+    return max(1, num_cores() // (jobs or num_cores()))
 
 
-def _environment(facts: Facts, device: str, *, threads: int) -> Mapping[str, str]:
+def environment_of(facts: Facts, device: str, *, threads: int) -> Mapping[str, str]:
+    """Return the versions and the kind of device that a run's bits depend on."""
     kind = device.partition(":")[0]
     found = {**facts.environment, "device": kind}
     return {**found, "threads": str(threads)} if kind == "cpu" else found

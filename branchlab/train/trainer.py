@@ -62,7 +62,7 @@ def train(
     _announce(training, events, resumed_at_step=resumed or 0)
     started, first_step, saved_at = time.monotonic(), training.step, time.monotonic()
     while training.epochs_validated < training.recipe.epochs:
-        for loss_is_watched in _epoch(training):
+        for loss_is_watched in epoch_steps(training):
             if should_stop():
                 _save(training, folder)
                 return _ending(
@@ -89,7 +89,7 @@ def train(
     return _ending(training, RunState.DONE)
 
 
-def _epoch(training: Training) -> Iterator[bool]:
+def epoch_steps(training: Training) -> Iterator[bool]:
     """Take the steps that are left of the current epoch; yields after each whether it is time to report."""
     if training.epoch > training.epochs_validated:
         return  # resumed between an epoch's last step and its validation

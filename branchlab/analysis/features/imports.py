@@ -78,9 +78,7 @@ def _new_imports(pair: Pair) -> Iterator[ast.Import | ast.ImportFrom]:
             yield one
 
 
-def _at_stake(
-    world: World, pair: Pair, head: Module
-) -> Iterator[tuple[ast.ImportFrom, list[str]]]:
+def _at_stake(world: World, pair: Pair, head: Module) -> Iterator[tuple[ast.ImportFrom, list[str]]]:
     """Yield the imports that may be broken, with the files they may read: those that are new or read a changed file."""
     changed = {one.change.head_path for one in world.pairs}
     new = {id(one) for one in _new_imports(pair)}

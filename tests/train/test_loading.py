@@ -7,7 +7,7 @@ import pytest
 
 from branchlab.domain import Run, Sample, Scale
 from branchlab.errors import ConfigError
-from branchlab.train.work import load_task, say_why
+from branchlab.train.loading import load_task, say_why
 
 TASK = """
 import branchlab

@@ -1,0 +1,109 @@
+"""Merges that nobody keeps: made in memory, in an object store of their own, and checked out into a folder of their own.
+
+The repository lends its objects and gets none: no commit, tree, ref, index or work tree of it changes, whatever becomes of
+the folder. A merge of several branches goes one by one, each onto what came before.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from branchlab.errors import RepositoryError
+from branchlab.git.call import ask, git, object_id, text
+from branchlab.git.repository import Repository
+from branchlab.git.scratch import fast_folder
+from branchlab.git.worktrees import link_shared
+
+_TIMEOUT_S = 600.0
+_WHO = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (
+        ("NAME", "branchlab"),
+        ("EMAIL", "branchlab@branchlab.invalid"),
+        ("DATE", "@0 +0000"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Union:
+    """A merge. ``commit`` exists in the quarantine alone; ``conflicts`` with ``tip`` say why there is none."""
+
+    commit: str = ""
+    tree: str = ""
+    tip: str = ""
+    conflicts: tuple[str, ...] = ()
+
+
+class Quarantine:
+    """An object store of its own that borrows a repository's."""
+
+    def __init__(self, repository: Repository, objects: Path) -> None:
+        self._repository = repository
+        lent = str(repository.common_dir / "objects").replace("\\", "\\\\").replace('"', '\\"')
+        self._env = {
+            **_WHO,
+            "GIT_OBJECT_DIRECTORY": str(objects),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{lent}"',
+        }
+
+    def merge(self, main: str, tips: Sequence[str]) -> Union:
+        """Return what merging ``tips`` into ``main``, one by one, gives.
+
+        Raises:
+            RepositoryError: The histories have nothing in common, or git is older than 2.38.
+        """
+        commit, tree = object_id(main), self._repository.tree_of(main)
+        for tip in tips:
+            how = ("--write-tree", "--name-only", "--no-messages", "-z")
+            answer = ask(
+                self._repository.root, "merge-tree", *how, commit, object_id(tip), env=self._env
+            )
+            first, *files = text(answer.out).split("\0")
+            if answer.rc == 1:
+                conflicts = tuple(dict.fromkeys(file for file in files if file))
+                return Union(tip=tip, conflicts=conflicts)
+            if answer.rc:
+                raise RepositoryError(
+                    f"{tip[:10]} cannot be merged into {commit[:10]}: {answer.complaint}",
+                    hint="a merge in memory needs a common history and git 2.38 or newer",
+                )
+            tree = object_id(first)
+            made = git(
+                self._repository.root,
+                *("commit-tree", tree, "-p", commit, "-p", tip, "-m", "merged in memory"),
+                env=self._env,
+            )
+            commit = text(made).strip()
+        return Union(commit=commit, tree=tree)
+
+    @contextmanager
+    def checked_out(self, tree: str, *, share: tuple[str, ...]) -> Iterator[Path]:
+        """Give a folder with the files of a tree, what runs share linked in, and take it away at the end."""
+        with tempfile.TemporaryDirectory(prefix="branchlab-merged-") as parent:
+            folder = Path(parent).resolve() / "tree"
+            folder.mkdir()
+            env = {
+                **self._env,
+                "GIT_DIR": str(self._repository.common_dir),
+                "GIT_WORK_TREE": str(folder),
+                "GIT_INDEX_FILE": f"{parent}/index",
+            }
+            how = ("-c", "core.sparseCheckout=false", "read-tree", "--reset", "-u")
+            git(folder, *how, object_id(tree), env=env, timeout_s=_TIMEOUT_S)
+            link_shared(self._repository, folder, share=share)
+            yield folder
+
+
+@contextmanager
+def quarantine(repository: Repository) -> Iterator[Quarantine]:
+    """Give an object store for merges that nobody keeps."""
+    with tempfile.TemporaryDirectory(prefix="branchlab-quarantine-", dir=fast_folder()) as folder:
+        os.makedirs(f"{folder}/pack", exist_ok=True)  # noqa: PTH103  one more level, nothing else
+        yield Quarantine(repository, Path(folder))

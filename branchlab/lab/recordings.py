@@ -1,0 +1,243 @@
+"""Recordings of trainings: made side by side by one warm parent, and kept by everything that decides them.
+
+A recording depends on a tree, flags, a seed, the sample and the environment alone, so that main's is made once for all
+branches that are held against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from branchlab.domain import Flags, Recording, Run, Scale
+from branchlab.errors import BranchlabError, ConfigError
+from branchlab.git.memo import Tell, silently
+from branchlab.git.worktrees import checkout
+from branchlab.lab.project import Project
+from branchlab.lab.run import device_of, environment_of, num_cores, preload_of, threads_of
+from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
+from branchlab.schedule.executor import Executor, Facts
+from branchlab.schedule.interrupt import stopping
+from branchlab.schedule.local import LocalExecutor
+from branchlab.schedule.plan import Protocol, Target, run_key
+from branchlab.schedule.pool import Pool, StopRequest, slots_for
+
+_KIND = "recordings-1"
+"""Raise the number when recordings hold something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One training to record.
+
+    Attributes:
+        name: Tells sides of one call apart.
+        tree: Id of the tree that ``folder`` holds; the folder is asked for only when the recording is not known.
+        number: Which of several recordings of the same training this is.
+    """
+
+    name: str
+    tree: str
+    folder: Callable[[], Path]
+    flags: Flags = field(default_factory=dict)
+    seed: int = 0
+    number: int = 1
+
+
+class Recorder:
+    """Records trainings of one project; ``close`` it.
+
+    Args:
+        project: Whose.
+        steps: Taken at most, of the recipe's own.
+        device: As the config takes it; the config's own unless said.
+        executor: The caller's own when one is given; it stays open.
+        tell: Hears what is going on.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        steps: int,
+        device: str | None = None,
+        executor: Executor | None = None,
+        tell: Tell = silently,
+    ) -> None:
+        if not project.config.trainer.task:
+            raise ConfigError(
+                "[trainer] task is not set in .branchlab.toml: parity trains the task, and nothing says what that is",
+                hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
+            )
+        self._project = project
+        self._steps = steps
+        self._device = device or project.config.run.device
+        self._executor = executor
+        self._is_ours = executor is None
+        self._tell = tell
+        self._state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
+        self.stop = StopRequest()
+
+    def warm_up(self, commit: str) -> None:
+        """Start importing torch; returns at once."""
+        if self._executor is None:
+            self._project.state.create()
+            self._state.create()
+            local = LocalExecutor(self._state, preload=preload_of(self._project, commit))
+            local.warm_up()
+            self._executor = local
+
+    def record(
+        self,
+        sides: Sequence[Side],
+        *,
+        closely: tuple[int, ...] = (1, 2),
+        is_strict: bool = True,
+        is_kept: bool = True,
+    ) -> dict[str, Recording]:
+        """Return the recording of each side, by name; sides of one tree, flags and seed share theirs.
+
+        Args:
+            sides: What to record.
+            closely: Steps of which every module is noted.
+            is_strict: Whether an operation without a deterministic form ends the training.
+            is_kept: Whether what is known may be taken, and what is made is kept.
+
+        Raises:
+            KeyboardInterrupt: The user interrupted; what was running has ended.
+            BranchlabError: A tree could not be checked out, or no process could be started.
+        """
+        assert self._executor is not None
+        facts = self._executor.facts()
+        asked = AskedRecording(steps=self._steps, closely=closely, is_strict=is_strict)
+        runs = {side.name: self._run(side, facts, asked) for side in sides}
+        memo = self._project.memo()
+        keys = [run.key for run in runs.values()]
+        kept = memo.get(_KIND, keys) if is_kept else {}
+        known = {k: r for k, v in kept.items() if (r := unpack_recording(v)) is not None}
+        missing = {runs[s.name].key: s for s in reversed(sides) if runs[s.name].key not in known}
+        if missing:
+            made = self._make(
+                [(runs[side.name], side) for side in reversed(missing.values())], asked, facts
+            )
+            for key, content in made.items():
+                found = unpack_recording(content)
+                assert found is not None
+                known[key] = found
+                # One that failed may have met a full disk or a missing file: it is tried again.
+                if is_kept and not found.failure:
+                    memo.put(_KIND, {key: content})
+        return {name: known[run.key] for name, run in runs.items()}
+
+    def close(self) -> None:
+        """Let the warm parent end, and take away what was written."""
+        if self._executor is not None and self._is_ours:
+            self._executor.close()
+        shutil.rmtree(self._state.path, ignore_errors=True)
+
+    def _run(self, side: Side, facts: Facts, asked: AskedRecording) -> Run:
+        config = self._project.config
+        device = device_of(self._device, facts)
+        threads = threads_of(config.run.jobs)
+        protocol = Protocol(
+            task=config.trainer.task,
+            scale=Scale.SAMPLE,
+            sample=config.sample.sample(),
+            arguments=config.trainer.arguments,
+            environment=environment_of(facts, device, threads=threads),
+            device="cuda" if device.startswith("cuda") else device,
+            threads=threads,
+        )
+        target = Target(branch=side.name, commit="", tree=side.tree, flags=side.flags)
+        base = run_key(target, side.seed, protocol)
+        how = json.dumps([base, asked.steps, asked.closely, asked.is_strict, side.number])
+        key = hashlib.sha256(how.encode()).hexdigest()
+        return Run(
+            id=key[:16],
+            key=key,
+            branch=side.name,
+            commit="",
+            tree=side.tree,
+            task=protocol.task,
+            seed=side.seed,
+            scale=protocol.scale,
+            sample=protocol.sample,
+            flags=side.flags,
+            arguments=protocol.arguments,
+            environment=protocol.environment,
+            device=protocol.device,
+            threads=threads,
+            planned_at=datetime.now(UTC),
+        )
+
+    def _make(
+        self, wanted: Sequence[tuple[Run, Side]], asked: AskedRecording, facts: Facts
+    ) -> Mapping[str, bytes]:
+        """Record what is not known, side by side; return the packed recordings by key."""
+        assert self._executor is not None
+        folders = {run.id: side.folder for run, side in wanted}
+        for run, _ in wanted:
+            folder = self._state.run(run.id)
+            folder.write_plan(run)
+            folder.ask_to_record(asked)
+        device = device_of(self._device, facts)
+        slots = slots_for(
+            [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
+            jobs=self._project.config.run.jobs,
+            num_cores=num_cores(),
+            num_runs=len(wanted),
+        )
+        pool = Pool(
+            self._executor,
+            self._state,
+            slots,
+            prepare=lambda run: folders[run.id](),
+            timeout_s=self._project.config.run.timeout_s,
+        )
+        refused: dict[str, str] = {}
+        num_ended = 0
+        with stopping(self.stop, at_once=True):
+            for change in pool.carry_out([run for run, _ in wanted], self.stop):
+                refused |= {run.id: reason for run, reason in change.refused}
+                num_ended += len(change.ended) + len(change.elsewhere) + len(change.refused)
+                self._tell("training side by side", num_ended, len(wanted))
+        if self.stop.level:
+            raise KeyboardInterrupt
+        if refused:
+            raise BranchlabError(next(iter(refused.values())), hint="branchlab doctor")
+        return {run.key: self._result(run, side) for run, side in wanted}
+
+    def _result(self, run: Run, side: Side) -> bytes:
+        attempt = self._state.run(run.id).latest()
+        try:
+            return attempt.recording.read_bytes() if attempt is not None else b""
+        except FileNotFoundError:
+            result = attempt.read_result() if attempt is not None else None
+            reason = str(result["reason"]) if result else "it left no result"
+            raise BranchlabError(
+                f"the training of {side.name} could not be recorded: {reason}",
+                hint="try it as a run: branchlab run --force --seeds 1",
+            ) from None
+
+
+def commit_side(project: Project, name: str, commit: str, *, flags: Flags | None = None) -> Side:
+    """Return the side of a commit that is in the repository."""
+    return Side(
+        name=name,
+        tree=project.repository.tree_of(commit),
+        folder=lambda: (
+            checkout(project.repository, commit, label=name, share=project.config.run.share).path
+        ),
+        flags=flags or {},
+    )
+
+
+def again(side: Side, number: int) -> Side:
+    """Return the same training once more."""
+    return replace(side, name=f"{side.name}, again {number - 1}", number=number)

@@ -1,0 +1,277 @@
+"""A training that records itself: the trainer's own steps, taken one by one, with a note of all that decides the next.
+
+Two recordings of one seed are equal to the bit where the trainings are, and their first difference names the culprit, so
+the notes stand in causal order: arguments, data, construction, then for each step the order of the data, what enters,
+what the model gives, the loss, the update. Steps that are recorded ``closely`` note every module, gradient and weight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from branchlab.domain import Note, Noted, Recording, Run
+from branchlab.run_folder import AskedRecording
+from branchlab.train import randomness
+from branchlab.train.digests import digest, digest_of_random, digest_of_rows
+from branchlab.train.loading import load_task, say_why
+from branchlab.train.task import Batch, Task
+from branchlab.train.trainer import epoch_steps
+from branchlab.train.training import Training, begin, evaluate
+from branchlab.train.witness import Built, Witness
+
+_ALL_WEIGHTS_EVERY = 25
+_NOT_DETERMINISTIC = re.compile(r"^(\S+).* does not have a deterministic implementation")
+_FAILURE_LENGTH_MAX = 600
+
+
+def record(run: Run, asked: AskedRecording, worktree: Path) -> Recording:
+    """Train as a run plans it, for some steps, and return what was noted; what the project raises is a note too."""
+    recorder = _Recorder(run, asked, worktree)
+    failure = ""
+    with warnings.catch_warnings(record=True) as said, recorder.witness.present():
+        warnings.simplefilter("always")
+        try:
+            recorder.record()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
+            failure = say_why(error, worktree)[:_FAILURE_LENGTH_MAX]
+            traceback.print_exc()
+    recorder.note(Noted.EXECUTED, sorted(map(list, recorder.witness.executed)))
+    kernels = [_kernel(str(one.message)) for one in said] + [_kernel(failure)]
+    return Recording(
+        notes=tuple(recorder.notes),
+        failure=failure,
+        kernels=tuple(sorted(set(kernels) - {""})),
+    )
+
+
+def _kernel(message: str) -> str:
+    found = _NOT_DETERMINISTIC.match(message.removeprefix("RuntimeError: "))
+    return found[1] if found else ""
+
+
+class _Recorder:
+    """Notes what passes through a task, its model and its optimiser."""
+
+    def __init__(self, run: Run, asked: AskedRecording, worktree: Path) -> None:
+        self.run = run
+        self.asked = asked
+        self.worktree = worktree
+        self.device = torch.device(run.device)
+        self.witness = Witness(worktree, self.device)
+        self.notes: list[Note] = []
+        self.step = 0
+        self._phase = ""
+        self._num_calls: Counter[str] = Counter()
+
+    def note(self, kind: Noted, value: object, name: str = "") -> None:
+        """Write one thing down."""
+        self.notes.append(Note(kind, self.step, f"{self._phase}{name}", value))
+
+    def record(self) -> None:
+        """Take the steps."""
+        with self.witness.watching():
+            task = load_task(self.run, self.worktree)
+            self._note_task(task)
+            self._attach(task)
+            training = begin(task, self.run)
+            if not self.asked.is_strict:
+                torch.use_deterministic_algorithms(mode=True, warn_only=True)
+            self._note_start(training)
+        num_steps = min(self.asked.steps, training.num_steps)
+        while training.step < num_steps:
+            self._epoch(training, num_steps)
+            self.step = training.step
+            if training.step >= num_steps or training.epoch == 1:
+                self._validate(training)
+            training.epochs_validated = training.epoch
+        self._note_state(training.model)
+
+    def _epoch(self, training: Training, num_steps: int) -> None:
+        """Take the steps of one epoch; each is noted before it is taken, as hooks note what happens in it."""
+        steps = epoch_steps(training)
+        while training.step < num_steps:
+            self.step = training.step + 1
+            is_close = self.step in self.asked.closely
+            with contextlib.ExitStack() as stack:
+                if is_close:
+                    stack.enter_context(self.witness.watching())
+                    stack.enter_context(self._hooked(training))
+                if next(steps, None) is None:
+                    break
+            self.note(Noted.RANDOM, digest_of_random(self.device), "after the step")
+            self.note(Noted.LR, [group["lr"] for group in training.optimizer.param_groups])
+            if not is_close and self.step % _ALL_WEIGHTS_EVERY == 0:
+                self.note(Noted.WEIGHTS, digest(list(training.model.parameters())), "all")
+
+    def _note_task(self, task: Task) -> None:
+        parameters = inspect.signature(type(task)).parameters.values()
+        rows = [[p.name, str(p.kind), _default(p)] for p in parameters]
+        self.note(Noted.SIGNATURE, rows, type(task).__name__)
+        self._note_seeds()
+        self.note(Noted.RANDOM, digest_of_random(self.device), "task")
+        self.note(Noted.RECIPE, {name: repr(value) for name, value in asdict(task.recipe).items()})
+
+    def _note_seeds(self) -> None:
+        for function, place in self.witness.seeded:
+            self.note(Noted.SEEDED, place, function)
+        self.witness.seeded.clear()
+
+    def _attach(self, task: Task) -> None:
+        """Let the task's methods note what passes through them."""
+
+        def after(name: str, noting: Callable[..., None]) -> None:
+            method = getattr(task, name)
+
+            def noted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  the task's own
+                result = method(*args, **kwargs)
+                noting(result, *args)
+                return result
+
+            object.__setattr__(task, name, noted)
+
+        after("data", lambda _: self._note_random("data"))
+        after("model", self._note_built)
+        after("prepare", self._note_prepared)
+        after("augment", self._note_augmented)
+        after("forward", lambda outputs, *_: self._note_outputs(outputs))
+        after("loss", lambda loss, *_: self._note_loss(loss))
+        after("metrics", lambda *_: self._note_modes())
+
+    def _note_random(self, name: str) -> None:
+        self._note_seeds()
+        self.note(Noted.RANDOM, digest_of_random(self.device), name)
+
+    def _note_built(self, model: nn.Module) -> None:
+        names = {id(module): name for name, module in model.named_modules()}
+        self.note(Noted.BUILT, [_row(one, names) for one in self.witness.built])
+        self._note_random("model")
+        self.witness.built.clear()
+        self._model = model
+
+    def _note_prepared(self, prepared: Batch, stored: Batch) -> None:
+        self.note(Noted.ORDER, digest(stored.ids))
+        self.note(Noted.PREPARED, digest([prepared.inputs, prepared.targets]))
+
+    def _note_augmented(self, batch: Batch, _: Batch, generator: torch.Generator) -> None:
+        self.note(Noted.AUGMENTED, digest([batch.inputs, batch.targets]))
+        self.note(Noted.DRAWS, digest(generator.get_state()))
+
+    def _note_outputs(self, outputs: object) -> None:
+        self._note_seeds()
+        self.note(Noted.OUTPUTS, digest(outputs))
+        self._num_calls.clear()
+
+    def _note_loss(self, loss: Tensor) -> None:
+        self.note(Noted.RANDOM, digest_of_random(self.device), "forward and loss")
+        self.note(Noted.LOSS, float(loss).hex())
+
+    def _note_modes(self) -> None:
+        rows = [[name, module.training] for name, module in self._model.named_modules()]
+        self.note(Noted.MODES, [name for name, is_training in rows if is_training])
+
+    def _note_start(self, training: Training) -> None:
+        for name, split in (("train", training.data.train), ("val", training.data.val)):
+            for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
+                rows = digest_of_rows(tensor)
+                row = [str(tensor.dtype), list(tensor.shape), rows, digest(tensor)]
+                self.note(Noted.DATA, row, f"{name} {what}")
+            self.note(Noted.DATA, ["", [len(split)], "", digest(split.ids)], f"{name} ids")
+        self._note_state(training.model)
+        named = {id(p): name for name, p in training.model.named_parameters()}
+        groups = [
+            [
+                {key: repr(value) for key, value in group.items() if key != "params"},
+                [named.get(id(p), "?") for p in group["params"]],
+            ]
+            for group in training.optimizer.param_groups
+        ]
+        self.note(Noted.GROUPS, [type(training.optimizer).__name__, groups])
+
+    def _note_state(self, model: nn.Module) -> None:
+        parameters = dict(model.named_parameters())
+        rows = [
+            [
+                name,
+                list(value.shape),
+                str(value.dtype),
+                parameters[name].requires_grad if name in parameters else None,
+                digest(value),
+            ]
+            for name, value in model.state_dict().items()
+            if isinstance(value, Tensor)
+        ]
+        self.note(Noted.STATE, rows)
+
+    def _validate(self, training: Training) -> None:
+        self._phase = "val "
+        with randomness.undisturbed(self.device):
+            with self.witness.watching():
+                values = evaluate(training, training.data.val)
+            for name, value in sorted(values.items()):
+                self.note(Noted.METRIC, [digest(value), float(value.double().mean())], name)
+        self._phase = ""
+        for name, split in (("train", training.data.train), ("val", training.data.val)):
+            for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
+                row = ["", list(tensor.shape), "", digest(tensor)]
+                self.note(Noted.DATA, row, f"{name} {what} afterwards")
+
+    @contextlib.contextmanager
+    def _hooked(self, training: Training) -> Iterator[None]:
+        """Note what enters and leaves each module, and what the optimiser gets and gives, for one step."""
+        names = {module: name for name, module in training.model.named_modules()}
+
+        def entering(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            name = names[module] or type(module).__name__
+            self._num_calls[name] += 1
+            self._note_module(Noted.ENTERS, module, name, inputs)
+
+        def leaving(module: nn.Module, _inputs: tuple[Any, ...], outputs: object) -> None:
+            self._note_module(Noted.LEAVES, module, names[module] or type(module).__name__, outputs)
+
+        def updating(*_: object) -> None:
+            for name, parameter in training.model.named_parameters():
+                if parameter.grad is not None:
+                    self.note(Noted.GRADIENTS, digest(parameter.grad), name)
+
+        def updated(*_: object) -> None:
+            for name, parameter in training.model.named_parameters():
+                self.note(Noted.WEIGHTS, digest(parameter), name)
+
+        handles = [
+            *(module.register_forward_pre_hook(entering) for module in names),
+            *(module.register_forward_hook(leaving) for module in names),
+            training.optimizer.register_step_pre_hook(updating),
+            training.optimizer.register_step_post_hook(updated),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _note_module(self, kind: Noted, module: nn.Module, name: str, value: object) -> None:
+        number = self._num_calls[name]
+        again = f"#{number}" if number > 1 else ""
+        found = [digest(value), digest_of_random(self.device), type(module).__name__]
+        self.note(kind, found, f"{name}{again}")
+
+
+def _default(parameter: inspect.Parameter) -> str | None:
+    return None if parameter.default is parameter.empty else repr(parameter.default)
+
+
+def _row(built: Built, names: dict[int, str]) -> list[Any]:
+    """Return [name in the model or None, class, place in the source, random numbers before]."""
+    return [names.get(id(built.module)), built.kind, built.place, built.random_before]
