@@ -26,7 +26,7 @@ from branchlab.run_folder import AskedRecording
 from branchlab.train import randomness
 from branchlab.train.digests import digest, digest_of_random, digest_of_rows
 from branchlab.train.loading import load_task, say_why
-from branchlab.train.task import Batch, Task
+from branchlab.train.task import Batch, Examples, Splits, Task
 from branchlab.train.trainer import epoch_steps
 from branchlab.train.training import Training, begin, evaluate
 from branchlab.train.witness import Built, Witness
@@ -141,7 +141,7 @@ class _Recorder:
 
             object.__setattr__(task, name, noted)
 
-        after("data", lambda _: self._note_random("data"))
+        after("data", self._note_given)
         after("model", self._note_built)
         after("prepare", self._note_prepared)
         after("augment", self._note_augmented)
@@ -152,6 +152,20 @@ class _Recorder:
     def _note_random(self, name: str) -> None:
         self._note_seeds()
         self.note(Noted.RANDOM, digest_of_random(self.device), name)
+
+    def _note_given(self, splits: Splits) -> None:
+        self._note_random("data")
+        for name, split in (("train", splits.train), ("val", splits.val)):
+            if isinstance(split, Examples):
+                for what in ("inputs", "targets"):
+                    tensor: Tensor = getattr(split, what)
+                    row = [
+                        str(tensor.dtype),
+                        list(tensor.shape),
+                        digest_of_rows(tensor),
+                        digest(tensor),
+                    ]
+                    self.note(Noted.DATA, row, f"{name} {what}, all of them")
 
     def _note_built(self, model: nn.Module) -> None:
         names = {id(module): name for name, module in model.named_modules()}
@@ -184,8 +198,7 @@ class _Recorder:
     def _note_start(self, training: Training) -> None:
         for name, split in (("train", training.data.train), ("val", training.data.val)):
             for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
-                rows = digest_of_rows(tensor)
-                row = [str(tensor.dtype), list(tensor.shape), rows, digest(tensor)]
+                row = [str(tensor.dtype), list(tensor.shape), "", digest(tensor)]
                 self.note(Noted.DATA, row, f"{name} {what}")
             self.note(Noted.DATA, ["", [len(split)], "", digest(split.ids)], f"{name} ids")
         self._note_state(training.model)

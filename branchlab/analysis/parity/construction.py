@@ -63,8 +63,10 @@ def explain_state(
         return changed
     name = next(row[0] for row in ours if new[row[0]] != row)
     if is_start:
-        return name, "it starts from other values", "initialise it as main does"
-    return name, "it ends with other values", remedy_of(main, other)
+        what, remedy = "it starts from other values", "initialise it as main does"
+    else:
+        what, remedy = "it ends with other values", remedy_of(main, other)
+    return name, what, remedy
 
 
 def _reshaped(main: Recording, other: Recording) -> tuple[str, str, str] | None:
@@ -142,7 +144,7 @@ def _first_extra(main: Recording, other: Recording) -> tuple[str, str, str] | No
             if any(_label(row) == _label(one) for one in ours):
                 continue  # built elsewhere on main: another order
             tensors = _tensors(row, states[1] - states[0])
-            drew = _draws(theirs, number, d) or (
+            drew = _draws(theirs, number, d, at_end=_at_end(other)) or (
                 b < len(ours) and d < len(theirs) and ours[b][3] != theirs[d][3]
             )
             if tensors or drew:
@@ -154,10 +156,15 @@ def _tensors(row: _Row, added: set[str]) -> int:
     return sum(name.startswith(f"{row[0]}.") for name in added) if row[0] else 0
 
 
-def _draws(rows: Sequence[_Row], number: int, end: int) -> bool:
+def _draws(rows: Sequence[_Row], number: int, end: int, *, at_end: str) -> bool:
     """Whether random numbers were drawn between the start of a module's construction and the end of the inserted ones."""
-    after = rows[end][3] if end < len(rows) else rows[-1][3]
+    after = rows[end][3] if end < len(rows) else at_end
     return bool(after != rows[number][3])
+
+
+def _at_end(recording: Recording) -> str:
+    """Return the digest of the generators once the model is built."""
+    return next((n.value for n in recording.named(Noted.RANDOM, 0) if n.name == "model"), "")
 
 
 def _extra(

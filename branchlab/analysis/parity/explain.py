@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from branchlab.analysis.parity.flags import if_off, on_by_default, remedy_of
 from branchlab.domain import Divergence, Note, Noted, Recording
 
 _OWN_GENERATOR = "draw from a torch.Generator of its own, or only when the flag is on"
+_PLACE = re.compile(r" \(([^()]+:\d+)\)$")
 _STAGES = {
     Noted.SIGNATURE: "signature",
     Noted.RECIPE: "recipe",
@@ -35,7 +37,7 @@ def explain(main: Recording, other: Recording, note: Note, found: Note | None) -
     """Return the difference between a note of main's and what stands in its place, with its likely cause."""
     where, reason, remedy = _say(main, other, note, found)
     stage = _STAGES[note.kind]
-    if note.name.startswith("val ") and note.step:
+    if note.name.startswith("val ") and note.step and note.kind is not Noted.DATA:
         stage = "validation"
     if note.step == 0 and note.kind in {Noted.STATE, Noted.RANDOM}:
         stage = "data" if note.name == "data" else "construction"
@@ -52,12 +54,12 @@ def explain(main: Recording, other: Recording, note: Note, found: Note | None) -
 def explain_failure(other: Recording) -> Divergence:
     """Return the difference of a training that ended early."""
     step = max((note.step for note in other.notes), default=0)
-    place = other.failure.rpartition(" (")[2].removesuffix(")") if "(" in other.failure else ""
+    place = _PLACE.search(other.failure)
     is_early = not any(note.kind is Noted.LOSS for note in other.notes)
     return Divergence(
         step=step,
         stage="construction" if step == 0 and is_early else "forward",
-        where=place or "the task",
+        where=place[1] if place else "the task",
         reason=f"it ends with {other.failure}",
         remedy="mend the branch, then try again",
     )
@@ -126,6 +128,9 @@ def _say(  # noqa: PLR0911, PLR0912, C901  one arm a kind of note
             remedy = "keep the order of parameters and groups: clipping and fused updates go through them in order"
             return note.name, reason, remedy
         case Noted.METRIC:
+            changed = _changed_in_place(main, other)
+            if changed is not None:
+                return changed
             name = note.name.removeprefix("val ")
             return name, f"it is {theirs[1]:.6g}, on main {ours[1]:.6g}", remedy_of(main, other)
         case Noted.MODES:
@@ -207,11 +212,7 @@ def _random_in_step(main: Recording, other: Recording, step: int) -> tuple[str, 
 
 def _data(name: str, ours: list[Any], theirs: list[Any], *, is_start: bool) -> tuple[str, str, str]:
     if not is_start:
-        return (
-            name.removesuffix(" afterwards"),
-            "they are changed in place while training, on main they stay what they were",
-            "work on a copy: x = x * 2 instead of x.mul_(2), x.clone() before writing",
-        )
+        return _in_place(name)
     where = f"data(): {name}"
     remedy = "leave the data as main has it while the flag is off"
     if ours[1] != theirs[1]:
@@ -221,6 +222,24 @@ def _data(name: str, ours: list[Any], theirs: list[Any], *, is_start: bool) -> t
     if ours[2] and ours[2] == theirs[2]:
         return where, "the same rows stand in another order", "sort them as main does"
     return where, "the values are others", remedy
+
+
+def _in_place(name: str) -> tuple[str, str, str]:
+    return (
+        name.removesuffix(" afterwards"),
+        "they are changed in place while training, on main they stay what they were",
+        "work on a copy: x = x * 2 instead of x.mul_(2), x.clone() before writing",
+    )
+
+
+def _changed_in_place(main: Recording, other: Recording) -> tuple[str, str, str] | None:
+    """Return the data that is changed in place and that main leaves alone."""
+    after = [
+        {n.name: n.value for n in one.named(Noted.DATA) if n.name.endswith(" afterwards")}
+        for one in (main, other)
+    ]
+    changed = [name for name, value in after[0].items() if after[1].get(name, value) != value]
+    return _in_place(changed[0]) if changed else None
 
 
 def _groups(ours: list[Any], theirs: list[Any]) -> tuple[str, str, str]:
@@ -285,7 +304,9 @@ def _first_in_walk(
             return _place(main, note, before), reason
         if found.value[at] != note.value[at]:
             if note.kind is Noted.LEAVES:
-                return _place(main, note, before), "it gives other outputs for the same inputs"
+                old, new = note.value[2], found.value[2]
+                is_a = f"it is a {new}, on main a {old}, and " if old != new else "it "
+                return _place(main, note, before), f"{is_a}gives other outputs for the same inputs"
             return _place(main, note, before), f"what enters {note.name} differs"
         before = note
     return None

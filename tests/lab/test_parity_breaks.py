@@ -1,0 +1,88 @@
+"""Planted breaks are found at the right place with the right remedy, and harmless features are neutral.
+
+All are trained for real, beside the example's main, by one warm parent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from branchlab.analysis.parity.compare import first_difference
+from branchlab.domain import Noted, Recording
+from branchlab.lab.demo_lab import build_demo_lab
+from branchlab.lab.project import open_project
+from branchlab.lab.recordings import Recorder, Side
+from tests.lab.parity_cases import BREAKS, HARMLESS, Edit
+
+STEPS = 9  # one epoch of a tenth of the data, its validation, and some steps more
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]:
+    """Main, every break and every harmless change, recorded."""
+    root = tmp_path_factory.mktemp("parity")
+    lab = build_demo_lab(root / "lab")
+    config = lab / ".branchlab.toml"
+    config.write_text(config.read_text().replace("fraction = 0.5", "fraction = 0.1"))
+    cases: dict[str, tuple[Edit, ...]] = {"main": (), **HARMLESS}
+    cases |= {case.name: case.edits for case in BREAKS}
+    sides = [
+        Side(
+            name=name, tree=f"tree {number}", folder=lambda at=written(lab, root, number, edits): at
+        )
+        for number, (name, edits) in enumerate(cases.items())
+    ]
+    recorder = Recorder(open_project(lab), steps=STEPS)
+    recorder.warm_up(open_project(lab).repository.resolve("main"))
+    try:
+        return recorder.record(sides, is_kept=False)
+    finally:
+        recorder.close()
+
+
+def written(lab: Path, root: Path, number: int, edits: tuple[Edit, ...]) -> Path:
+    folder = root / f"tree{number}"
+    shutil.copytree(lab / "fashion", folder / "fashion")
+    (folder / "data").symlink_to(lab / "data")
+    for path, old, new in edits:
+        file = folder / path
+        text = file.read_text() if file.exists() else ""
+        assert old in text, f"{path} no longer holds {old!r}"
+        file.write_text(text.replace(old, new, 1) if old else new)
+    return folder
+
+
+@pytest.mark.parametrize("case", BREAKS, ids=lambda case: case.name)
+def test_a_break_is_found_at_its_place(recordings, case) -> None:
+    found = first_difference(recordings["main"], recordings[case.name])
+
+    assert found is not None
+    assert found.stage == case.stage, found
+    assert case.where in found.where, found
+    assert case.reason in found.reason, found
+    assert case.remedy in found.remedy, found
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_feature_is_neutral(recordings, name) -> None:
+    recording = recordings[name]
+
+    assert first_difference(recordings["main"], recording) is None
+    assert recording.num_steps == STEPS
+    assert not recording.failure
+
+
+def test_there_are_twenty_harmless_features_and_thirteen_breaks() -> None:
+    assert len(HARMLESS) >= 20
+    assert len({case.name for case in BREAKS}) == len(BREAKS) >= 13
+
+
+def test_a_recording_holds_what_ran(recordings) -> None:
+    (note,) = recordings["main"].named(Noted.EXECUTED)
+
+    assert ["fashion/model.py", "ConvNet.forward"] in note.value
+    assert ["fashion/task.py", "FashionTask.metrics"] in note.value
+    assert not any(path.startswith("/") for path, _ in note.value)
