@@ -93,6 +93,19 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergeBackOptions:
+    """``[merge_back]``: what else has to pass before a branch is merged.
+
+    Attributes:
+        check: A command, word by word, run in a work tree of the merge; none where it is empty.
+        timeout_s: A check that takes longer has failed.
+    """
+
+    check: tuple[str, ...] = ()
+    timeout_s: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """``[executor]``: what starts runs. This version knows ``local``."""
 
@@ -108,6 +121,7 @@ class Config:
     run: RunOptions = field(default_factory=RunOptions)
     sample: SampleOptions = field(default_factory=SampleOptions)
     baseline: Baseline = field(default_factory=Baseline)
+    merge_back: MergeBackOptions = field(default_factory=MergeBackOptions)
     executor: Executor = field(default_factory=Executor)
 
 
@@ -254,6 +268,12 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
         (not 0 <= config.run.min_effect < math.inf, "run", "min_effect", "needs 0 or more"),
         (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
         (not config.run.timeout_s > 0, "run", "timeout_s", "needs more than 0 seconds"),
+        (
+            not config.merge_back.timeout_s > 0,
+            "merge_back",
+            "timeout_s",
+            "needs more than 0 seconds",
+        ),
         (not is_device(config.run.device), "run", "device", "is auto, cpu, mps, cuda or cuda:N"),
         (bool(task) and not is_task(task), "trainer", "task", "is written module:Class"),
         (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -27,6 +28,17 @@ class Experiment:
     base: str = "main"
     idea: str = ""
     flags: Flags = field(default_factory=dict)
+    landed: Landing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """``[landed]``: that the experiment is main and its flags now. ``branch`` was at ``tip`` when it was merged."""
+
+    branch: str
+    tip: str
+    onto: str
+    at: str
 
 
 def experiment_name(branch: str, patterns: tuple[str, ...]) -> str:
@@ -66,7 +78,36 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
         base=document.get("base", "main"),
         idea=document.get("idea", ""),
         flags=flags,
+        landed=_landing(document.get("landed")),
     )
+
+
+def _landing(table: object) -> Landing | None:
+    if not isinstance(table, dict):
+        return None
+    words = {name: str(table.get(name, "")) for name in ("branch", "tip", "onto", "at")}
+    return Landing(**words)
+
+
+def mark_landed(text: str, *, where: str, at: datetime, onto: str, branch: str, tip: str) -> str:
+    """Return an experiment's file with a ``[landed]`` table; all else stays as it is written.
+
+    Raises:
+        ConfigError: It is not TOML.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise ConfigError(f"{where}: {error}", hint=f"mend {where}") from None
+    document.pop("landed", None)
+    kept = tomlkit.dumps(document).rstrip()
+    moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    words = {"branch": branch, "tip": tip, "onto": onto}
+    rows = "".join(f"{name} = {_value(value)}\n" for name, value in words.items())
+    return f"{kept}\n\n[landed]  # main and the flags above are this experiment now\nat = {moment}\n{rows}"
 
 
 def render_experiment(experiment: Experiment) -> str:

@@ -13,6 +13,7 @@ from branchlab.domain import (
     Landed,
     MergeBack,
     Outcome,
+    Parity,
     Recommendation,
     Standing,
     Verdict,
@@ -33,6 +34,8 @@ def recommendation(
     merge_back: MergeBack | None,
     verdict: Verdict | None,
     freshness: Freshness,
+    *,
+    parity: Parity | None = None,
 ) -> Recommendation:
     """Return what to do with a branch.
 
@@ -41,10 +44,15 @@ def recommendation(
         merge_back: What its most demanding feature needs; None while its code has not been read.
         verdict: What its runs say against main; None without any.
         freshness: Whether they still speak of its tip.
+        parity: What training has shown of merging it; None where that was not asked.
     """
     if standing.landed.is_settled and standing.landed is not Landed.REVERTED:
         return Recommendation(
             action=Action.NOTHING, reason=f"its content is in main: {standing.landed}"
+        )
+    if merge_back is MergeBack.LANDED:
+        return Recommendation(
+            action=Action.NOTHING, reason="main and its flags are this experiment"
         )
     if merge_back is MergeBack.NOTHING:
         return _keep("it brings nothing that runs yet")
@@ -52,15 +60,15 @@ def recommendation(
         return _keep("it has no result yet")
     if freshness is Freshness.BRANCH_MOVED:
         return _keep("its results are of an older tip")
-    return _by_outcome(standing, merge_back, verdict)
+    return _by_outcome(standing, merge_back, verdict, parity)
 
 
 def _by_outcome(
-    standing: Standing, merge_back: MergeBack | None, verdict: Verdict
+    standing: Standing, merge_back: MergeBack | None, verdict: Verdict, parity: Parity | None
 ) -> Recommendation:
     match verdict.outcome:
         case Outcome.BETTER:
-            return _road(standing, merge_back, verdict)
+            return _road(standing, merge_back, verdict, parity)
         case Outcome.WORSE:
             return Recommendation(
                 action=Action.DROP, reason=f"it is worse than main, {_figures(verdict)}"
@@ -74,11 +82,20 @@ def _by_outcome(
             return _keep(f"no difference is shown yet, {_figures(verdict)}{needed}")
 
 
-def _road(standing: Standing, merge_back: MergeBack | None, verdict: Verdict) -> Recommendation:
+def _road(
+    standing: Standing, merge_back: MergeBack | None, verdict: Verdict, parity: Parity | None
+) -> Recommendation:
     better = f"better than main, {_figures(verdict)}"
     if merge_back is None or merge_back not in _ROADS:
         return _keep(f"{better}; its code has not been read yet")
     action, road = _ROADS[merge_back]
+    if action is Action.MERGE_NOW and parity is not None:
+        first = parity.off.first_difference or parity.on.first_difference
+        if parity.holds:
+            road = f"{road}, and trained beside main it leaves main what it is"
+        elif first is not None:
+            action = Action.GUARD_FIRST
+            road = f"trained beside main it differs: {first.where}: {first.reason}"
     clash = ""
     if standing.conflicts:
         clash = f"; conflicts in {standing.conflicts[0]} stand against it"

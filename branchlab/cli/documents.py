@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from branchlab.lab.guard import Guarded
     from branchlab.lab.judge import Comparison
     from branchlab.lab.landed_flags import LandedFlag
+    from branchlab.lab.merge_back import Merged
+    from branchlab.lab.retire import Retired
     from branchlab.lab.status import BranchStatus, Status
 
 Document = dict[str, Any]
@@ -154,6 +156,11 @@ def _branch_document(branch: BranchStatus) -> Document:
             "action": str(branch.recommendation.action),
             "reason": branch.recommendation.reason,
         },
+        "flags": dict(branch.flags),
+        "landed_as_flag": branch.is_landed_as_flag,
+        "parity": None
+        if branch.parity is None
+        else {"off": str(branch.parity.off.status), "on": str(branch.parity.on.status)},
         "results": str(branch.freshness),
         "results_commit": branch.results.records[0].run.commit if branch.results.records else None,
         "results_behind": standing.results_behind,
@@ -340,4 +347,36 @@ def _check(check: ParityCheck) -> Document:
         "tolerance": check.tolerance,
         "kernels": list(check.kernels),
         "not_exercised": list(check.not_exercised),
+    }
+
+
+def merge_back_document(found: Merged) -> Document:
+    """Return the document of ``merge-back``."""
+    return {
+        "branch": found.branch,
+        "is_merged": found.commit is not None,
+        "made": found.made,
+        "commit": found.commit,
+        "is_in_main": found.is_in_main,
+        "steps": [
+            {
+                "step": str(one.step),
+                "passed": one.is_passed,
+                "said": one.said,
+                "hint": one.hint,
+            }
+            for one in found.steps
+        ],
+        "parity": None if found.evidence is None else parity_document(found.evidence.parity),
+    }
+
+
+def retire_document(found: Retired) -> Document:
+    """Return the document of ``retire``."""
+    return {
+        "branch": found.branch,
+        "tip": found.tip,
+        "tag": found.tag,
+        "worktree": None if found.worktree is None else str(found.worktree),
+        "runs": found.num_runs,
     }

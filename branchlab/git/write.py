@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from branchlab.errors import RepositoryError
@@ -69,28 +69,76 @@ def commit_files(
     Raises:
         RepositoryError: Git does not know who the user is, or does not take a path.
     """
+    return _commit(repository, parent, [parent], files, message)
+
+
+def commit_merge(
+    repository: Repository, main: str, tip: str, *, files: Mapping[str, str], message: str
+) -> tuple[str, str]:
+    """Build the merge commit of ``tip`` into ``main`` with ``files`` (path to text) put on top of the merged tree.
+
+    No branch points at it yet.
+
+    Returns:
+        The commit, and the tree of the merge before the files.
+
+    Raises:
+        RepositoryError: The merge conflicts, git does not know who the user is, or does not take a path.
+    """
+    how = ("--write-tree", "--name-only", "--no-messages", "-z")
+    answer = ask(repository.root, "merge-tree", *how, object_id(main), object_id(tip))
+    tree, *conflicts = text(answer.out).split("\0")
+    if answer.rc:
+        what = ", ".join(file for file in conflicts[:3] if file) or answer.complaint
+        raise RepositoryError(
+            f"{tip[:10]} does not merge into {main[:10]}: {what}", hint="branchlab sync"
+        )
+    return _commit(repository, object_id(tree), [main, tip], files, message), tree
+
+
+def _commit(
+    repository: Repository,
+    tree: str,
+    parents: Sequence[str],
+    files: Mapping[str, str],
+    message: str,
+) -> str:
+    """Build a commit of a tree (or a commit's) with some files replaced."""
     for path in files:
         _check_path(path)
     with tempfile.TemporaryDirectory(prefix="branchlab-index-") as folder:
         env = {"GIT_INDEX_FILE": f"{folder}/index", **identity(repository)}
-        git(repository.root, "read-tree", object_id(parent), env=env)
-        modes = _modes(repository, parent, files)
+        git(repository.root, "read-tree", object_id(tree), env=env)
+        modes = _modes(repository, tree, files) if files else {}
         entries = b""
         for path, content in files.items():
             stored = git(repository.root, "hash-object", "-w", "--stdin", stdin=to_bytes(content))
             entries += to_bytes(f"{modes.get(path, '100644')} {text(stored).strip()}\t{path}\0")
         git(repository.root, "update-index", "-z", "--index-info", stdin=entries, env=env)
-        tree = text(git(repository.root, "write-tree", env=env)).strip()
-        how = ("-p", parent, "-F", "-")
         made = git(
             repository.root,
-            "commit-tree",
-            tree,
-            *how,
+            *("commit-tree", text(git(repository.root, "write-tree", env=env)).strip()),
+            *(word for parent in parents for word in ("-p", object_id(parent))),
+            *("-F", "-"),
             stdin=to_bytes(f"{message.rstrip()}\n"),
             env=env,
         )
         return text(made).strip()
+
+
+def drop_branch(repository: Repository, name: str, commit: str) -> None:
+    """Delete a branch that is where it was seen."""
+    git(repository.root, "update-ref", "-d", f"refs/heads/{name}", object_id(commit))
+
+
+def advance_branch(repository: Repository, name: str, *, before: str, after: str, why: str) -> None:
+    """Move a branch forward from where it was seen.
+
+    Raises:
+        RepositoryError: It is not there any more.
+    """
+    ref = f"refs/heads/{name}"
+    git(repository.root, "update-ref", "-m", why, ref, object_id(after), object_id(before))
 
 
 def add_worktree(repository: Repository, branch: str, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from branchlab.analysis.recommendation import recommendation
@@ -12,11 +12,13 @@ from branchlab.analysis.results import BranchResults, Subject, freshness, result
 from branchlab.domain import (
     Branch,
     FeatureVerdict,
+    Flags,
     Freshness,
     Goal,
     Landed,
     MergeBack,
     Overview,
+    Parity,
     Recommendation,
     RunState,
     Standing,
@@ -24,7 +26,12 @@ from branchlab.domain import (
     merge_back_of,
 )
 from branchlab.errors import ConfigError
-from branchlab.experiment import Experiment
+from branchlab.experiment import (
+    Experiment,
+    experiment_name,
+    experiment_path,
+    parse_experiment,
+)
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
@@ -38,6 +45,7 @@ from branchlab.lab.branches import (
     reference_branch,
 )
 from branchlab.lab.judge import Judged, judge_all, subjects_of
+from branchlab.lab.known_parity import known_parities
 from branchlab.lab.project import Project
 from branchlab.lab.survey import survey
 from branchlab.lab.words import notes
@@ -54,6 +62,9 @@ class BranchStatus:
     Attributes:
         mean: Of the metric over the seeds that are done; None without any.
         features: How many have which verdict; None where the code has not been read yet.
+        flags: What its experiment switches on.
+        is_landed_as_flag: Whether main's copy of its experiment's file says that this tip has landed.
+        parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
@@ -72,6 +83,9 @@ class BranchStatus:
     merge_back: MergeBack | None = None
     recommendation: Recommendation
     notes: tuple[str, ...] = ()
+    flags: Flags = field(default_factory=dict)
+    is_landed_as_flag: bool = False
+    parity: Parity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +149,8 @@ def status(
     }
     seen = survey(project, refs, experiments, branches, measured=measured, tell=tell)
     shown = [s for s in seen.standings if not named or s.branch in named]
+    on_flags = _landed_as_flags(project, main, [standing.branch for standing in shown])
+    proved = known_parities(project, main.tip, {s.branch.name: s.branch.tip for s in shown})
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     on_reference = Subject(
@@ -149,6 +165,8 @@ def status(
             num_running=running[standing.branch.name],
             features=counts.get(standing.branch.name),
             words=notes(standing, main=main.name, root=project.repository.root),
+            is_landed_as_flag=standing.branch.name in on_flags,
+            parity=proved.get(standing.branch.name),
         )
         for standing in shown
     ]
@@ -173,12 +191,17 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     num_running: int,
     features: Mapping[FeatureVerdict, int] | None,
     words: Sequence[str],
+    is_landed_as_flag: bool,
+    parity: Parity | None,
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
     fresh = freshness(results, judged.against) if judged else Freshness.NONE
     verdict = judged.verdict if judged else None
-    merge_back = _merge_back(standing, features)
+    flags = experiment.flags if isinstance(experiment, Experiment) else {}
+    merge_back = MergeBack.LANDED if is_landed_as_flag else _merge_back(standing, features, parity)
+    is_on_main = merge_back is MergeBack.LANDED and bool(flags)
+    behind = [f"on main behind {', '.join(flags)}"] if is_on_main else []
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",
@@ -192,20 +215,50 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         is_stale=_is_stale(standing),
         features=features,
         merge_back=merge_back,
-        recommendation=recommendation(standing, merge_back, verdict, fresh),
-        notes=tuple(words),
+        recommendation=recommendation(standing, merge_back, verdict, fresh, parity=parity),
+        notes=(*behind, *words),
+        flags=flags,
+        is_landed_as_flag=is_landed_as_flag,
+        parity=parity,
     )
 
 
+def _landed_as_flags(project: Project, main: Branch, branches: Sequence[Branch]) -> set[str]:
+    """Return the branches of which main's experiment files say that their tip has landed, under whatever commit."""
+    patterns = project.config.branches.experiments
+    paths = {
+        branch.name: experiment_path(experiment_name(branch.own_name, patterns))
+        for branch in branches
+    }
+    texts = project.repository.read_files((main.tip, path) for path in paths.values())
+    found = set()
+    for branch in branches:
+        text = texts[main.tip, paths[branch.name]]
+        if text is None or "[landed]" not in text:
+            continue
+        try:
+            landed = parse_experiment(text, where=f"{main.name}:{paths[branch.name]}").landed
+        except ConfigError:
+            continue
+        if landed is not None and landed.tip == branch.tip:
+            found.add(branch.name)
+    return found
+
+
 def _merge_back(
-    standing: Standing, features: Mapping[FeatureVerdict, int] | None
+    standing: Standing, features: Mapping[FeatureVerdict, int] | None, parity: Parity | None
 ) -> MergeBack | None:
-    """Return what the branch needs; None while its code has not been read."""
+    """Return what the branch needs; None while its code has not been read.
+
+    What reading could not decide, training has: when every changed function ran and main stayed what it was.
+    """
     if standing.landed in {Landed.MERGED, Landed.SQUASHED, Landed.REBASED}:
         return MergeBack.LANDED
     if standing.has_content is False:
         return MergeBack.NOTHING
-    return None if features is None else merge_back_of(features.keys())
+    found = None if features is None else merge_back_of(features.keys())
+    is_shown = parity is not None and parity.holds and not parity.off.not_exercised
+    return MergeBack.READY if found is MergeBack.NEEDS_PARITY and is_shown else found
 
 
 def _urgency(branch: BranchStatus) -> tuple[int, float]:

@@ -1,0 +1,53 @@
+"""A project's own check, run to its end in a folder: its verdict is its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TAIL_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """How a check ended; ``said`` is the end of what it printed."""
+
+    is_passed: bool
+    said: str
+
+
+def run_check(command: Sequence[str], folder: Path, *, timeout_s: float) -> Checked:
+    """Run a command in a folder; programs beside this Python come first.
+
+    It gets a session of its own, and whatever it started ends with it.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        process = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env={**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Checked(is_passed=False, said=f"{command[0]}: {error.strerror}")
+    try:
+        out, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return Checked(is_passed=False, said=f"it took longer than {timeout_s:g} s")
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    lines = out.decode(errors="replace").strip().splitlines()
+    return Checked(is_passed=process.returncode == 0, said="\n".join(lines[-_TAIL_LINES:]))
