@@ -22,6 +22,8 @@ from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
     from branchlab.analysis.results import BranchResults
+    from branchlab.lab.all_ready import CombinedParity
+    from branchlab.lab.drift import DriftReport
     from branchlab.lab.feature_reading import BranchFeatures
     from branchlab.lab.guard import Guarded
     from branchlab.lab.judge import Comparison
@@ -328,6 +330,31 @@ def parity_document(found: Parity) -> Document:
     }
 
 
+def combined_document(found: CombinedParity) -> Document:
+    """Return the document of ``parity --all-ready``."""
+    together = found.together
+    return {
+        "branch": None,
+        "branches": list(found.branches),
+        "left_out": [{"branch": one.branch, "reason": one.reason} for one in found.left_out],
+        "off": _check(found.off),
+        "on": _check(found.worst_on),
+        "each": [
+            {"branch": name, "on": _check(check)}
+            for name, check in zip(found.branches, found.on, strict=True)
+        ],
+        "together": None
+        if together is None
+        else {
+            "flags": dict(together.flags),
+            "steps": together.steps,
+            "failure": together.failure,
+            "loss": None if together.loss is None else _plain(together.loss),
+            "main_loss": None if together.main_loss is None else _plain(together.main_loss),
+        },
+    }
+
+
 def _check(check: ParityCheck) -> Document:
     first = check.first_difference
     return {
@@ -379,4 +406,25 @@ def retire_document(found: Retired) -> Document:
         "tag": found.tag,
         "worktree": None if found.worktree is None else str(found.worktree),
         "runs": found.num_runs,
+    }
+
+
+def drift_document(found: DriftReport) -> Document:
+    """Return the document of ``drift``."""
+    culprit = found.culprit
+    return {
+        "reference": found.reference,
+        "main": found.main,
+        **_check(found.check),
+        "commits": found.num_commits,
+        "trained": found.num_trained,
+        "culprit": None
+        if culprit is None
+        else {
+            "commit": culprit.commit,
+            "subject": culprit.subject,
+            "at": to_text(culprit.at),
+            "untold": list(culprit.untold),
+            **_check(culprit.check),
+        },
     }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from branchlab.cli.app import branch_names
-from branchlab.cli.documents import parity_document, print_document
+from branchlab.cli.documents import combined_document, parity_document, print_document
 from branchlab.cli.options import json_option, project_here
 from branchlab.cli.telling import telling
 from branchlab.domain import Parity, ParityCheck, ParityStatus
+from branchlab.errors import ConfigError
+from branchlab.lab.all_ready import CombinedParity, prove_all_ready
 from branchlab.lab.parity import STEPS, ParityRequest, prove_parity
 from branchlab.terminal_text import safe_text
 
@@ -22,22 +24,41 @@ _COLOURS = {
 @click.command(
     epilog="\b\nExamples:\n  branchlab parity squeeze-excite\n  branchlab parity se --json"
 )
-@click.argument("branch", shell_complete=branch_names)
+@click.argument("branch", required=False, shell_complete=branch_names)
+@click.option(
+    "--all-ready", is_flag=True, help="All branches that are ready, merged into one tree."
+)
 @click.option("--steps", default=STEPS, show_default=True, help="Steps that are compared.")
 @click.option("--seeds", default=1, show_default=True, help="Trainings on each side.")
 @click.option("--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given.")
 @json_option
 @click.pass_context
 def parity(
-    ctx: click.Context, branch: str, steps: int, seeds: int, device: str | None, as_json: bool
+    ctx: click.Context,
+    branch: str | None,
+    all_ready: bool,
+    steps: int,
+    seeds: int,
+    device: str | None,
+    as_json: bool,
 ) -> None:
     """Prove by training that a branch may be merged: off, main stays what it was; on, it trains like the branch.
 
     The merge is made in memory, and trained beside main with every flag at its default: the same bits at every step, or the
     first difference with its place and its remedy. Then with the experiment's flags on, beside the branch itself.
     """
+    if (branch is None) is not all_ready:
+        raise ConfigError(
+            "parity takes one branch, or --all-ready",
+            hint="for instance: branchlab parity squeeze-excite",
+        )
     project = project_here()
     request = ParityRequest(steps=steps, seeds=seeds, device=device)
+    if branch is None:
+        with telling() as tell:
+            combined = prove_all_ready(project, request, tell=tell)
+        print_document(combined_document(combined)) if as_json else print_combined(combined)
+        ctx.exit(0 if combined.holds else 1)
     with telling() as tell:
         found = prove_parity(project, branch, request, tell=tell)
     if as_json:
@@ -52,6 +73,35 @@ def print_parity(found: Parity) -> None:
     click.echo(click.style(safe_text(found.branch), bold=True))
     for name, check in (("off", found.off), ("on", found.on)):
         print_check(name, check)
+
+
+def print_combined(found: CombinedParity) -> None:
+    """Print the checks of all branches together for people."""
+    click.echo(click.style(safe_text(", ".join(found.branches)) or "no branch", bold=True))
+    for one in found.left_out:
+        click.echo(
+            f"  {click.style('left out', fg='yellow')} {safe_text(one.branch)}: {safe_text(one.reason)}"
+        )
+    print_check("off", found.off)
+    for check in found.on:
+        print_check("on", check)
+    together = found.together
+    if together is None:
+        return
+    flags = safe_text(", ".join(f"{name}={value}" for name, value in together.flags.items()))
+    if together.failure:
+        click.echo(
+            f"  all {click.style('fails', fg='red')}  {flags}: {safe_text(together.failure)}"
+        )
+    else:
+        losses = (
+            f"loss {together.loss:.4f}, main's {together.main_loss:.4f}"
+            if together.loss is not None and together.main_loss is not None
+            else ""
+        )
+        click.echo(
+            f"  all {click.style('trains', fg='green')}  {flags}, {together.steps} steps: {losses}"
+        )
 
 
 def print_check(name: str, check: ParityCheck) -> None:

@@ -11,6 +11,7 @@ import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -283,3 +284,24 @@ def paths_below(root: Path, commit: str, folder: str) -> list[str]:
     """Return the files of a commit that lie below a folder; none where there is no such folder."""
     answer = ask(root, "ls-tree", "-r", "-z", "--name-only", object_id(commit), "--", f"{folder}/")
     return [text(path) for path in answer.out.split(b"\0") if path]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstParent:
+    """One commit of a branch's own line."""
+
+    commit: str
+    at: datetime
+    subject: str
+
+
+def first_parents(root: Path, since: str, upto: str) -> list[FirstParent]:
+    """Return the first parents of ``upto`` that ``since`` has not, oldest first."""
+    how = ("--first-parent", "--reverse", "-z", "--format=%H %ct %s", "--no-show-signature")
+    out = git(root, "log", *how, f"^{object_id(since)}", object_id(upto))
+    found = []
+    for record in text(out).split("\0"):
+        if record:
+            commit, seconds, subject = record.split(" ", 2)
+            found.append(FirstParent(commit, datetime.fromtimestamp(int(seconds), UTC), subject))
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from branchlab.domain import Feature, Parity, ParityCheck, ParityStatus, Verdict
+from branchlab.domain import Feature, FeatureVerdict, Parity, ParityCheck, ParityStatus, Verdict
 
 _WIDTH_MAX = 72
 
@@ -57,6 +57,7 @@ class Evidence:
         found += [
             (f"feature {one.symbol or one.path}", f"{one.verdict}: {one.reason}")
             for one in self.features
+            if one.verdict is not FeatureVerdict.INERT
         ]
         if self.check:
             found.append(("check", self.check))

@@ -168,7 +168,7 @@ class ParityProof:
                 off_check,
                 not_exercised=self.unseen([idea], ran),
             )
-            on_check = self._on(idea, off, on, model, known)
+            on_check = self.on_check(idea, off, on, model, known)
         return Parity(
             branch=idea.branch.name,
             main=self.main.tip,
@@ -178,7 +178,7 @@ class ParityProof:
             flags=dict(idea.flags),
         )
 
-    def _on(
+    def on_check(
         self,
         idea: Idea,
         off: Side,
@@ -186,6 +186,7 @@ class ParityProof:
         model: Side,
         known: Mapping[tuple[str, int], Recording],
     ) -> ParityCheck:
+        """Return whether the merged tree with an idea's flags on trains like the branch that it was on."""
         if not idea.flags:
             where = experiment_path(idea.short)
             return ParityCheck(
@@ -231,7 +232,7 @@ class ParityProof:
                 status=ParityStatus.NOT_RUN,
                 reason=f"{one.name} itself does not train: {ours.failure}",
             )
-        found = first_difference(ours, theirs)
+        found = first_difference(ours, theirs, base=one.name)
         steps = min(ours.num_steps, theirs.num_steps)
         if found is None:
             return ParityCheck(status=ParityStatus.NEUTRAL, steps=steps)
@@ -258,7 +259,7 @@ class ParityProof:
         if not closely:
             return None
         seen = self.recorder.record([one, two], closely=closely)
-        return first_difference(seen[one.name], seen[two.name])
+        return first_difference(seen[one.name], seen[two.name], base=one.name)
 
     def _within(self, one: Side, two: Side, why: str) -> ParityCheck:
         """Compare within what main shows against itself, where bits cannot be had twice."""

@@ -28,7 +28,7 @@ from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Protocol, Target, run_key
 from branchlab.schedule.pool import Pool, StopRequest, slots_for
 
-_KIND = "recordings-1"
+_KIND = "recordings-2"
 """Raise the number when recordings hold something else."""
 
 

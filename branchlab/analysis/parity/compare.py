@@ -34,11 +34,14 @@ class Tolerance:
         return max(self.losses, default=0.0)
 
 
-def first_difference(main: Recording, other: Recording) -> Divergence | None:
-    """Return where ``other`` first departs from ``main``; None where every bit that counts is the same."""
+def first_difference(main: Recording, other: Recording, *, base: str = "main") -> Divergence | None:
+    """Return where ``other`` first departs from ``main``; None where every bit that counts is the same.
+
+    ``base`` is what the first is called in the reason.
+    """
     found = _first(main, other)
     if found is not None:
-        return explain(main, other, *found)
+        return explain(main, other, *found, base=base)
     if other.failure and not main.failure:
         return explain_failure(other)
     return None

@@ -33,8 +33,13 @@ _STAGES = {
 }
 
 
-def explain(main: Recording, other: Recording, note: Note, found: Note | None) -> Divergence:
-    """Return the difference between a note of main's and what stands in its place, with its likely cause."""
+def explain(
+    main: Recording, other: Recording, note: Note, found: Note | None, *, base: str = "main"
+) -> Divergence:
+    """Return the difference between a note of main's and what stands in its place, with its likely cause.
+
+    ``base`` is what the first recording is called where it is not main's.
+    """
     where, reason, remedy = _say(main, other, note, found)
     stage = _STAGES[note.kind]
     if note.name.startswith("val ") and note.step and note.kind is not Noted.DATA:
@@ -46,9 +51,15 @@ def explain(main: Recording, other: Recording, note: Note, found: Note | None) -
     if note.kind is Noted.DATA and reason.startswith("the same rows"):
         stage = "data order"
     turned_on = on_by_default(main, other)
-    if turned_on and note.kind is not Noted.SIGNATURE:
+    if turned_on and note.kind not in {Noted.SIGNATURE, Noted.RECIPE}:
         remedy = turned_on
-    return Divergence(step=note.step, stage=stage, where=where, reason=reason, remedy=remedy)
+    return Divergence(
+        step=note.step,
+        stage=stage,
+        where=where,
+        reason=reason.replace("on main", f"on {base}"),
+        remedy=remedy,
+    )
 
 
 def explain_failure(other: Recording) -> Divergence:

@@ -26,11 +26,10 @@ def if_off(main: Recording, other: Recording) -> str:
 
 
 def on_by_default(main: Recording, other: Recording) -> str:
-    """Return the remedy where a new argument's default is not off; the empty string where all are."""
+    """Return the remedy where a new argument is true by default; the empty string where none is."""
     for name, default in new_arguments(main, other).items():
-        if default not in _OFF:
-            off = "False" if default == "True" else "what leaves main as it is"
-            return f"{name} is new and defaults to {default}: let it default to {off}"
+        if default == "True":
+            return f"{name} is new and defaults to True: let it default to False"
     return ""
 
 
