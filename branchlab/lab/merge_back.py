@@ -124,7 +124,7 @@ class _Merge:
         self._hear = hear
 
     def passed(self, step: Step, said: str, *, is_passed: bool = True, hint: str = "") -> None:
-        done = Passed(step=step, is_passed=is_passed, said=said, hint=hint)
+        done = Passed(step=step, is_passed=is_passed, said=said, hint="" if is_passed else hint)
         self.steps.append(done)
         self._hear(done)
         if not is_passed:

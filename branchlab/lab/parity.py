@@ -10,16 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from branchlab.analysis.parity.compare import (
-    first_difference,
-    first_difference_within,
-    steps_to_look_at,
-    tolerance_of,
-)
+from branchlab.analysis.parity.compare import first_difference
 from branchlab.analysis.parity.exercised import not_exercised
 from branchlab.domain import (
     Branch,
-    Divergence,
     Flags,
     Parity,
     ParityCheck,
@@ -35,13 +29,12 @@ from branchlab.lab.branches import all_branches, find_branches, main_branch
 from branchlab.lab.feature_reading import file_change
 from branchlab.lab.known_parity import keep_parity
 from branchlab.lab.project import Project
-from branchlab.lab.recordings import Recorder, Side, again, commit_side
+from branchlab.lab.recordings import Recorder, Side, commit_side
+from branchlab.lab.side_by_side import SideBySide
 from branchlab.schedule.executor import Executor
 
 STEPS = 200
 GUARD = "guard/"
-_NUM_OF_MAIN = 3
-"""Trainings of main that a tolerance is measured by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +186,7 @@ class ParityProof:
                 status=ParityStatus.NOT_RUN,
                 reason=f"{where} on {idea.branch.name} switches nothing on",
             )
-        check = self.compared(model, on, known)
+        check = self.compared(model, on, known, with_signature=False)
         if check.status is not ParityStatus.NEUTRAL:
             return check
         names = ", ".join(idea.flags)
@@ -211,77 +204,27 @@ class ParityProof:
         return check
 
     def compared(
-        self, one: Side, two: Side, known: Mapping[tuple[str, int], Recording]
+        self,
+        one: Side,
+        two: Side,
+        known: Mapping[tuple[str, int], Recording],
+        *,
+        with_signature: bool = True,
     ) -> ParityCheck:
         """Return the comparison of two sides over all seeds; the first seed that differs decides."""
         found = ParityCheck(status=ParityStatus.NOT_RUN)
         for seed in range(self.request.seeds):
             ours, theirs = known[one.name, seed], known[two.name, seed]
-            found = self._of_seed(replace(one, seed=seed), replace(two, seed=seed), ours, theirs)
+            judge = SideBySide(
+                self.recorder,
+                replace(one, seed=seed),
+                replace(two, seed=seed),
+                with_signature=with_signature,
+            )
+            found = judge.check(ours, theirs)
             if found.status is not ParityStatus.NEUTRAL:
                 break
         return replace(found, compared=f"{two.name}, against {one.name}")
-
-    def _of_seed(self, one: Side, two: Side, ours: Recording, theirs: Recording) -> ParityCheck:
-        if ours.kernels and ours.failure:
-            return self._within(
-                one, two, f"{', '.join(ours.kernels)} has no deterministic form here"
-            )
-        if ours.failure:
-            return ParityCheck(
-                status=ParityStatus.NOT_RUN,
-                reason=f"{one.name} itself does not train: {ours.failure}",
-            )
-        found = first_difference(ours, theirs, base=one.name)
-        steps = min(ours.num_steps, theirs.num_steps)
-        if found is None:
-            return ParityCheck(status=ParityStatus.NEUTRAL, steps=steps)
-        if found.step > 0 or found.stage in {"data", "construction"}:
-            twice = self.recorder.record([again(one, 2)])[again(one, 2).name]
-            noise = first_difference(ours, twice)
-            if noise is not None:
-                return self._within(
-                    one,
-                    two,
-                    f"{one.name} does not give the same bits twice: {noise.where}: {noise.reason}",
-                )
-        return ParityCheck(
-            status=ParityStatus.DIFFERS,
-            steps=steps,
-            first_difference=self._closer(one, two, ours, theirs) or found,
-        )
-
-    def _closer(
-        self, one: Side, two: Side, ours: Recording, theirs: Recording
-    ) -> Divergence | None:
-        """Train both again and note every module in the steps before the difference, where that tells more."""
-        closely = steps_to_look_at(ours, theirs)
-        if not closely:
-            return None
-        seen = self.recorder.record([one, two], closely=closely)
-        return first_difference(seen[one.name], seen[two.name], base=one.name)
-
-    def _within(self, one: Side, two: Side, why: str) -> ParityCheck:
-        """Compare within what main shows against itself, where bits cannot be had twice."""
-        mains = [one, *(again(one, number) for number in range(2, _NUM_OF_MAIN + 1))]
-        seen = self.recorder.record([*mains, two], is_strict=False)
-        ours = [seen[side.name] for side in mains]
-        kernels = tuple(sorted({name for recording in ours for name in recording.kernels}))
-        failed = next((recording.failure for recording in ours if recording.failure), "")
-        if failed:
-            return ParityCheck(
-                status=ParityStatus.NOT_RUN, reason=f"{one.name} itself does not train: {failed}"
-            )
-        tolerance = tolerance_of(ours)
-        found = first_difference_within(ours[0], seen[two.name], tolerance)
-        return ParityCheck(
-            status=ParityStatus.DIFFERS if found else ParityStatus.NEUTRAL,
-            steps=min(ours[0].num_steps, seen[two.name].num_steps),
-            first_difference=found,
-            reason=f"{why}; compared within twice the largest difference of {_NUM_OF_MAIN} trainings of {one.name}",
-            tolerance=tolerance.largest,
-            kernels=kernels,
-        )
 
     def record(self, sides: Sequence[Side]) -> dict[tuple[str, int], Recording]:
         """Return the recordings of some sides by name and seed."""

@@ -82,8 +82,10 @@ def retire(project: Project, name: str, *, is_forced: bool = False) -> Retired:
 def _check_kind(project: Project, branch: Branch) -> None:
     known = project.config.branches
     if branch.own_name in {known.main, known.reference}:
+        is_main = branch.own_name == known.main
+        what = "the branch that all features go into" if is_main else "the frozen reference"
         raise RepositoryError(
-            f"{branch.name} is {'main' if branch.own_name == known.main else 'the frozen reference'}: it is never retired",
+            f"{branch.name} is {what}: it is never retired",
             hint="name an experiment: branchlab status",
         )
     if branch.remote:

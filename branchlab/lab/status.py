@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,9 +138,11 @@ def status(
     subjects = subjects_of([*branches, *gone], experiments, records)
     branches += gone if with_deleted or names else []
     metric = config.run.metric
-    on_main = Subject(branch=main.name, tree=main.tree)
+    subject_of_main = Subject(branch=main.name, tree=main.tree)
     judged = (
-        judge_all(records, subjects, on_main, metric=metric, project=project) if records else {}
+        judge_all(records, subjects, subject_of_main, metric=metric, project=project)
+        if records
+        else {}
     )
     frozen = reference_branch(project, refs)
     measured = {
@@ -149,7 +152,7 @@ def status(
     }
     seen = survey(project, refs, experiments, branches, measured=measured, tell=tell)
     shown = [s for s in seen.standings if not named or s.branch in named]
-    on_flags = _landed_as_flags(project, main, [standing.branch for standing in shown])
+    on_main = _experiments_on_main(project, main, [standing.branch for standing in shown])
     proved = known_parities(project, main.tip, {s.branch.name: s.branch.tip for s in shown})
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
@@ -165,7 +168,7 @@ def status(
             num_running=running[standing.branch.name],
             features=counts.get(standing.branch.name),
             words=notes(standing, main=main.name, root=project.repository.root),
-            is_landed_as_flag=standing.branch.name in on_flags,
+            landed=on_main.get(standing.branch.name, Experiment()),
             parity=proved.get(standing.branch.name),
         )
         for standing in shown
@@ -174,7 +177,7 @@ def status(
         overview=seen,
         metric=metric,
         goal=config.run.goal,
-        main_results=results_of(on_main, records),
+        main_results=results_of(subject_of_main, records),
         reference_results=results_of(on_reference, records),
         branches=tuple(sorted(found, key=_urgency)),
         warnings=_warnings(project, seen, frozen, experiments.values(), found),
@@ -191,7 +194,7 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     num_running: int,
     features: Mapping[FeatureVerdict, int] | None,
     words: Sequence[str],
-    is_landed_as_flag: bool,
+    landed: Experiment,
     parity: Parity | None,
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
@@ -199,9 +202,10 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     fresh = freshness(results, judged.against) if judged else Freshness.NONE
     verdict = judged.verdict if judged else None
     flags = experiment.flags if isinstance(experiment, Experiment) else {}
-    merge_back = MergeBack.LANDED if is_landed_as_flag else _merge_back(standing, features, parity)
-    is_on_main = merge_back is MergeBack.LANDED and bool(flags)
-    behind = [f"on main behind {', '.join(flags)}"] if is_on_main else []
+    is_as_flag = landed.landed is not None and landed.landed.tip == standing.branch.tip
+    merge_back = MergeBack.LANDED if is_as_flag else _merge_back(standing, features, parity)
+    is_on_main = merge_back is MergeBack.LANDED and bool(landed.flags)
+    behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",
@@ -218,30 +222,27 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         recommendation=recommendation(standing, merge_back, verdict, fresh, parity=parity),
         notes=(*behind, *words),
         flags=flags,
-        is_landed_as_flag=is_landed_as_flag,
+        is_landed_as_flag=is_as_flag,
         parity=parity,
     )
 
 
-def _landed_as_flags(project: Project, main: Branch, branches: Sequence[Branch]) -> set[str]:
-    """Return the branches of which main's experiment files say that their tip has landed, under whatever commit."""
+def _experiments_on_main(
+    project: Project, main: Branch, branches: Sequence[Branch]
+) -> dict[str, Experiment]:
+    """Return, by branch, what main's copy of its experiment's file says; those without one, or a damaged one, are left out."""
     patterns = project.config.branches.experiments
     paths = {
         branch.name: experiment_path(experiment_name(branch.own_name, patterns))
         for branch in branches
     }
     texts = project.repository.read_files((main.tip, path) for path in paths.values())
-    found = set()
-    for branch in branches:
-        text = texts[main.tip, paths[branch.name]]
-        if text is None or "[landed]" not in text:
-            continue
-        try:
-            landed = parse_experiment(text, where=f"{main.name}:{paths[branch.name]}").landed
-        except ConfigError:
-            continue
-        if landed is not None and landed.tip == branch.tip:
-            found.add(branch.name)
+    found = {}
+    for name, path in paths.items():
+        text = texts[main.tip, path]
+        if text is not None:
+            with contextlib.suppress(ConfigError):
+                found[name] = parse_experiment(text, where=f"{main.name}:{path}")
     return found
 
 

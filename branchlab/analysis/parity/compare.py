@@ -34,12 +34,15 @@ class Tolerance:
         return max(self.losses, default=0.0)
 
 
-def first_difference(main: Recording, other: Recording, *, base: str = "main") -> Divergence | None:
+def first_difference(
+    main: Recording, other: Recording, *, base: str = "main", with_signature: bool = True
+) -> Divergence | None:
     """Return where ``other`` first departs from ``main``; None where every bit that counts is the same.
 
-    ``base`` is what the first is called in the reason.
+    ``base`` is what the first is called in the reason. ``with_signature``: whether the task's arguments must be main's; they
+    need not be where flags are on, and only the training counts.
     """
-    found = _first(main, other)
+    found = _first(main, other, with_signature=with_signature)
     if found is not None:
         return explain(main, other, *found, base=base)
     if other.failure and not main.failure:
@@ -49,7 +52,7 @@ def first_difference(main: Recording, other: Recording, *, base: str = "main") -
 
 def steps_to_look_at(main: Recording, other: Recording) -> tuple[int, ...]:
     """Return the steps that must be recorded closely before the first difference can be placed; empty when it can be."""
-    found = _first(main, other)
+    found = _first(main, other, with_signature=False)
     if found is None or found[0].step == 0 or found[0].kind not in _INSIDE_A_STEP:
         return ()
     step = found[0].step
@@ -75,10 +78,10 @@ def tolerance_of(recordings: Sequence[Recording]) -> Tolerance:
 
 
 def first_difference_within(
-    main: Recording, other: Recording, tolerance: Tolerance
+    main: Recording, other: Recording, tolerance: Tolerance, *, with_signature: bool = True
 ) -> Divergence | None:
     """Return the first difference that is larger than main's from itself; names, shapes and settings must be equal."""
-    found = _first(main, other, is_structural=True)
+    found = _first(main, other, is_structural=True, with_signature=with_signature)
     if found is not None:
         return explain(main, other, *found)
     if other.failure and not main.failure:
@@ -106,7 +109,11 @@ def _metrics(recording: Recording) -> dict[str, float]:
 
 
 def _first(
-    main: Recording, other: Recording, *, is_structural: bool = False
+    main: Recording,
+    other: Recording,
+    *,
+    is_structural: bool = False,
+    with_signature: bool = True,
 ) -> tuple[Note, Note | None] | None:
     """Return main's note that has no equal, and what stands in its place; None in the second place where nothing does."""
     theirs: dict[tuple[Noted, int, str, int], Note] = {
@@ -116,6 +123,8 @@ def _first(
     modules = {row[0] for note in main.named(Noted.BUILT) for row in note.value}
     for note, number in _numbered(main):
         if note.kind.only_explains or (is_structural and not _is_structural(note)):
+            continue
+        if note.kind is Noted.SIGNATURE and not with_signature:
             continue
         found = theirs.get((note.kind, note.step, note.name, number))
         if found is None and other.failure and note.step >= end:
