@@ -44,10 +44,17 @@ def run_check(command: Sequence[str], folder: Path, *, timeout_s: float) -> Chec
     try:
         out, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
+        _end(process)
+        process.communicate()
         return Checked(is_passed=False, said=f"it took longer than {timeout_s:g} s")
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
     lines = out.decode(errors="replace").strip().splitlines()
     return Checked(is_passed=process.returncode == 0, said="\n".join(lines[-_TAIL_LINES:]))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a check and whatever it started and left in its session."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

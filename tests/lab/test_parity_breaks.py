@@ -30,9 +30,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]
     cases: dict[str, tuple[Edit, ...]] = {"main": (), **HARMLESS}
     cases |= {case.name: case.edits for case in BREAKS}
     sides = [
-        Side(
-            name=name, tree=f"tree {number}", folder=lambda at=written(lab, root, number, edits): at
-        )
+        _side(name, written(lab, root, number, edits))
         for number, (name, edits) in enumerate(cases.items())
     ]
     recorder = Recorder(open_project(lab), steps=STEPS)
@@ -41,6 +39,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]
         return recorder.record(sides, is_kept=False)
     finally:
         recorder.close()
+
+
+def _side(name: str, folder: Path) -> Side:
+    return Side(name=name, tree=folder.name, folder=lambda: folder)
 
 
 def written(lab: Path, root: Path, number: int, edits: tuple[Edit, ...]) -> Path:

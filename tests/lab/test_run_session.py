@@ -159,16 +159,16 @@ def test_a_request_that_cannot_be_met_says_so_before_anything_starts(
 
 
 def test_a_device_that_is_asked_for_by_number_is_the_one_that_runs_get() -> None:
-    from branchlab.lab.run import _device
+    from branchlab.lab.run import device_of
 
     facts = Facts(devices=("cuda:0", "cuda:1"), environment={})
-    assert _device("cuda:1", facts) == "cuda:1"
-    assert _device("auto", facts) == "cuda"
-    assert _device("cpu", facts) == "cpu"
+    assert device_of("cuda:1", facts) == "cuda:1"
+    assert device_of("auto", facts) == "cuda"
+    assert device_of("cpu", facts) == "cpu"
     with pytest.raises(ConfigError, match="'cuda:2' is not here"):
-        _device("cuda:2", facts)
+        device_of("cuda:2", facts)
     with pytest.raises(ConfigError, match="'mps' is not here"):
-        _device("mps", facts)
+        device_of("mps", facts)
 
 
 def test_a_project_without_a_task_says_what_to_set(repo) -> None:
