@@ -40,6 +40,7 @@ bench: install  ## compare with what one would use instead; figures go into benc
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/run_overhead.py
 	$(BIN)/python benchmarks/branches.py
+	$(BIN)/python benchmarks/parity.py
 
 docs: install  ## write the generated pages again
 	$(BIN)/python docs/generate.py

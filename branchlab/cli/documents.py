@@ -13,8 +13,6 @@ from branchlab.domain import (
     Counterpart,
     Drift,
     Feature,
-    Parity,
-    ParityCheck,
     RunRecord,
     RunState,
 )
@@ -22,14 +20,10 @@ from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
     from branchlab.analysis.results import BranchResults
-    from branchlab.lab.all_ready import CombinedParity
-    from branchlab.lab.drift import DriftReport
     from branchlab.lab.feature_reading import BranchFeatures
     from branchlab.lab.guard import Guarded
     from branchlab.lab.judge import Comparison
     from branchlab.lab.landed_flags import LandedFlag
-    from branchlab.lab.merge_back import Merged
-    from branchlab.lab.retire import Retired
     from branchlab.lab.status import BranchStatus, Status
 
 Document = dict[str, Any]
@@ -316,115 +310,3 @@ def _means(results: BranchResults, metric: str) -> Document | None:
 def _plain(value: float) -> float | str:
     # JSON has no NaN; a script that reads strictly must not choke on a diverged run.
     return value if abs(value) < float("inf") else str(value)
-
-
-def parity_document(found: Parity) -> Document:
-    """Return the document of ``parity`` for one branch."""
-    return {
-        "branch": found.branch,
-        "main": found.main,
-        "tip": found.tip,
-        "flags": found.flags,
-        "off": _check(found.off),
-        "on": _check(found.on),
-    }
-
-
-def combined_document(found: CombinedParity) -> Document:
-    """Return the document of ``parity --all-ready``."""
-    together = found.together
-    return {
-        "branch": None,
-        "branches": list(found.branches),
-        "left_out": [{"branch": one.branch, "reason": one.reason} for one in found.left_out],
-        "off": _check(found.off),
-        "on": _check(found.worst_on),
-        "each": [
-            {"branch": name, "on": _check(check)}
-            for name, check in zip(found.branches, found.on, strict=True)
-        ],
-        "together": None
-        if together is None
-        else {
-            "flags": dict(together.flags),
-            "steps": together.steps,
-            "failure": together.failure,
-            "loss": None if together.loss is None else _plain(together.loss),
-            "main_loss": None if together.main_loss is None else _plain(together.main_loss),
-        },
-    }
-
-
-def _check(check: ParityCheck) -> Document:
-    first = check.first_difference
-    return {
-        "status": str(check.status),
-        "steps": check.steps,
-        "first_difference": None
-        if first is None
-        else {
-            "step": first.step,
-            "stage": first.stage,
-            "where": first.where,
-            "reason": first.reason,
-            "remedy": first.remedy,
-        },
-        "compared": check.compared,
-        "reason": check.reason,
-        "tolerance": check.tolerance,
-        "kernels": list(check.kernels),
-        "not_exercised": list(check.not_exercised),
-    }
-
-
-def merge_back_document(found: Merged) -> Document:
-    """Return the document of ``merge-back``."""
-    return {
-        "branch": found.branch,
-        "is_merged": found.commit is not None,
-        "made": found.made,
-        "commit": found.commit,
-        "is_in_main": found.is_in_main,
-        "steps": [
-            {
-                "step": str(one.step),
-                "passed": one.is_passed,
-                "said": one.said,
-                "hint": one.hint,
-            }
-            for one in found.steps
-        ],
-        "parity": None if found.evidence is None else parity_document(found.evidence.parity),
-    }
-
-
-def retire_document(found: Retired) -> Document:
-    """Return the document of ``retire``."""
-    return {
-        "branch": found.branch,
-        "tip": found.tip,
-        "tag": found.tag,
-        "worktree": None if found.worktree is None else str(found.worktree),
-        "runs": found.num_runs,
-    }
-
-
-def drift_document(found: DriftReport) -> Document:
-    """Return the document of ``drift``."""
-    culprit = found.culprit
-    return {
-        "reference": found.reference,
-        "main": found.main,
-        **_check(found.check),
-        "commits": found.num_commits,
-        "trained": found.num_trained,
-        "culprit": None
-        if culprit is None
-        else {
-            "commit": culprit.commit,
-            "subject": culprit.subject,
-            "at": to_text(culprit.at),
-            "untold": list(culprit.untold),
-            **_check(culprit.check),
-        },
-    }

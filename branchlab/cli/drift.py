@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from branchlab.cli.documents import drift_document, print_document
+from branchlab.cli.documents import print_document
 from branchlab.cli.options import json_option, project_here
 from branchlab.cli.parity import print_check
+from branchlab.cli.proof_documents import drift_document
 from branchlab.cli.telling import telling
 from branchlab.domain import ParityStatus
 from branchlab.lab.drift import DriftReport

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
 from branchlab.cli.app import branch_names
-from branchlab.cli.documents import merge_back_document, print_document, retire_document
+from branchlab.cli.documents import print_document
 from branchlab.cli.options import json_option, project_here
+from branchlab.cli.proof_documents import merge_back_document, retire_document
 from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.evidence import pull_request
@@ -19,6 +18,7 @@ from branchlab.lab.merge_back import merge_back as carry_out
 from branchlab.lab.parity import STEPS, ParityRequest
 from branchlab.lab.project import Project
 from branchlab.lab.retire import retire as carry_out_retire
+from branchlab.schedule.check import feed
 from branchlab.terminal_text import safe_text
 
 
@@ -124,20 +124,15 @@ def _offer(project: Project, found: Merged, pr: str) -> int:
         return 0
     command = ["gh", "pr", "create", "--title", title, "--body-file", "-", "--head", found.made]
     command += ["--base", found.evidence.main]
-    try:
-        done = subprocess.run(
-            command, input=body, text=True, check=False, cwd=project.repository.root
-        )
-    except FileNotFoundError:
+    code = feed(command, body, project.repository.root)
+    if code is None:
         raise ConfigError(
             "gh was not found on PATH",
-            hint=f"install it, or: branchlab merge-back {found.branch} --pr text.md",
-        ) from None
-    if done.returncode:
-        sys.stderr.write(
-            f"gh ended with {done.returncode}; push the branch first: git push -u origin {found.made}\n"
+            hint=f"install it; or write the text: git show {found.made}",
         )
-    return 1 if done.returncode else 0
+    if code:
+        click.echo(f"gh ended with {code}; push first: git push -u origin {found.made}", err=True)
+    return 1 if code else 0
 
 
 @click.command(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from branchlab.cli.app import branch_names
-from branchlab.cli.documents import combined_document, parity_document, print_document
+from branchlab.cli.documents import print_document
 from branchlab.cli.options import json_option, project_here
+from branchlab.cli.proof_documents import combined_document, parity_document
 from branchlab.cli.telling import telling
 from branchlab.domain import Parity, ParityCheck, ParityStatus
 from branchlab.errors import ConfigError

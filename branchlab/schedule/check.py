@@ -1,4 +1,4 @@
-"""A project's own check, run to its end in a folder: its verdict is its exit code."""
+"""Programs of others that are run to their end: a project's own check, whose exit code is its verdict, and whoever takes a text."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def run_check(command: Sequence[str], folder: Path, *, timeout_s: float) -> Chec
         _end(process)
     lines = out.decode(errors="replace").strip().splitlines()
     return Checked(is_passed=process.returncode == 0, said="\n".join(lines[-_TAIL_LINES:]))
+
+
+def feed(command: Sequence[str], content: str, folder: Path) -> int | None:
+    """Give a text to a program that may talk to the user, and return its exit code; None where there is no such program."""
+    try:
+        return subprocess.run(
+            list(command), input=content, text=True, check=False, cwd=folder
+        ).returncode
+    except FileNotFoundError:
+        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
