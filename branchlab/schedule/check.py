@@ -25,15 +25,23 @@ class Checked:
 def run_check(command: Sequence[str], folder: Path, *, timeout_s: float) -> Checked:
     """Run a command in a folder; programs beside this Python come first.
 
-    It gets a session of its own, and whatever it started ends with it.
+    Its code is imported before any that is installed: a project installed in place would otherwise test the user's own work
+    tree. It gets a session of its own, and whatever it started ends with it.
     """
+    sources = [str(place) for place in (folder, folder / "src") if place.is_dir()]
+    known = os.environ.get("PYTHONPATH")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         process = subprocess.Popen(
             list(command),
             cwd=folder,
-            env={**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **kept,
+                "PATH": path,
+                "PYTHONPATH": os.pathsep.join([*sources, *([known] if known else [])]),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from branchlab.domain import Freshness, RunRecord, RunState
+from branchlab.domain import Freshness, Parity, RunRecord, RunState
 from branchlab.lab.words import drift_text, figure
 from branchlab.tui.chart import Points, braille, sparkline
 from branchlab.tui.looks import Line, Look, Piece, cut, freshness_piece, state_mark, state_piece
@@ -119,7 +119,21 @@ def _merge_line(view: BranchView) -> Line:
         return (("no commit of its own yet", Look.DIM),)
     if view.has_content is False:
         return (("its commits leave nothing changed", Look.DIM),)
-    return (("✓ merges into main without conflict", Look.GOOD),)
+    return ("✓ merges into main without conflict", Look.GOOD), *_parity_pieces(view.parity)
+
+
+def _parity_pieces(parity: Parity | None) -> tuple[Piece, ...]:
+    """Return what training has shown of the merge: nothing where that was not asked."""
+    if parity is None:
+        return ()
+    first = parity.off.first_difference or parity.on.first_difference
+    if first is not None:
+        return (
+            ("; trained beside it, it differs: ", Look.BAD),
+            (f"{first.where}: {first.reason}", Look.PLAIN),
+        )
+    look = Look.GOOD if parity.holds else Look.WARN
+    return ((f"; flags off {parity.off.status}, on {parity.on.status}", look),)
 
 
 def chart_run(view: BranchView) -> RunRecord | None:

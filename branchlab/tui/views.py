@@ -19,6 +19,7 @@ from branchlab.domain import (
     Freshness,
     Landed,
     MergeBack,
+    Parity,
     Recommendation,
     RunRecord,
     RunState,
@@ -72,6 +73,7 @@ class BranchView:
     results_behind: int | None = None
     merge_back: MergeBack | None = None
     recommendation: Recommendation | None = None
+    parity: Parity | None = None
     notes: tuple[str, ...] = ()
     mean: float | None = None
     spread: float | None = None
@@ -177,6 +179,7 @@ def _experiment_view(
         results_behind=standing.results_behind,
         merge_back=branch.merge_back,
         recommendation=branch.recommendation,
+        parity=branch.parity,
         notes=branch.notes,
         mean=branch.mean,
         spread=_mean_and_spread(branch.results, metric)[1],

@@ -6,11 +6,15 @@ from branchlab.analysis.recommendation import recommendation
 from branchlab.domain import (
     Action,
     Branch,
+    Divergence,
     Drift,
     Freshness,
     Landed,
     MergeBack,
     Outcome,
+    Parity,
+    ParityCheck,
+    ParityStatus,
     Scale,
     Standing,
     Verdict,
@@ -35,9 +39,22 @@ def verdict(outcome, seeds_needed=None):
     )  # fmt: skip
 
 
-def advise(merge_back=MergeBack.READY, outcome=Outcome.BETTER, *, fresh=Freshness.CURRENT, **where):
+def advise(
+    merge_back=MergeBack.READY,
+    outcome=Outcome.BETTER,
+    *,
+    fresh=Freshness.CURRENT,
+    parity=None,
+    **where,
+):
     found = verdict(outcome, seeds_needed=9) if outcome else None
-    return recommendation(standing(**where), merge_back, found, fresh)
+    return recommendation(standing(**where), merge_back, found, fresh, parity=parity)
+
+
+def shown(status, difference=None):
+    off = ParityCheck(status=status, steps=200, first_difference=difference)
+    on = ParityCheck(status=ParityStatus.NEUTRAL, steps=200)
+    return Parity(branch="exp/a", main="a" * 40, tip="b" * 40, off=off, on=on)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +119,18 @@ def test_actions_that_wait_for_somebody_are_those_of_branches_that_did_well():
         Action.GUARD_FIRST,
         Action.PROVE_FIRST,
     ]
+
+
+def test_what_training_has_shown_speaks_for_a_merge_or_against_it():
+    neutral = advise(parity=shown(ParityStatus.NEUTRAL))
+    assert neutral.action is Action.MERGE_NOW
+    assert "trained beside main it leaves main what it is" in neutral.reason
+
+    first = Divergence(step=0, stage="construction", where="mix (Linear)", reason="it is built")
+    differs = advise(parity=shown(ParityStatus.DIFFERS, first))
+    assert differs.action is Action.GUARD_FIRST
+    assert "it differs: mix (Linear): it is built" in differs.reason
+
+
+def test_what_has_landed_under_a_flag_needs_nothing_whatever_its_commits():
+    assert advise(MergeBack.LANDED).action is Action.NOTHING

@@ -91,18 +91,31 @@ class UserRepository:
     def branchlab(
         self, *arguments: str, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        env = {
-            k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "BRANCHLAB_"))
-        } | IDENTITY
         return subprocess.run(
             [sys.executable, "-m", "branchlab.cli", *arguments],
             cwd=cwd or self.root,
-            env=env,
+            env=_environment(),
             check=False,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
         )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command whose answer nobody reads."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "branchlab.cli", *arguments],
+            cwd=self.root,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _environment() -> dict[str, str]:
+    known = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "BRANCHLAB_"))}
+    return known | IDENTITY
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 from tests.cli.conftest import TASK
 from tests.cli.test_errors import assert_said
@@ -87,3 +89,21 @@ def test_mistakes_are_said(project) -> None:
     assert_said(project.branchlab("merge-back", "wide", "--pr", "."), "it is a folder")
     assert_said(project.branchlab("retire", "main"), "never retired")
     assert_said(project.branchlab("retire", "wide"), "is not in main", "branchlab merge-back")
+
+
+def test_ctrl_c_ends_what_was_trained_and_leaves_nothing(project) -> None:
+    slow = TASK.replace(
+        "    def model(self):\n", "    def model(self):\n        import time; time.sleep(600)\n"
+    )
+    project.branch("exp/slow", {"tiny/task.py": slow})
+    folder = project.root / ".branchlab" / "parity"
+    process = project.start("parity", "slow")
+    until = time.monotonic() + 60
+    while not list(folder.glob("*/runs/*/attempts/1/log.txt")) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=60) == 130
+    assert list(folder.iterdir()) == []
+    assert project.git("status", "--porcelain") == ""

@@ -38,3 +38,13 @@ def test_one_that_hangs_is_ended_with_what_it_started(tmp_path) -> None:
 
     assert not found.is_passed
     assert "longer than 0.5 s" in found.said
+
+
+def test_the_folders_own_code_goes_before_what_is_installed(tmp_path) -> None:
+    (tmp_path / "src" / "branchlab").mkdir(parents=True)
+    (tmp_path / "src" / "branchlab" / "__init__.py").write_text("WHO = 'the folder'\n")
+    program = "import branchlab; print(branchlab.WHO)"
+
+    found = run_check([sys.executable, "-c", program], tmp_path, timeout_s=60)
+
+    assert found.said == "the folder"

@@ -1,9 +1,22 @@
 from datetime import UTC, datetime, timedelta
 
-from branchlab.domain import Drift, Goal, Landed, Outcome, RunState, Scale, Verdict
+from branchlab.domain import (
+    Divergence,
+    Drift,
+    Goal,
+    Landed,
+    Outcome,
+    Parity,
+    ParityCheck,
+    ParityStatus,
+    RunState,
+    Scale,
+    Verdict,
+)
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
 from branchlab.tui.commands import run_command, stop_command
+from branchlab.tui.detail import merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
 from branchlab.tui.line_table import fit, natural_widths
@@ -174,3 +187,17 @@ def test_commands_are_shown_as_one_would_type_them():
     assert run_command("exp/a'b").text == """branchlab run 'exp/a'"'"'b' --detach"""
     assert run_command("-x").text == "branchlab run --detach -- -x"
     assert stop_command("Stop", ["a-s0", "a-s1"]).text == "branchlab cancel a-s0 a-s1"
+
+
+def test_what_training_has_shown_of_a_merge_stands_beside_the_forecast():
+    def line(off, first=None):
+        off = ParityCheck(status=off, first_difference=first)
+        on = ParityCheck(status=ParityStatus.NEUTRAL)
+        shown = Parity(branch="b", main="a", tip="b", off=off, on=on)
+        ahead = Drift(merge_base="a", ahead=1, behind=0)
+        return "".join(text for text, _ in merge_line(view("b", main=ahead, parity=shown)))
+
+    first = Divergence(step=1, stage="loss", where="loss()", reason="it gives 2")
+    assert line(ParityStatus.NEUTRAL).endswith("without conflict; flags off neutral, on neutral")
+    assert line(ParityStatus.DIFFERS, first).endswith("it differs: loss(): it gives 2")
+    assert line(ParityStatus.NOT_RUN).endswith("flags off not-run, on neutral")
