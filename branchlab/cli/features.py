@@ -36,11 +36,11 @@ _COLOURS = {
 }
 _NEXT = {
     MergeBack.BREAKS_BASE: "mend the branch, or keep the old name or position beside the new one",
-    MergeBack.NEEDS_FLAG: "put it behind a new argument that is off by default",
+    MergeBack.NEEDS_FLAG: "put it behind a new argument that is off by default: branchlab guard {name}",
     MergeBack.DEFAULT_ON: "turn the default of the new argument round",
-    MergeBack.NEEDS_PARITY: "reading cannot tell: train both and compare",
-    MergeBack.READY: "may go back to main once a run shows that main trains as before",
-    MergeBack.ADDITIVE: "may go back to main as it is",
+    MergeBack.NEEDS_PARITY: "reading cannot tell, training can: branchlab parity {name}",
+    MergeBack.READY: "may go back to main, once parity shows that main trains as before: branchlab merge-back {name}",
+    MergeBack.ADDITIVE: "may go back to main as it is: branchlab merge-back {name}",
     MergeBack.NOTHING: "brings nothing that runs",
     MergeBack.LANDED: "is in main already",
 }
@@ -78,7 +78,7 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
     if as_json:
         print_document(features_document(found))
     else:
-        print_features(found)
+        print_features(found, are_branches=not given)
 
 
 def print_flags(main: str, flags: list[LandedFlag]) -> None:
@@ -110,15 +110,15 @@ def print_flags(main: str, flags: list[LandedFlag]) -> None:
     click.echo(table(rows, header=header, giving_way=(4, 2)))
 
 
-def print_features(branches: list[BranchFeatures]) -> None:
-    """Print a table a branch for people."""
+def print_features(branches: list[BranchFeatures], *, are_branches: bool = True) -> None:
+    """Print a table a branch for people; of revisions no command is named that takes a branch."""
     if not branches:
         click.echo("no experiment branch yet; start one: branchlab new-exp NAME")
     for at, branch in enumerate(branches):
         if at:
             click.echo()
         name = click.style(safe_text(branch.name), bold=True)
-        said = safe_text(branch.problem) if branch.problem else _NEXT[branch.merge_back]
+        said = safe_text(branch.problem) or _next(branch, is_branch=are_branches)
         click.echo(f"{name}  {branch.merge_back}: {said}")
         if branch.features:
             rows = [_row(feature) for feature in branch.features]
@@ -126,6 +126,12 @@ def print_features(branches: list[BranchFeatures]) -> None:
         for feature in branch.features:
             for warning in feature.warnings:
                 click.echo(f"! {safe_text(warning)}")
+
+
+def _next(branch: BranchFeatures, *, is_branch: bool) -> str:
+    said = _NEXT[branch.merge_back]
+    named = said.format(name=safe_text(branch.name))
+    return named if is_branch else said.partition(": branchlab")[0]
 
 
 def _row(feature: Feature) -> list[str]:

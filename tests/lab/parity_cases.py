@@ -237,6 +237,27 @@ BREAKS = [
     ),
 ]  # fmt: skip
 
+RARER = {
+    "a whole block of a project's own class",
+    "an argument that is gone",
+    "an in-place change that a metric sees",
+    "an augmentation that draws one number more at its end",
+    "an augmentation that does something else with its draw",
+    "a parameter that moves to the group with weight decay",
+    "other data",
+    "less data",
+    "a metric that means something else",
+    "a seed set in a forward pass",
+    "random numbers drawn in data()",
+    "random numbers drawn when the task is constructed",
+    "another initial value",
+    "another order of operations",
+    "a dropout that is always on",
+    "a branch that cannot be imported",
+    "a parameter",
+}
+"""Breaks that are near another one; they are tried where time is no matter."""
+
 HARMLESS: dict[str, tuple[Edit, ...]] = {
     "nothing at all": (),
     "a module built only when on": (*FLAG, model(LAST, LAST + "        if extra:\n            self.mix = nn.Linear(4 * width, 4 * width)\n"),

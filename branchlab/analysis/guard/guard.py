@@ -257,7 +257,7 @@ _ADVICE = {
     FeatureVerdict.BROKEN: "mend the branch first",
     FeatureVerdict.UNPARSED: "mend the file first",
     FeatureVerdict.BREAKING: "keep the old name or position beside the new one, then ask again",
-    FeatureVerdict.UNDECIDED: "train both and compare: a run can tell what reading cannot",
+    FeatureVerdict.UNDECIDED: "branchlab parity: training can tell what reading cannot",
 }
 
 
