@@ -310,6 +310,7 @@ def test_an_experiment_without_its_flag_on_the_task_fails_naming_what_there_is(
     assert reason == "Tiny takes no argument 'hiden': did you mean 'hidden'? it takes: hidden, bias"
 
 
+@pytest.mark.slow
 def test_full_scale_touches_the_test_set_and_is_never_mixed_with_the_sample(project: Any) -> None:
     assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
     done = document(project.branchlab("run", "wide", "--seeds", "1", "--full", "--json"))

@@ -6,6 +6,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from tests.cli.conftest import TASK
 from tests.cli.test_errors import assert_said
 
@@ -55,12 +57,6 @@ def test_an_experiments_life_ends_on_main(project) -> None:
     assert json.loads(done.stdout)["tag"] == "archive/deep"
     assert "exp/deep" not in project.git("branch", "--list")
 
-    done = project.branchlab("drift", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["status"], found["culprit"]) == ("neutral", None)
-    assert found["commits"] == 3
-
 
 def test_a_difference_is_an_exit_code_and_a_document(project) -> None:
     project.branch("exp/fast", {"tiny/task.py": TASK.replace("lr=0.05", "lr=0.5")})
@@ -91,6 +87,7 @@ def test_mistakes_are_said(project) -> None:
     assert_said(project.branchlab("retire", "wide"), "is not in main", "branchlab merge-back")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_what_was_trained_and_leaves_nothing(project) -> None:
     slow = TASK.replace(
         "    def model(self):\n", "    def model(self):\n        import time; time.sleep(600)\n"
@@ -107,3 +104,17 @@ def test_ctrl_c_ends_what_was_trained_and_leaves_nothing(project) -> None:
     assert process.wait(timeout=60) == 130
     assert list(folder.iterdir()) == []
     assert project.git("status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_drift_names_the_commit_in_a_document(project) -> None:
+    done = project.branchlab("drift", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["status"], found["culprit"], found["commits"]) == ("neutral", None, 2)
+
+    project.commit({"tiny/task.py": TASK.replace("lr=0.05", "lr=0.5")}, "Train faster")
+    done = project.branchlab("drift")
+    assert done.returncode == 1
+    assert "Train faster" in done.stdout
+    assert "recipe.lr: it is 0.5, on main at" in done.stdout

@@ -110,6 +110,7 @@ def test_a_missing_sample_names_both_places(tmp_path, monkeypatch):
     assert f"or {tmp_path / 'data'};" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_missing_torchvision_folder_says_how_to_fill_it(tmp_path):
     pytest.importorskip("torchvision")
     with pytest.raises(FileNotFoundError, match=r"Next: python -c .*download=True"):
@@ -239,6 +240,7 @@ def test_a_grid_that_is_not_full_ends_in_black():
     assert picture[0, 2:, 2:].sum() == 0
 
 
+@pytest.mark.slow
 def test_torchvision_stays_out_unless_it_is_asked_for():
     code = (
         "import sys; from examples.fashion.task import FashionTask; FashionTask().data(); "

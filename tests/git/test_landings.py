@@ -299,7 +299,7 @@ def came_in(lab):
 
 @given(ACTIONS)
 @settings(
-    max_examples=20,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

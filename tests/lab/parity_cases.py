@@ -238,6 +238,15 @@ BREAKS = [
 ]  # fmt: skip
 
 RARER = {
+    "a module constructed last",
+    "a module that is built and thrown away",
+    "a new argument without a default",
+    "a metric that is gone",
+    "another kind of module",
+    "another loss",
+    "a gradient that is scaled on its way back",
+    "a branch that ends in an error",
+    "another preparation",
     "a whole block of a project's own class",
     "an argument that is gone",
     "an in-place change that a metric sees",
@@ -256,7 +265,17 @@ RARER = {
     "a branch that cannot be imported",
     "a parameter",
 }
-"""Breaks that are near another one; they are tried where time is no matter."""
+"""Breaks beyond the kinds that every run of the tests tells apart; they are tried where time is no matter."""
+
+FEW = {
+    "nothing at all",
+    "a module built only when on",
+    "an identity in the middle",
+    "a dropout of zero",
+    "draws that are made when on",
+    "one more metric",
+}
+"""Harmless features that every run of the tests looks at."""
 
 HARMLESS: dict[str, tuple[Edit, ...]] = {
     "nothing at all": (),

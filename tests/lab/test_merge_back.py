@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from branchlab.domain import Landed, MergeBack, ParityStatus
@@ -11,7 +15,7 @@ from branchlab.lab.merge_back import MergeRequest, Step, merge_back
 from branchlab.lab.parity import ParityRequest
 from branchlab.lab.retire import retire
 from branchlab.lab.status import status
-from tests.lab.conftest import CONFIG, TASK
+from tests.lab.conftest import CONFIG, TASK, LabRepo
 from tests.lab.test_parity import FLAGGED, SWITCHED, UNGUARDED
 
 
@@ -20,10 +24,27 @@ def merged(repo, name: str = "wide", *, to_main: bool = False):
     return merge_back(repo.open(), request, executor=repo.executor)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """What earlier tests have trained: recordings are known by content, whatever repository asks for them."""
+    return tmp_path_factory.mktemp("trained") / "memo.sqlite"
+
+
 @pytest.fixture
-def wide(repo):
-    repo.branch("exp/wide", {"tiny/task.py": FLAGGED, "experiments/wide.toml": SWITCHED})
-    return repo
+def remembering(repo, trained) -> Iterator[LabRepo]:
+    repo.open().state.create()
+    memo = repo.root / ".branchlab" / "memo.sqlite"
+    if trained.exists():
+        shutil.copy(trained, memo)
+    yield repo
+    if memo.exists():
+        shutil.copy(memo, trained)
+
+
+@pytest.fixture
+def wide(remembering):
+    remembering.branch("exp/wide", {"tiny/task.py": FLAGGED, "experiments/wide.toml": SWITCHED})
+    return remembering
 
 
 def test_a_merge_stands_on_a_branch_of_its_own_with_its_evidence(wide) -> None:
@@ -86,18 +107,20 @@ def test_main_that_is_checked_out_nowhere_goes_forward_too(wide) -> None:
         ({"tiny/task.py": FLAGGED.replace("return 2 * found if self.wide else found", "return found * (1.5 if self.wide is None else 1 + 1e-6)")}, Step.OFF, ""),
     ],
 )  # fmt: skip
-def test_a_step_that_fails_leaves_the_repository_exactly_as_it_was(repo, files, step, hint) -> None:
-    repo.branch("exp/wide", {**files, "experiments/wide.toml": SWITCHED})
-    before, num_objects = repo.fingerprint(), repo.git("count-objects")
+def test_a_step_that_fails_leaves_the_repository_exactly_as_it_was(
+    remembering, files, step, hint
+) -> None:
+    remembering.branch("exp/wide", {**files, "experiments/wide.toml": SWITCHED})
+    before, num_objects = remembering.fingerprint(), remembering.git("count-objects")
 
-    found = merged(repo)
+    found = merged(remembering)
 
     assert found.steps[-1].step is step
     assert not found.is_passed
     assert hint in found.steps[-1].hint
     assert found.commit is None
-    assert repo.fingerprint() == before
-    assert repo.git("count-objects") == num_objects
+    assert remembering.fingerprint() == before
+    assert remembering.git("count-objects") == num_objects
 
 
 def test_a_conflict_ends_it_at_the_forecast(wide) -> None:
@@ -192,17 +215,17 @@ def test_drift_is_nothing_while_main_trains_like_the_reference(wide) -> None:
     assert found.culprit is None
 
 
-def test_drift_names_the_first_commit_that_changed_main(repo) -> None:
+def test_drift_names_the_first_commit_that_changed_main(remembering) -> None:
     for number in range(3):
-        repo.commit({"README.md": f"{number}"}, f"Word {number}")
-    repo.commit({"tiny/task.py": UNGUARDED}, "Train faster")
+        remembering.commit({"README.md": f"{number}"}, f"Word {number}")
+    remembering.commit({"tiny/task.py": UNGUARDED}, "Train faster")
     for number in range(5):
-        repo.commit({"README.md": f"again {number}"}, f"More words {number}")
-    repo.commit(
+        remembering.commit({"README.md": f"again {number}"}, f"More words {number}")
+    remembering.commit(
         {"tiny/task.py": UNGUARDED.replace("batch_size=8", "batch_size=4")}, "Smaller batches"
     )
 
-    found = drift(repo.open(), ParityRequest(), executor=repo.executor)
+    found = drift(remembering.open(), ParityRequest(), executor=remembering.executor)
 
     assert found.check.status is ParityStatus.DIFFERS
     assert found.culprit is not None
@@ -213,12 +236,12 @@ def test_drift_names_the_first_commit_that_changed_main(repo) -> None:
     assert found.num_trained < found.num_commits == 10
 
 
-def test_drift_goes_round_commits_that_do_not_train(repo) -> None:
-    repo.commit({"tiny/task.py": TASK.replace("nn.Flatten()", "nn.Flattened()")}, "Break it")
-    repo.commit({"tiny/task.py": UNGUARDED}, "Mend it, and train faster")
-    repo.commit({"README.md": "words"}, "Words")
+def test_drift_goes_round_commits_that_do_not_train(remembering) -> None:
+    remembering.commit({"tiny/task.py": TASK.replace("nn.Flatten()", "nn.Flattened()")}, "Break it")
+    remembering.commit({"tiny/task.py": UNGUARDED}, "Mend it, and train faster")
+    remembering.commit({"README.md": "words"}, "Words")
 
-    found = drift(repo.open(), ParityRequest(), executor=repo.executor)
+    found = drift(remembering.open(), ParityRequest(), executor=remembering.executor)
 
     assert found.culprit is not None
     assert found.culprit.subject == "Mend it, and train faster"
