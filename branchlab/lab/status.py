@@ -28,12 +28,14 @@ from branchlab.domain import (
 )
 from branchlab.errors import ConfigError
 from branchlab.experiment import (
+    FOLDER,
     Experiment,
     experiment_name,
     experiment_path,
     parse_experiment,
 )
 from branchlab.git.memo import Tell, silently
+from branchlab.git.sources import paths_below
 from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
     all_branches,
@@ -236,10 +238,11 @@ def _experiments_on_main(
         branch.name: experiment_path(experiment_name(branch.own_name, patterns))
         for branch in branches
     }
-    texts = project.repository.read_files((main.tip, path) for path in paths.values())
+    there = set(paths_below(project.repository.root, main.tip, FOLDER)) if paths else set()
+    texts = project.repository.read_files((main.tip, path) for path in there & set(paths.values()))
     found = {}
     for name, path in paths.items():
-        text = texts[main.tip, path]
+        text = texts.get((main.tip, path))
         if text is not None:
             with contextlib.suppress(ConfigError):
                 found[name] = parse_experiment(text, where=f"{main.name}:{path}")
