@@ -41,7 +41,9 @@ def drift(ctx: click.Context, steps: int, seeds: int, device: str | None, as_jso
 def print_drift(found: DriftReport) -> None:
     """Print the report for people."""
     commits = "1 commit" if found.num_commits == 1 else f"{found.num_commits} commits"
-    click.echo(f"main {found.main[:10]}, {commits} after the reference {found.reference[:10]}")
+    click.echo(
+        f"{safe_text(found.main_name)} {found.main[:10]}, {commits} after the reference {found.reference[:10]}"
+    )
     print_check("off", found.check)
     culprit = found.culprit
     if culprit is None:

@@ -52,56 +52,69 @@ def merge_back(
     on merge-back/NAME carries the evidence, with the experiment marked as landed. When a step fails, nothing has changed.
     """
     project = project_here()
-    if pr not in {None, "-", "gh"} and Path(str(pr)).is_dir():
-        raise ConfigError(
-            f"--pr {pr}: it is a folder", hint="name a file, for instance: --pr text.md"
-        )
+    _check_can_offer(pr, as_json=as_json)
     request = MergeRequest(
         name=branch,
         parity=ParityRequest(steps=steps, seeds=seeds, device=device),
         to_main=to_main,
     )
-    is_quiet = as_json or pr == "-"
+    # The text of the pull request is what stdout is for then.
+    to_stderr = pr == "-"
+
+    def hear(step: Passed) -> None:
+        if not as_json:
+            print_step(step, err=to_stderr)
+
     with telling() as tell:
-        found = carry_out(project, request, tell=tell, hear=_silent if is_quiet else print_step)
+        found = carry_out(project, request, tell=tell, hear=hear)
     code = 0 if found.is_passed else 1
     if as_json:
         print_document(merge_back_document(found))
-    elif not is_quiet:
-        print_end(found)
+    else:
+        print_end(found, err=to_stderr)
     if pr is not None and found.commit is not None:
         code = code or _offer(project, found, pr)
     ctx.exit(code)
 
 
-def _silent(_: Passed) -> None:
-    pass
+def _check_can_offer(pr: str | None, *, as_json: bool) -> None:
+    """Refuse a place for the pull request's text before anything is trained."""
+    if pr is None or pr == "gh":
+        return
+    if pr == "-":
+        if as_json:
+            raise ConfigError(
+                "--json and --pr - both want stdout", hint="name a file: --pr text.md"
+            )
+        return
+    place = Path(pr)
+    if place.is_dir() or not place.absolute().parent.is_dir():
+        what = "it is a folder" if place.is_dir() else f"{place.absolute().parent} does not exist"
+        raise ConfigError(f"--pr {pr}: {what}", hint="name a file, for instance: --pr text.md")
 
 
-def print_step(step: Passed) -> None:
+def print_step(step: Passed, *, err: bool = False) -> None:
     """Print one step as soon as it is done."""
     mark = click.style("✓", fg="green") if step.is_passed else click.style("✗", fg="red", bold=True)
     first, *rest = step.said.splitlines() or [""]
-    click.echo(f"{mark} {step.step:<11} {safe_text(first)}")
+    click.echo(f"{mark} {step.step:<11} {safe_text(first)}", err=err)
     for line in rest:
-        click.echo(f"              {safe_text(line)}")
+        click.echo(f"              {safe_text(line)}", err=err)
     if not step.is_passed and step.hint:
-        click.echo(f"  {click.style('hint:', bold=True)} {safe_text(step.hint)}")
+        click.echo(f"  {click.style('hint:', bold=True)} {safe_text(step.hint)}", err=err)
 
 
-def print_end(found: Merged) -> None:
+def print_end(found: Merged, *, err: bool = False) -> None:
     """Say what has changed, and what comes next."""
-    name = safe_text(found.branch)
-    if found.commit is None or not found.is_passed:
-        click.echo(f"{name} was not merged; nothing has changed")
-        return
-    if found.is_in_main:
-        click.echo(f"{name} is in main; its branch can go: branchlab retire {name}")
-        return
+    name, main = safe_text(found.branch), safe_text(found.main)
     made = safe_text(str(found.made))
-    click.echo(
-        f"look at it: git show {made}; take it over: git switch main && git merge --ff-only {made}"
-    )
+    if found.commit is None or not found.is_passed:
+        said = f"{name} was not merged; nothing has changed"
+    elif found.is_in_main:
+        said = f"{name} is in {main}; its branch can go: branchlab retire {name}"
+    else:
+        said = f"look at it: git show {made}; take it over: git switch {main} && git merge --ff-only {made}"
+    click.echo(said, err=err)
 
 
 def _offer(project: Project, found: Merged, pr: str) -> int:
@@ -119,7 +132,13 @@ def _offer(project: Project, found: Merged, pr: str) -> int:
         click.echo(f"# {title}\n\n{body}", nl=False)
         return 0
     if pr != "gh":
-        Path(pr).write_text(f"# {title}\n\n{body}", encoding="utf-8")
+        try:
+            Path(pr).write_text(f"# {title}\n\n{body}", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"--pr {pr}: {error.strerror}; the merge is made, on {found.made}",
+                hint=f"its evidence is in: git show {found.made}",
+            ) from None
         click.echo(f"the text of the pull request is in {pr}", err=True)
         return 0
     command = ["gh", "pr", "create", "--title", title, "--body-file", "-", "--head", found.made]

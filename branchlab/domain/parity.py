@@ -120,6 +120,7 @@ class ParityCheck:
         tolerance: Largest difference of losses that main shows against itself; None where bits were compared.
         kernels: What keeps the device from giving the same bits twice.
         not_exercised: Functions that the branch changed and no step ran.
+        is_asked: Whether there was anything to compare; not, for flags on, where an experiment has none.
     """
 
     status: ParityStatus
@@ -130,6 +131,12 @@ class ParityCheck:
     tolerance: float | None = None
     kernels: tuple[str, ...] = ()
     not_exercised: tuple[str, ...] = ()
+    is_asked: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing stands against merging here: neutral, or there was nothing to compare."""
+        return self.status is ParityStatus.NEUTRAL or not self.is_asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +158,4 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether nothing stands against merging: off is neutral, and on is neutral or there is nothing to switch on."""
-        return (
-            self.off.status is ParityStatus.NEUTRAL and self.on.status is not ParityStatus.DIFFERS
-        )
+        return self.off.holds and self.on.holds

@@ -14,24 +14,39 @@ _TAGS = "refs/tags/"
 _MADE_AGAIN = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".ipynb_checkpoints"}
 
 
-def archive_branch(repository: Repository, name: str, tip: str, *, tag: str, message: str) -> None:
-    """Put an annotated tag at a branch's tip and delete the branch, both or neither.
+def put_tag(repository: Repository, tag: str, tip: str, *, message: str) -> bool:
+    """Put an annotated tag at a commit; return whether there was none before.
 
     Raises:
-        RepositoryError: The branch has moved, or the tag exists.
+        RepositoryError: Git does not know who the user is, or another tag's name stands in the way.
     """
     env = identity(repository)
     ref = f"{_TAGS}{tag}"
+    if ask(repository.root, "rev-parse", "--verify", "--quiet", ref).rc == 0:
+        return False
     who = text(git(repository.root, "var", "GIT_COMMITTER_IDENT", env=env)).strip()
     content = f"object {object_id(tip)}\ntype commit\ntag {tag}\ntagger {who}\n\n{message}\n"
     made = text(git(repository.root, "mktag", stdin=to_bytes(content), env=env)).strip()
+    lines = to_bytes(f"create {ref} {made}\n")
+    git(repository.root, "update-ref", "-m", f"branchlab retire: {tag}", "--stdin", stdin=lines)
+    return True
+
+
+def drop_tag(repository: Repository, tag: str) -> None:
+    """Take a tag away again."""
+    git(repository.root, "update-ref", "-d", f"{_TAGS}{tag}")
+
+
+def delete_branch(repository: Repository, name: str, tip: str) -> None:
+    """Delete a branch that is where it was seen, and the record of where it started.
+
+    Raises:
+        RepositoryError: It has moved.
+    """
     lines = [f"delete {HEADS}{name} {tip}\n"]
-    if ask(repository.root, "rev-parse", "--verify", "--quiet", ref).rc:
-        lines.append(f"create {ref} {made}\n")
     if not ask(repository.root, "rev-parse", "--verify", "--quiet", f"{BASES}{name}").rc:
         lines.append(f"delete {BASES}{name}\n")
-    why = f"branchlab retire: {tag}"
-    git(repository.root, "update-ref", "-m", why, "--stdin", stdin=to_bytes("".join(lines)))
+    git(repository.root, "update-ref", "--stdin", stdin=to_bytes("".join(lines)))
 
 
 def is_archived(repository: Repository, tag: str, tip: str) -> bool | None:

@@ -65,10 +65,9 @@ class CombinedParity:
     @property
     def holds(self) -> bool:
         """Whether all of them may be merged."""
-        differs = any(check.status is ParityStatus.DIFFERS for check in self.on)
         fails = self.together is not None and bool(self.together.failure)
-        is_neutral = self.off.status is ParityStatus.NEUTRAL
-        return is_neutral and not differs and not fails and not self.left_out
+        are_on = all(check.holds for check in self.on)
+        return self.off.holds and are_on and not fails and not self.left_out
 
 
 def prove_all_ready(
@@ -146,7 +145,8 @@ def _prove(
         ]
         flags = {name: value for idea in ideas for name, value in idea.flags.items()}
         all_on = replace(off, name=f"{off.name} and all flags on", flags=flags)
-        known = proof.record([main, off, all_on, *ons, *models])
+        beside = [model for model in models if model is not None]
+        known = proof.record([main, off, all_on, *ons, *beside])
         check = proof.compared(main, off, known)
         ran = [one for (name, _), one in known.items() if name == off.name and not one.failure]
         check = replace(check, not_exercised=proof.unseen(ideas, ran))

@@ -48,6 +48,7 @@ class DriftReport:
 
     reference: str
     main: str
+    main_name: str
     check: ParityCheck
     num_commits: int
     num_trained: int = 0
@@ -79,11 +80,13 @@ def drift(
         history = first_parents(project.repository.root, frozen.tip, proof.main.tip)
         reference = commit_side(project, frozen.name, frozen.tip)
         search = _Search(project, proof, reference, history)
-        check = search.check(len(history)) if history else _same(proof, reference)
-        culprit = search.culprit() if check.status is ParityStatus.DIFFERS else None
+        check = search.check(len(history)) if history else _with_main(proof, reference)
+        is_lost = bool(history) and check.status is ParityStatus.DIFFERS
+        culprit = search.culprit() if is_lost else None
         return DriftReport(
             reference=frozen.tip,
             main=proof.main.tip,
+            main_name=proof.main.name,
             check=check,
             num_commits=len(history),
             num_trained=len(search.known),
@@ -91,9 +94,10 @@ def drift(
         )
 
 
-def _same(proof: ParityProof, reference: Side) -> ParityCheck:
-    known = proof.record([reference])
-    return proof.compared(reference, reference, known)
+def _with_main(proof: ParityProof, reference: Side) -> ParityCheck:
+    """Return main against a reference that has all that main has: they are one commit, or main lies behind it."""
+    main = proof.of_main()
+    return proof.compared(reference, main, proof.record([reference, main]))
 
 
 class _Search:

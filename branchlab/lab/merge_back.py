@@ -21,7 +21,13 @@ from branchlab.domain import (
     Verdict,
 )
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError
-from branchlab.experiment import Experiment, experiment_path, mark_landed, render_experiment
+from branchlab.experiment import (
+    Experiment,
+    experiment_path,
+    mark_landed,
+    parse_experiment,
+    render_experiment,
+)
 from branchlab.git.bring import take_along
 from branchlab.git.checkouts import checkouts
 from branchlab.git.memo import Tell, silently
@@ -82,11 +88,13 @@ class Merged:
     """What became of a merge.
 
     Attributes:
+        main: Name of main.
         made: The new branch, and ``commit`` its tip; None when a step was not passed.
         is_in_main: Whether main has been moved to it.
     """
 
     branch: str
+    main: str
     steps: tuple[Passed, ...]
     made: str | None = None
     commit: str | None = None
@@ -181,6 +189,16 @@ class _Merge:
         hint = (first.remedy if first is not None else "") or f"branchlab parity {idea.branch.name}"
         self.passed(step, said, is_passed=check.status is ParityStatus.NEUTRAL, hint=hint)
 
+    def check_flags(self, idea: Idea, text: str) -> None:
+        """Stop where main and the branch give the experiment's file other flags together than those that are proved."""
+        found = parse_experiment(text, where=f"the merged {experiment_path(idea.short)}").flags
+        if dict(found) != dict(idea.flags):
+            said = (
+                f"merged, {experiment_path(idea.short)} has other flags than on {idea.branch.name}"
+            )
+            hint = f"bring {self.proof.main.name} in first: branchlab sync {idea.branch.name}"
+            self.passed(Step.FEATURES, said, is_passed=False, hint=hint)
+
     def check(self, merged: Side) -> str:
         """Run the project's own check on the merged tree; return what it said."""
         options = self.project.config.merge_back
@@ -223,15 +241,17 @@ def merge_back(
     with ParityProof(project, request.parity, executor=executor, tell=tell) as proof:
         idea = proof.idea(request.name)
         made = f"{PREFIX}{idea.short}"
-        _check_can_begin(project, proof, made, to_main=request.to_main)
+        _check_can_begin(project, proof, idea, made, to_main=request.to_main)
         merge = _Merge(project, request, proof, hear)
         try:
             return _carried_out(merge, idea, made)
         except _NotPassedError:
-            return Merged(branch=idea.branch.name, steps=tuple(merge.steps))
+            return Merged(branch=idea.branch.name, main=proof.main.name, steps=tuple(merge.steps))
 
 
-def _check_can_begin(project: Project, proof: ParityProof, made: str, *, to_main: bool) -> None:
+def _check_can_begin(
+    project: Project, proof: ParityProof, idea: Idea, made: str, *, to_main: bool
+) -> None:
     """Raise before anything is trained where the last step could not be taken."""
     check_branch_name(project.repository, made)
     taken = project.repository.tip_of(made)
@@ -247,6 +267,16 @@ def _check_can_begin(project: Project, proof: ParityProof, made: str, *, to_main
                 f"a {place.operation} is under way in {place.path}, where {proof.main.name} is checked out",
                 hint="finish it, or leave --to-main out",
             )
+        brought = {
+            path for one in proof.brought_by(idea) for path in (one.base.path, one.head.path)
+        }
+        brought.add(experiment_path(idea.short))
+        in_the_way = [p for p in project.repository.dirty_paths(at=place.path) if p in brought]
+        if in_the_way:
+            raise RepositoryError(
+                f"{in_the_way[0]} has uncommitted changes in {place.path}, and the merge brings it to {proof.main.name}",
+                hint="commit or stash them, or leave --to-main out",
+            )
 
 
 def _carried_out(merge: _Merge, idea: Idea, made: str) -> Merged:
@@ -261,6 +291,8 @@ def _carried_out(merge: _Merge, idea: Idea, made: str) -> Merged:
     )
     features = merge.features(idea)
     with proof.checked_out(union.tree) as merged:
+        text = _experiment_in(merged, idea, proof)
+        merge.check_flags(idea, text)
         parity = merge.parity(idea, merged, features)
         checked = merge.check(merged)
     evidence = Evidence(
@@ -275,9 +307,10 @@ def _carried_out(merge: _Merge, idea: Idea, made: str) -> Merged:
         metric=project.config.run.metric,
         check=checked,
     )
-    commit = _commit(merge, idea, made, evidence, proved=union.tree)
+    commit = _commit(merge, idea, made, evidence, proved=union.tree, text=text)
     found = Merged(
         branch=idea.branch.name,
+        main=proof.main.name,
         steps=tuple(merge.steps),
         made=made,
         commit=commit,
@@ -285,7 +318,11 @@ def _carried_out(merge: _Merge, idea: Idea, made: str) -> Merged:
     )
     if not request.to_main:
         return found
-    complaint = _advance(project, proof, commit)
+    try:
+        complaint = _advance(project, proof, commit)
+    except BaseException:
+        drop_branch(project.repository, made, commit)
+        raise
     if complaint:
         drop_branch(project.repository, made, commit)
         merge.passed(Step.MAIN, complaint, is_passed=False, hint="the same command again")
@@ -302,12 +339,20 @@ def _verdict(project: Project, idea: Idea) -> Verdict | None:
     return found.judged[0].verdict if found.judged else None
 
 
-def _commit(merge: _Merge, idea: Idea, made: str, evidence: Evidence, *, proved: str) -> str:
+def _experiment_in(merged: Side, idea: Idea, proof: ParityProof) -> str:
+    """Return the experiment's file as the merge has it, which may be neither main's nor the branch's; a new one where it has none."""
+    place = merged.folder() / experiment_path(idea.short)
+    if place.is_file() and not place.is_symlink():
+        return place.read_text(encoding="utf-8", errors="surrogateescape")
+    return render_experiment(Experiment(title=idea.short, base=proof.main.name))
+
+
+def _commit(
+    merge: _Merge, idea: Idea, made: str, evidence: Evidence, *, proved: str, text: str
+) -> str:
+    """Build the commit whose tree is the one that was proved, with the experiment marked as landed, and point a branch at it."""
     project, proof = merge.project, merge.proof
     path = experiment_path(idea.short)
-    text = project.repository.read_file(idea.branch.tip, path)
-    if text is None:
-        text = render_experiment(Experiment(title=idea.short, base=proof.main.name))
     landed = mark_landed(
         text,
         where=f"{idea.branch.name}:{path}",

@@ -24,7 +24,7 @@ from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import Experiment, experiment_name, experiment_path, parse_experiment
 from branchlab.git.memo import Tell, silently
 from branchlab.git.quarantine import Quarantine, Union, quarantine
-from branchlab.git.sources import merge_base, read_difference, resolve_revision
+from branchlab.git.sources import ChangedPath, merge_base, read_difference, resolve_revision
 from branchlab.lab.branches import all_branches, find_branches, main_branch
 from branchlab.lab.feature_reading import file_change
 from branchlab.lab.known_parity import keep_parity
@@ -133,16 +133,18 @@ class ParityProof:
             yield Side(name="merged", tree=tree, folder=lambda: folder)
 
     @contextmanager
-    def model_of(self, idea: Idea, merged: Side) -> Iterator[Side]:
-        """Give the branch as it is once main is merged into it; ``merged`` where that is the same tree."""
+    def model_of(self, idea: Idea, merged: Side) -> Iterator[Side | None]:
+        """Give the branch as it is once main is merged into it: ``merged`` where that is the same tree, None where it conflicts."""
         assert self._quarantine is not None
         synced = self._quarantine.merge(idea.model.tip, [self.main.tip])
         name, flags = f"{idea.model.name} after sync", idea.model_flags
-        if synced.conflicts or synced.tree == merged.tree:
+        if synced.conflicts:
+            yield None
+        elif synced.tree == merged.tree:
             yield replace(merged, name=name, flags=flags)
-            return
-        with self.checked_out(synced.tree) as side:
-            yield replace(side, name=name, flags=flags)
+        else:
+            with self.checked_out(synced.tree) as side:
+                yield replace(side, name=name, flags=flags)
 
     def of_main(self) -> Side:
         """Return the side of main as it stands."""
@@ -153,7 +155,8 @@ class ParityProof:
         off = replace(merged, name=f"{self.main.name} with {idea.branch.name} merged")
         on = replace(off, name=f"{off.name} and its flags on", flags=idea.flags)
         with self.model_of(idea, merged) as model:
-            sides = [self.of_main(), off, *([on, model] if idea.flags else [])]
+            beside = [on, model] if idea.flags and model is not None else []
+            sides = [self.of_main(), off, *beside]
             known = self.record(sides)
             off_check = self.compared(self.of_main(), off, known)
             ran = [one for (name, _), one in known.items() if name == off.name and not one.failure]
@@ -176,7 +179,7 @@ class ParityProof:
         idea: Idea,
         off: Side,
         on: Side,
-        model: Side,
+        model: Side | None,
         known: Mapping[tuple[str, int], Recording],
     ) -> ParityCheck:
         """Return whether the merged tree with an idea's flags on trains like the branch that it was on."""
@@ -185,6 +188,13 @@ class ParityProof:
             return ParityCheck(
                 status=ParityStatus.NOT_RUN,
                 reason=f"{where} on {idea.branch.name} switches nothing on",
+                is_asked=False,
+            )
+        if model is None:
+            return ParityCheck(
+                status=ParityStatus.NOT_RUN,
+                reason=f"{idea.model.name} conflicts with {self.main.name}, so there is nothing to hold it against: "
+                f"branchlab sync {idea.model.name}",
             )
         check = self.compared(model, on, known, with_signature=False)
         if check.status is not ParityStatus.NEUTRAL:
@@ -236,16 +246,19 @@ class ParityProof:
         found = self.recorder.record(list(asked.values()))
         return {key: found[side.name] for key, side in asked.items()}
 
-    def unseen(self, ideas: Sequence[Idea], recordings: Sequence[Recording]) -> tuple[str, ...]:
-        """Return the functions that branches changed and that none of the recordings ran."""
+    def brought_by(self, idea: Idea) -> list[ChangedPath]:
+        """Return what a branch has changed since it left main."""
         root = self.project.repository.root
+        start = merge_base(root, self.main.tip, idea.branch.tip)
+        if start is None:
+            return []
+        return read_difference(root, resolve_revision(root, start)[1], idea.branch.tree)
+
+    def unseen(self, ideas: Sequence[Idea], recordings: Sequence[Recording]) -> tuple[str, ...]:
+        """Return the functions that some branches changed and that none of the recordings ran."""
         unseen: list[str] = []
         for idea in ideas:
-            start = merge_base(root, self.main.tip, idea.branch.tip)
-            if start is None:
-                continue
-            changed = read_difference(root, resolve_revision(root, start)[1], idea.branch.tree)
-            changes = [file_change(one) for one in changed]
+            changes = [file_change(one) for one in self.brought_by(idea)]
             left = [set(not_exercised(changes, recording)) for recording in recordings]
             unseen += sorted(set.intersection(*left)) if left else []
         return tuple(dict.fromkeys(unseen))

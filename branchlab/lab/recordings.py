@@ -28,8 +28,10 @@ from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Protocol, Target, run_key
 from branchlab.schedule.pool import Pool, StopRequest, slots_for
 
-_KIND = "recordings-2"
+_KIND = "recordings-3"
 """Raise the number when recordings hold something else."""
+_KEPT_MAX = 400
+"""Of 30 to 100 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class Recorder:
         *,
         closely: tuple[int, ...] = (1, 2),
         is_strict: bool = True,
-        is_kept: bool = True,
+        is_anew: bool = False,
     ) -> dict[str, Recording]:
         """Return the recording of each side, by name; sides of one tree, flags and seed share theirs.
 
@@ -107,7 +109,7 @@ class Recorder:
             sides: What to record.
             closely: Steps of which every module is noted.
             is_strict: Whether an operation without a deterministic form ends the training.
-            is_kept: Whether what is known may be taken, and what is made is kept.
+            is_anew: Whether what is known is trained again; what is made is kept all the same.
 
         Raises:
             KeyboardInterrupt: The user interrupted; what was running has ended.
@@ -119,7 +121,7 @@ class Recorder:
         runs = {side.name: self._run(side, facts, asked) for side in sides}
         memo = self._project.memo()
         keys = [run.key for run in runs.values()]
-        kept = memo.get(_KIND, keys) if is_kept else {}
+        kept = {} if is_anew else memo.get(_KIND, keys)
         known = {k: r for k, v in kept.items() if (r := unpack_recording(v)) is not None}
         missing = {runs[s.name].key: s for s in reversed(sides) if runs[s.name].key not in known}
         if missing:
@@ -131,8 +133,8 @@ class Recorder:
                 assert found is not None
                 known[key] = found
                 # One that failed may have met a full disk or a missing file: it is tried again.
-                if is_kept and not found.failure:
-                    memo.put(_KIND, {key: content})
+                if not found.failure:
+                    memo.put(_KIND, {key: content}, most=_KEPT_MAX)
         return {name: known[run.key] for name, run in runs.items()}
 
     def close(self) -> None:

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from branchlab.domain import Branch, CheckedOut, Landed
-from branchlab.errors import RepositoryError
+from branchlab.errors import BranchlabError, RepositoryError
 from branchlab.experiment import experiment_name
-from branchlab.git.archive import archive_branch, is_archived, remove_worktree, unsaved_in
+from branchlab.git.archive import (
+    delete_branch,
+    drop_tag,
+    is_archived,
+    put_tag,
+    remove_worktree,
+    unsaved_in,
+)
 from branchlab.git.checkouts import checkouts
 from branchlab.lab.branches import all_branches, find_branches
 from branchlab.lab.project import Project
@@ -57,18 +64,20 @@ def retire(project: Project, name: str, *, is_forced: bool = False) -> Retired:
     if is_archived(project.repository, tag, branch.tip) is False:
         raise RepositoryError(
             f"the tag '{tag}' exists already and is another commit",
-            hint=f"look at it: git log {tag}, or move it away: git tag -d {tag}",
+            hint=f"look at it: git log {tag}, or give it another name: git tag {tag}-1 {tag} && git tag -d {tag}",
         )
-    if worktree is not None:
-        remove_worktree(project.repository, worktree)
     why = "its content is in main" if _is_over(found) else "it was given up"
-    archive_branch(
-        project.repository,
-        branch.name,
-        branch.tip,
-        tag=tag,
-        message=f"{branch.name} as it was when it was retired: {why}",
-    )
+    message = f"{branch.name} as it was when it was retired: {why}"
+    # The tag comes first: from then on nothing that is taken away is lost.
+    is_new = put_tag(project.repository, tag, branch.tip, message=message)
+    try:
+        if worktree is not None:
+            remove_worktree(project.repository, worktree)
+        delete_branch(project.repository, branch.name, branch.tip)
+    except BranchlabError:
+        if is_new:
+            drop_tag(project.repository, tag)
+        raise
     records = project.index().runs()
     return Retired(
         branch=branch.name,

@@ -53,23 +53,29 @@ class Memo:
                 found.update(connection.execute(query, (kind, *chunk)).fetchall())
         return found
 
-    def put(self, kind: str, items: Mapping[str, bytes]) -> None:
-        """Keep more."""
+    def put(self, kind: str, items: Mapping[str, bytes], *, most: int | None = None) -> None:
+        """Keep more; of kinds that are large only the latest ``most``."""
         if not items:
             return
         with self._forgiving():
             self._state.create()
             with locked(self._state.path / "memo.lock", wait_s=_LOCK_WAIT_S) as is_ours:
                 if is_ours:
-                    self._write(kind, items)
+                    self._write(kind, items, most)
 
-    def _write(self, kind: str, items: Mapping[str, bytes]) -> None:
+    def _write(self, kind: str, items: Mapping[str, bytes], most: int | None) -> None:
         with contextlib.closing(self._connect()) as connection, connection:
             connection.execute(_TABLE)
             connection.executemany(
                 "INSERT INTO memo (kind, key, value) VALUES (?, ?, ?)",
                 [(kind, key, value) for key, value in items.items()],
             )
+            if most is not None:
+                connection.execute(
+                    "DELETE FROM memo WHERE kind = ? AND number <= "
+                    "(SELECT number FROM memo WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                    (kind, kind, most),
+                )
             (first, last) = connection.execute(
                 "SELECT min(number), max(number) FROM memo"
             ).fetchone()

@@ -34,6 +34,7 @@ from branchlab.train.witness import Built, Witness
 _ALL_WEIGHTS_EVERY = 25
 _NOT_DETERMINISTIC = re.compile(r"^(\S+).* does not have a deterministic implementation")
 _FAILURE_LENGTH_MAX = 600
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def record(run: Run, asked: AskedRecording, worktree: Path) -> Recording:
@@ -154,18 +155,20 @@ class _Recorder:
         self.note(Noted.RANDOM, digest_of_random(self.device), name)
 
     def _note_given(self, splits: Splits) -> None:
+        """Note the data as the task gives it, the test set too: no step sees that one, and what it is must not change."""
         self._note_random("data")
-        for name, split in (("train", splits.train), ("val", splits.val)):
+        for name, split in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
             if isinstance(split, Examples):
                 for what in ("inputs", "targets"):
                     tensor: Tensor = getattr(split, what)
-                    row = [
-                        str(tensor.dtype),
-                        list(tensor.shape),
-                        digest_of_rows(tensor),
-                        digest(tensor),
-                    ]
+                    rows = digest_of_rows(tensor)
+                    row = [str(tensor.dtype), list(tensor.shape), rows, digest(tensor)]
                     self.note(Noted.DATA, row, f"{name} {what}, all of them")
+            else:
+                size = len(split) if split is not None and hasattr(split, "__len__") else 0
+                self.note(Noted.DATA, [type(split).__name__, [size], "", ""], f"{name} set")
+        classes = [str(name) for name in splits.classes]
+        self.note(Noted.DATA, ["", [len(classes)], "", digest(classes)], "names of classes")
 
     def _note_built(self, model: nn.Module) -> None:
         names = {id(module): name for name, module in model.named_modules()}
@@ -233,7 +236,7 @@ class _Recorder:
             with self.witness.watching():
                 values = evaluate(training, training.data.val)
             for name, value in sorted(values.items()):
-                self.note(Noted.METRIC, [digest(value), float(value.double().mean())], name)
+                self.note(Noted.METRIC, [digest(value), float(value.cpu().double().mean())], name)
         self._phase = ""
         for name, split in (("train", training.data.train), ("val", training.data.val)):
             for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
@@ -282,7 +285,10 @@ class _Recorder:
 
 
 def _default(parameter: inspect.Parameter) -> str | None:
-    return None if parameter.default is parameter.empty else repr(parameter.default)
+    """Return a default as text; the address that some texts hold differs from process to process."""
+    if parameter.default is parameter.empty:
+        return None
+    return _ADDRESS.sub("", repr(parameter.default))
 
 
 def _row(built: Built, names: dict[int, str]) -> list[Any]:

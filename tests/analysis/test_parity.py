@@ -184,3 +184,24 @@ def test_a_changed_function_that_never_ran_is_named() -> None:
     executed = Note(Noted.EXECUTED, 1, "", [["net.py", "ran"], ["net.py", "Net.forward"]])
 
     assert not_exercised([change, test], Recording(notes=(executed,))) == ("net.py:idle",)
+
+
+def test_a_metric_that_is_no_number_any_more_is_beyond_every_tolerance() -> None:
+    main = recording()
+    nan = changed(main, len(main.notes) - 1, ["x", float("nan")])
+
+    assert first_difference_within(main, nan, tolerance_of([main, main])) is not None
+    assert first_difference_within(nan, nan, tolerance_of([nan, nan])) is None
+
+
+def test_a_tensor_that_is_registered_while_training_is_named() -> None:
+    row = ["a.weight", [2, 4], "float32", True, "w0"]
+    late = ["seen", [1], "float32", None, "b0"]
+    main = recording()
+    ends = [replace(main, notes=(*main.notes, Note(Noted.STATE, STEPS, "", rows))) for rows in ([row], [row, late])]  # fmt: skip
+
+    found = first_difference(*ends)
+
+    assert found is not None
+    assert (found.stage, found.where) == ("weights", "seen")
+    assert "the buffer is registered" in found.reason

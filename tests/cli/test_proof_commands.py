@@ -69,6 +69,10 @@ def test_a_difference_is_an_exit_code_and_a_document(project) -> None:
     assert found["off"]["first_difference"]["where"] == "recipe.lr"
     assert found["on"]["status"] == "not-run"
 
+    done = project.branchlab("merge-back", "fast", "--pr", "-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "was not merged; nothing has changed" in done.stderr
+
     done = project.branchlab("merge-back", "fast", "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
@@ -83,6 +87,8 @@ def test_mistakes_are_said(project) -> None:
     assert_said(project.branchlab("parity", "wide", "--seeds", "0"), "--seeds 0")
     assert_said(project.branchlab("parity", "main"), "main itself")
     assert_said(project.branchlab("merge-back", "wide", "--pr", "."), "it is a folder")
+    assert_said(project.branchlab("merge-back", "wide", "--pr", "nowhere/x.md"), "does not exist")
+    assert_said(project.branchlab("merge-back", "wide", "--pr", "-", "--json"), "both want stdout")
     assert_said(project.branchlab("retire", "main"), "never retired")
     assert_said(project.branchlab("retire", "wide"), "is not in main", "branchlab merge-back")
 

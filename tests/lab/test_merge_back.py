@@ -182,18 +182,6 @@ def test_main_that_moves_meanwhile_is_left_and_the_merge_is_undone(wide, monkeyp
     assert "merge-back/wide" not in wide.git("branch", "--list", "--all")
 
 
-def test_uncommitted_work_that_the_merge_would_overwrite_keeps_main_where_it_is(wide) -> None:
-    (wide.root / "tiny/task.py").write_text(TASK + "\n# mine\n")
-    main = wide.git("rev-parse", "main")
-
-    found = merged(wide, to_main=True)
-
-    assert not found.is_passed
-    assert wide.git("rev-parse", "main") == main
-    assert (wide.root / "tiny/task.py").read_text().endswith("# mine\n")
-    assert "merge-back/wide" not in wide.git("branch", "--list", "--all")
-
-
 def test_a_pull_request_says_how_to_switch_it_on(wide) -> None:
     found = merged(wide)
     assert found.evidence is not None
@@ -298,3 +286,53 @@ def test_a_tag_of_another_commit_is_kept(wide) -> None:
     with pytest.raises(RepositoryError, match="the tag 'archive/wide' exists already"):
         retire(wide.open(), "wide", is_forced=True)
     assert "exp/wide" in wide.git("branch", "--list")
+
+
+def test_what_main_wrote_into_the_experiments_file_stays(wide) -> None:
+    wide.git("switch", "--quiet", "main")
+    wide.commit({"experiments/wide.toml": SWITCHED})
+    wide.git("switch", "--quiet", "exp/wide")
+    wide.git("merge", "--quiet", "--no-edit", "main")
+    wide.git("switch", "--quiet", "main")
+    wide.commit({"experiments/wide.toml": SWITCHED + '\n[[notes]]\ntext = "of main"\n'})
+
+    merged(wide)
+
+    assert 'text = "of main"' in wide.git("show", "merge-back/wide:experiments/wide.toml")
+
+
+def test_an_uncommitted_change_in_the_way_is_said_before_anything_is_trained(wide) -> None:
+    (wide.root / "tiny/task.py").write_text(TASK + "\n# mine\n")
+
+    main = wide.git("rev-parse", "main")
+    with pytest.raises(RepositoryError, match="has uncommitted changes"):
+        merged(wide, to_main=True)
+
+    assert wide.git("rev-parse", "main") == main
+    assert (wide.root / "tiny/task.py").read_text().endswith("# mine\n")
+
+
+def test_a_retirement_that_fails_leaves_the_work_tree(wide, monkeypatch) -> None:
+    place = wide.root.parent / "tree"
+    wide.git("worktree", "add", "--quiet", str(place), "exp/wide")
+    wide.git(
+        "tag", "archive/wide/deeper", "main"
+    )  # refs/tags/archive/wide cannot be made beside it
+    before = wide.fingerprint()
+
+    with pytest.raises(RepositoryError):
+        retire(wide.open(), "wide", is_forced=True)
+
+    assert place.exists()
+    assert wide.fingerprint() == before
+
+
+def test_main_behind_the_reference_is_held_against_it(repo) -> None:
+    repo.git("switch", "--quiet", "original")
+    repo.commit({"tiny/task.py": UNGUARDED})
+    repo.git("switch", "--quiet", "main")
+
+    found = drift(repo.open(), ParityRequest(), executor=repo.executor)
+
+    assert found.check.status is ParityStatus.DIFFERS
+    assert (found.num_commits, found.culprit) == (0, None)

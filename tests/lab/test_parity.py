@@ -239,3 +239,93 @@ def test_no_task_is_said(repo) -> None:
 
     with pytest.raises(ConfigError, match="task is not set"):
         parity(repo, "wide")
+
+
+def test_a_guard_whose_model_conflicts_with_main_has_nothing_to_be_held_against(repo) -> None:
+    repo.branch("exp/fast", {"tiny/task.py": UNGUARDED})
+    guarded = FLAGGED.replace("lr=0.02", "lr=0.04")
+    repo.commit({"tiny/task.py": TASK.replace("lr=0.02", "lr=0.04")})
+    repo.branch("guard/fast", {"tiny/task.py": guarded, "experiments/fast.toml": SWITCHED})
+
+    found = parity(repo, "guard/fast")
+
+    assert found.off.status is ParityStatus.NEUTRAL
+    assert found.on.status is ParityStatus.NOT_RUN
+    assert "exp/fast conflicts with main" in found.on.reason
+    assert not found.holds
+
+
+def test_a_guard_trains_like_the_branch_that_it_was_made_from(repo) -> None:
+    changed = TASK.replace("pause: float = 0.0", "pause: float = 1e-9")
+    repo.branch("exp/slow", {"tiny/task.py": changed})
+    repo.branch("guard/slow", {"tiny/task.py": FLAGGED, "experiments/slow.toml": 'flags = { pause = 1e-9 }\n'})  # fmt: skip
+
+    assert parity(repo, "guard/slow").holds
+
+
+def test_flags_that_the_task_does_not_take_are_no_proof(repo) -> None:
+    misspelt = SWITCHED.replace("wide = true", "wiide = true")
+    repo.branch("exp/wide", {"tiny/task.py": FLAGGED, "experiments/wide.toml": misspelt})
+
+    found = parity(repo, "wide")
+
+    assert found.on.status is ParityStatus.NOT_RUN
+    assert "takes no argument 'wiide'" in found.on.reason
+    assert not found.holds
+
+
+def test_a_test_set_that_changes_is_seen_although_no_step_touches_it(repo) -> None:
+    splits = "return branchlab.Splits(train=e(inputs[:32], targets[:32]), val=e(inputs[32:], targets[32:])"
+    assert splits in TASK
+    tested = TASK.replace(splits, f"{splits}, test=e(inputs[40:], targets[40:])")
+    repo.commit({"tiny/task.py": tested})
+    repo.branch("exp/untested", {"tiny/task.py": TASK})
+
+    first = parity(repo, "untested").off.first_difference
+
+    assert first is not None
+    assert first.where.startswith("data(): test")
+
+
+def test_a_default_without_a_text_of_its_own_is_the_same_default(repo) -> None:
+    odd = "UNSET = object()\n" + TASK.replace(
+        "squeeze: bool = False,", "squeeze: bool = False, odd=UNSET,"
+    )
+    repo.commit({"tiny/task.py": odd})
+    repo.branch("exp/same", {"tiny/more.py": "MORE = 1\n"})
+
+    assert parity(repo, "same").off.status is ParityStatus.NEUTRAL
+
+
+def test_data_that_was_made_anew_since_main_was_recorded_is_no_difference(repo) -> None:
+    reading = TASK.replace(
+        "inputs = torch.randint(",
+        "source.manual_seed(int((Path(__file__).parents[1] / 'data' / 'seed').read_text()))\n        inputs = torch.randint(",
+    )
+    (repo.root / ".branchlab.toml").write_text(
+        CONFIG.replace("seeds = 2", 'seeds = 2\nshare = ["data"]')
+    )
+    (repo.root / "data").mkdir()
+    (repo.root / "data" / "seed").write_text("1")
+    repo.commit({"tiny/task.py": reading})
+    repo.branch("exp/one", {"tiny/more.py": "MORE = 1\n"})
+    repo.branch("exp/two", {"tiny/more.py": "MORE = 2\n"})
+    assert parity(repo, "one").off.status is ParityStatus.NEUTRAL
+
+    (repo.root / "data" / "seed").write_text("2")
+
+    found = parity(repo, "two").off
+    assert (found.status, found.tolerance) == (ParityStatus.NEUTRAL, None)
+
+
+def test_a_main_whose_data_is_never_the_same_is_compared_within_what_it_shows_itself(repo) -> None:
+    drawn = TASK.replace(
+        "source = torch.Generator().manual_seed(0)", "source = torch.Generator(); source.seed()"
+    )
+    repo.commit({"tiny/task.py": drawn})
+    repo.branch("exp/same", {"tiny/more.py": "MORE = 1\n"})
+
+    found = parity(repo, "same").off
+
+    assert found.tolerance is not None
+    assert found.first_difference is None or found.first_difference.stage in {"loss", "validation"}

@@ -47,7 +47,7 @@ def recorded(root: Path, cases: dict[str, tuple[Edit, ...]]) -> dict[str, Record
     recorder = Recorder(open_project(lab), steps=STEPS)
     recorder.warm_up(open_project(lab).repository.resolve("main"))
     try:
-        return recorder.record(sides, is_kept=False)
+        return recorder.record(sides)
     finally:
         recorder.close()
 

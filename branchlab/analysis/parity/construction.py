@@ -46,8 +46,8 @@ def explain_state(
     old, new = {row[0]: row for row in ours}, {row[0]: row for row in theirs}
     added = [name for name in new if name not in old]
     gone = [name for name in old if name not in new]
-    if is_start and (added or gone):
-        extra = _first_extra(main, other)
+    if added or gone:
+        extra = _first_extra(main, other) if is_start else None
         if extra is not None:
             return extra
         return _added_or_gone(main, other, added, gone, new)

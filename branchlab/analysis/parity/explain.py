@@ -154,6 +154,9 @@ def _missing(note: Note) -> tuple[str, str, str]:
     name = note.name.removeprefix("val ")
     if note.kind is Noted.METRIC:
         return name, "the metric is gone", "keep it: runs of main are compared by it"
+    if note.kind is Noted.DATA:
+        remedy = "leave the data as main has it while the flag is off"
+        return f"data(): {name}", "it is gone, or of another kind", remedy
     if note.kind is Noted.SIGNATURE:
         return name, "the task has another name", "keep main's name"
     if note.kind is Noted.GRADIENTS:
