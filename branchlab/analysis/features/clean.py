@@ -357,7 +357,9 @@ def _percent(node: ast.BinOp) -> ast.expr | None:
 
 def same(one: ast.AST | None, other: ast.AST | None) -> bool:
     """Whether two trees are equal, places and flags aside; ``0`` equals ``0.0``."""
-    return dump(one) == dump(other) or _number(one) == _number(other) is not None
+    if type(one) is type(other) and dump(one) == dump(other):
+        return True
+    return _number(one) == _number(other) is not None
 
 
 def _number(node: ast.AST | None) -> float | None:

@@ -163,7 +163,8 @@ class Reducer(ExpressionReducer):
             return before + self._if(_split(node))
         node.targets = [self.visit(target) for target in node.targets]
         target = node.targets[0]
-        is_same = dump(_as_load(target)) == dump(literals.without_mark(node.value))
+        value = literals.without_mark(node.value)
+        is_same = type(target) is type(value) and dump(target) == dump(value)
         if is_same and len(node.targets) == 1:
             return before
         if self_attribute(target) in self.setting.dropped_attributes:
@@ -208,7 +209,7 @@ class Reducer(ExpressionReducer):
             node.target = self.visit(target)
         whole = fold.fold_binary(ast.BinOp(_as_load(target), node.op, node.value))
         is_empty = isinstance(node.op, ast.Add) and literals.truth(node.value) is False
-        if dump(whole) == dump(_as_load(target)) or (
+        if dump(whole) == dump(target) or (
             is_empty and isinstance(node.value, ast.List | ast.Tuple)
         ):
             return []
