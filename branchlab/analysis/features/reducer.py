@@ -19,6 +19,7 @@ from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.trees import (
     all_flags,
     all_parameter_names,
+    below,
     clone,
     dotted,
     dump,
@@ -38,19 +39,18 @@ def reduce_block(
     """Return what is left of clean statements; the ones given are used up."""
     reducer = Reducer(setting, statements, depth=depth)
     found = reducer.block(statements)
-    left = num_stores_in(found)
+    left = num_stores_in(below(found))
     if any(num > 1 and left[name] == 1 for name, num in reducer.num_stores.items()):
         # What a dead branch assigned kept a name from being known; it is assigned once now, as it was on the base.
         return Reducer(setting, found, depth=depth).block(found)
     return found
 
 
-def num_stores_in(statements: Sequence[ast.stmt]) -> Counter[str]:
+def num_stores_in(nodes: Iterable[ast.AST]) -> Counter[str]:
     """Count how often each name is assigned or deleted."""
     return Counter(
         node.id
-        for one in statements
-        for node in walk(one)
+        for node in nodes
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
     )
 
@@ -60,16 +60,16 @@ class Reducer(ExpressionReducer):
 
     def __init__(self, setting: Setting, statements: Sequence[ast.stmt], *, depth: int = 0) -> None:
         super().__init__(setting, depth=depth)
-        self.num_stores = num_stores_in(statements)
+        nodes = below(statements)
+        self.num_stores = num_stores_in(nodes)
         self.declared = {
             name
-            for one in statements
-            for node in walk(one)
+            for node in nodes
             if isinstance(node, ast.Global | ast.Nonlocal)
             for name in node.names
         }
-        self.read_only = read_only_tables(statements)
-        self.numbers = numbers(statements)
+        self.read_only = read_only_tables(nodes)
+        self.numbers = numbers(nodes)
 
     def block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
         """Return what is left of a block, up to the first statement that ends it."""

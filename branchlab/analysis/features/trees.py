@@ -53,6 +53,11 @@ def walk(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def below(statements: Iterable[ast.AST]) -> list[ast.AST]:
+    """Return some nodes and all below them."""
+    return [node for one in statements for node in walk(one)]
+
+
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right below ``node`` in the order of the source, without contexts."""
     found: list[ast.AST] = []
