@@ -13,8 +13,7 @@ from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import table
 from branchlab.cli.telling import telling
 from branchlab.domain import Feature, FeatureVerdict, MergeBack
-from branchlab.lab.feature_reading import BranchFeatures, features_between
-from branchlab.lab.features import check_revisions, features_of_branches
+from branchlab.lab.feature_reading import BranchFeatures, check_revisions, features_between
 from branchlab.lab.words import age
 from branchlab.terminal_text import safe_text
 
@@ -73,6 +72,8 @@ def features(branches: tuple[str, ...], base: str | None, head: str | None, as_j
             flags = landed_flags(project)
             print_document(flags_document(main, flags)) if as_json else print_flags(main, flags)
             return
+        from branchlab.lab.features import features_of_branches
+
         with telling() as tell:
             found = features_of_branches(project, branches, tell=tell)
     if as_json:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from branchlab.analysis.features import ENGINE_VERSION
 from branchlab.domain import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.errors import RepositoryError
 from branchlab.git.memo import Forgetful, Memo, Tell, silently
 from branchlab.git.sources import (
     ChangedPath,
@@ -67,6 +68,23 @@ class Pair:
     @property
     def key(self) -> str:
         return f"{ENGINE_VERSION}:{self.base_tree}:{self.head_tree}"
+
+
+def check_revisions(base: str | None, head: str | None) -> tuple[str, str] | None:
+    """Return both revisions, or None without any.
+
+    Raises:
+        RepositoryError: Only one of them was given.
+    """
+    if base and head:
+        return base, head
+    if base or head:
+        missing = "--head" if base else "--base"
+        raise RepositoryError(
+            f"{missing} is missing: two revisions are compared",
+            hint="branchlab features --base REV --head REV",
+        )
+    return None
 
 
 def features_between(

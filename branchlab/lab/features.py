@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from branchlab.domain import Feature, FeatureVerdict, Landed, Standing
-from branchlab.errors import RepositoryError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branch_features import features_of_standings
 from branchlab.lab.branches import all_branches, experiments_of, find_branches, is_experiment
@@ -87,20 +86,3 @@ def _with_also_on(branches: Sequence[BranchFeatures]) -> list[BranchFeatures]:
         )
         for branch in branches
     ]
-
-
-def check_revisions(base: str | None, head: str | None) -> tuple[str, str] | None:
-    """Return both revisions, or None without any.
-
-    Raises:
-        RepositoryError: Only one of them was given.
-    """
-    if base and head:
-        return base, head
-    if base or head:
-        missing = "--head" if base else "--base"
-        raise RepositoryError(
-            f"{missing} is missing: two revisions are compared",
-            hint="branchlab features --base REV --head REV",
-        )
-    return None
