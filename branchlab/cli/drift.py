@@ -12,7 +12,8 @@ from branchlab.cli.telling import telling
 from branchlab.domain import ParityStatus
 from branchlab.lab.drift import DriftReport
 from branchlab.lab.drift import drift as find_drift
-from branchlab.lab.parity import STEPS, ParityRequest
+from branchlab.lab.known_parity import STEPS
+from branchlab.lab.parity import ParityRequest
 from branchlab.terminal_text import safe_text
 
 

@@ -13,9 +13,10 @@ from branchlab.cli.proof_documents import merge_back_document, retire_document
 from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.evidence import pull_request
+from branchlab.lab.known_parity import STEPS
 from branchlab.lab.merge_back import Merged, MergeRequest, Passed
 from branchlab.lab.merge_back import merge_back as carry_out
-from branchlab.lab.parity import STEPS, ParityRequest
+from branchlab.lab.parity import ParityRequest
 from branchlab.lab.project import Project
 from branchlab.lab.retire import retire as carry_out_retire
 from branchlab.schedule.check import feed

@@ -12,7 +12,8 @@ from branchlab.cli.telling import telling
 from branchlab.domain import Parity, ParityCheck, ParityStatus
 from branchlab.errors import ConfigError
 from branchlab.lab.all_ready import CombinedParity, prove_all_ready
-from branchlab.lab.parity import STEPS, ParityRequest, prove_parity
+from branchlab.lab.known_parity import STEPS
+from branchlab.lab.parity import ParityRequest, prove_parity
 from branchlab.terminal_text import safe_text
 
 _COLOURS = {

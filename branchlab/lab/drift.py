@@ -6,12 +6,12 @@ answered once, here or by ``parity``, costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from branchlab.analysis.parity.compare import first_difference
-from branchlab.domain import ParityCheck, ParityStatus
+from branchlab.domain import ParityCheck, ParityStatus, Recording
 from branchlab.errors import RepositoryError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.sources import FirstParent, first_parents
@@ -163,7 +163,7 @@ class _Search:
                 else ParityCheck(status=ParityStatus.DIFFERS)
             )
 
-    def _differs_at_once(self, side: Side, known: dict) -> bool:  # type: ignore[type-arg]
+    def _differs_at_once(self, side: Side, known: Mapping[tuple[str, int], Recording]) -> bool:
         """Whether bits differ on a machine that gives main's last commit a verdict by bits: no need to say where."""
         last = self.known.get(len(self._history))
         if last is None or last.tolerance is not None:

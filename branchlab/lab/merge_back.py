@@ -160,7 +160,7 @@ class _Merge:
 
     def parity(self, idea: Idea, merged: Side, features: Sequence[Feature]) -> Parity:
         found = self.proof.prove(idea, merged)
-        keep_parity(self.project, found)
+        keep_parity(self.project, found, steps=self.request.parity.steps)
         self._judge(Step.OFF, found.off, idea)
         undecided = [f for f in features if f.verdict is FeatureVerdict.UNDECIDED]
         unseen = [f for f in undecided if f"{f.path}:{f.symbol}" in found.off.not_exercised]

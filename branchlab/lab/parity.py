@@ -27,13 +27,12 @@ from branchlab.git.quarantine import Quarantine, Union, quarantine
 from branchlab.git.sources import ChangedPath, merge_base, read_difference, resolve_revision
 from branchlab.lab.branches import all_branches, find_branches, main_branch
 from branchlab.lab.feature_reading import file_change
-from branchlab.lab.known_parity import keep_parity
+from branchlab.lab.known_parity import STEPS, keep_parity
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, commit_side
 from branchlab.lab.side_by_side import SideBySide
 from branchlab.schedule.executor import Executor
 
-STEPS = 200
 GUARD = "guard/"
 
 
@@ -318,7 +317,7 @@ def prove_parity(
         else:
             with proof.checked_out(union.tree) as merged:
                 found = proof.prove(idea, merged)
-    keep_parity(project, found)
+    keep_parity(project, found, steps=request.steps)
     return found
 
 
