@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -72,6 +72,10 @@ class Recording:
     def named(self, kind: Noted, step: int | None = None) -> list[Note]:
         """Return the notes of a kind, of one step when it is given."""
         return [n for n in self.notes if n.kind is kind and step in (None, n.step)]
+
+    def upto(self, step: int) -> Recording:
+        """Return the recording as it was after a step."""
+        return replace(self, notes=tuple(n for n in self.notes if n.step <= step))
 
     @property
     def num_steps(self) -> int:

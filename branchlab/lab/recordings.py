@@ -102,6 +102,7 @@ class Recorder:
         closely: tuple[int, ...] = (1, 2),
         is_strict: bool = True,
         is_anew: bool = False,
+        steps: int | None = None,
     ) -> dict[str, Recording]:
         """Return the recording of each side, by name; sides of one tree, flags and seed share theirs.
 
@@ -110,6 +111,7 @@ class Recorder:
             closely: Steps of which every module is noted.
             is_strict: Whether an operation without a deterministic form ends the training.
             is_anew: Whether what is known is trained again; what is made is kept all the same.
+            steps: Fewer than the recorder's own.
 
         Raises:
             KeyboardInterrupt: The user interrupted; what was running has ended.
@@ -117,7 +119,9 @@ class Recorder:
         """
         assert self._executor is not None
         facts = self._executor.facts()
-        asked = AskedRecording(steps=self._steps, closely=closely, is_strict=is_strict)
+        asked = AskedRecording(
+            steps=min(steps or self._steps, self._steps), closely=closely, is_strict=is_strict
+        )
         runs = {side.name: self._run(side, facts, asked) for side in sides}
         memo = self._project.memo()
         keys = [run.key for run in runs.values()]

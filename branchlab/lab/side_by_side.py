@@ -13,6 +13,7 @@ from branchlab.lab.recordings import Recorder, Side, again
 
 _NUM_OF_MAIN = 3
 """Trainings of main that a tolerance is measured by."""
+_STEPS_MIN = 2
 
 
 class SideBySide:
@@ -41,8 +42,11 @@ class SideBySide:
         steps = min(ours.num_steps, theirs.num_steps)
         if found is None:
             return ParityCheck(status=ParityStatus.NEUTRAL, steps=steps)
-        twice = self._recorder.record([again(one, 2)], is_anew=True)[again(one, 2).name]
-        noise = first_difference(ours, twice)
+        # Main against itself, as far as the difference: what comes later can't be its cause.
+        upto = max(_STEPS_MIN, found.step)
+        same = again(one, 2)
+        twice = self._recorder.record([same], is_anew=True, steps=upto)[same.name]
+        noise = first_difference(ours.upto(upto), twice)
         if noise is not None and not self._is_fresh:
             return self._once_more()
         if noise is not None:
@@ -67,7 +71,7 @@ class SideBySide:
         closely = steps_to_look_at(ours, theirs)
         if not closely:
             return None
-        seen = self._recorder.record([one, two], closely=closely)
+        seen = self._recorder.record([one, two], closely=closely, steps=max(closely))
         return first_difference(
             seen[one.name], seen[two.name], base=one.name, with_signature=self._with_signature
         )
