@@ -5,28 +5,25 @@ from __future__ import annotations
 import click
 
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import json_option, project_here
+from branchlab.cli.options import json_option, parity_options, project_here
 from branchlab.cli.parity import print_check
 from branchlab.cli.proof_documents import drift_document
 from branchlab.cli.telling import telling
 from branchlab.domain import ParityStatus
 from branchlab.lab.drift import DriftReport
 from branchlab.lab.drift import drift as find_drift
-from branchlab.lab.known_parity import STEPS
 from branchlab.lab.parity import ParityRequest
 from branchlab.terminal_text import safe_text
 
 
 @click.command(epilog="\b\nExamples:\n  branchlab drift\n  branchlab drift --steps 400 --json")
-@click.option("--steps", default=STEPS, show_default=True, help="Steps that are compared.")
-@click.option("--seeds", default=1, show_default=True, help="Trainings on each side.")
-@click.option("--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given.")
+@parity_options
 @json_option
 @click.pass_context
 def drift(ctx: click.Context, steps: int, seeds: int, device: str | None, as_json: bool) -> None:
     """Say whether main, with every flag at its default, still trains like the frozen reference.
 
-    When it does not, main's first-parent history is searched by halves for the commit that changed it; what was trained before
+    When it does not, main's first-parent history is searched for the commit that changed it; what was trained before
     is not trained again.
     """
     request = ParityRequest(steps=steps, seeds=seeds, device=device)

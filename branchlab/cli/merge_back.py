@@ -8,12 +8,11 @@ import click
 
 from branchlab.cli.app import branch_names
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import json_option, project_here
+from branchlab.cli.options import json_option, parity_options, project_here
 from branchlab.cli.proof_documents import merge_back_document, retire_document
 from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.evidence import pull_request
-from branchlab.lab.known_parity import STEPS
 from branchlab.lab.merge_back import Merged, MergeRequest, Passed
 from branchlab.lab.merge_back import merge_back as carry_out
 from branchlab.lab.parity import ParityRequest
@@ -32,9 +31,7 @@ from branchlab.terminal_text import safe_text
 @click.option(
     "--pr", metavar="FILE|-|gh", help="Write the text of a pull request, or open it with gh."
 )
-@click.option("--steps", default=STEPS, show_default=True, help="Steps that parity compares.")
-@click.option("--seeds", default=1, show_default=True, help="Trainings on each side.")
-@click.option("--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given.")
+@parity_options
 @json_option
 @click.pass_context
 def merge_back(

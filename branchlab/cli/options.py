@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from branchlab.cli.app import branch_names
+from branchlab.domain import PARITY_STEPS
 from branchlab.errors import ConfigError
 from branchlab.lab.branches import reference_warning
 from branchlab.lab.project import Project, open_project
@@ -34,6 +35,21 @@ def branches_argument(function: _Function) -> _Function:
 def flag_option(help_text: str) -> Callable[[_Function], _Function]:
     """Add ``--flag k=v``, which may be given several times."""
     return click.option("--flag", "flags", multiple=True, metavar="K=V", help=help_text)
+
+
+def parity_options(function: _Function) -> _Function:
+    """Add ``--steps``, ``--seeds`` and ``--device``: how long, how often and where two trainings are held side by side."""
+    for option in (
+        click.option(
+            "--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given."
+        ),
+        click.option("--seeds", default=1, show_default=True, help="Trainings on each side."),
+        click.option(
+            "--steps", default=PARITY_STEPS, show_default=True, help="Steps that are compared."
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def project_here(*, warns: bool = True) -> Project:

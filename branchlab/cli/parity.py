@@ -6,13 +6,12 @@ import click
 
 from branchlab.cli.app import branch_names
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import json_option, project_here
+from branchlab.cli.options import json_option, parity_options, project_here
 from branchlab.cli.proof_documents import combined_document, parity_document
 from branchlab.cli.telling import telling
 from branchlab.domain import Parity, ParityCheck, ParityStatus
 from branchlab.errors import ConfigError
 from branchlab.lab.all_ready import CombinedParity, prove_all_ready
-from branchlab.lab.known_parity import STEPS
 from branchlab.lab.parity import ParityRequest, prove_parity
 from branchlab.terminal_text import safe_text
 
@@ -24,15 +23,13 @@ _COLOURS = {
 
 
 @click.command(
-    epilog="\b\nExamples:\n  branchlab parity squeeze-excite\n  branchlab parity se --json"
+    epilog="\b\nExamples:\n  branchlab parity squeeze-excite\n  branchlab parity --all-ready --json"
 )
 @click.argument("branch", required=False, shell_complete=branch_names)
 @click.option(
     "--all-ready", is_flag=True, help="All branches that are ready, merged into one tree."
 )
-@click.option("--steps", default=STEPS, show_default=True, help="Steps that are compared.")
-@click.option("--seeds", default=1, show_default=True, help="Trainings on each side.")
-@click.option("--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given.")
+@parity_options
 @json_option
 @click.pass_context
 def parity(

@@ -21,6 +21,7 @@ from branchlab.domain.branches import (
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
 from branchlab.domain.parity import (
+    PARITY_STEPS,
     Divergence,
     Note,
     Noted,
@@ -33,6 +34,7 @@ from branchlab.domain.runs import Flags, Goal, Run, RunRecord, RunState, Sample,
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
 
 __all__ = [
+    "PARITY_STEPS",
     "Action",
     "Branch",
     "CheckedOut",

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+PARITY_STEPS = 200
+"""Steps that are compared unless another number is asked for; a recipe may have fewer."""
+
 
 class Noted(StrEnum):
     """What a note is about, in causal order. Those that only explain are never judged by themselves."""
@@ -121,7 +124,7 @@ class ParityCheck:
         compared: What was held against what, in words.
         steps: Steps that both took.
         reason: Why it was not run, or what else there is to know.
-        tolerance: Largest difference of losses that main shows against itself; None where bits were compared.
+        tolerance: Largest difference of losses that was allowed; None where bits were compared.
         kernels: What keeps the device from giving the same bits twice.
         not_exercised: Functions that the branch changed and no step ran.
         is_asked: Whether there was anything to compare; not, for flags on, where an experiment has none.

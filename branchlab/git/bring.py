@@ -12,6 +12,7 @@ from pathlib import Path
 
 from branchlab.errors import RepositoryError
 from branchlab.git.call import ask, git, object_id, text, to_bytes
+from branchlab.git.merge_tree import merge_trees
 from branchlab.git.refs import HEADS
 from branchlab.git.repository import Repository
 from branchlab.git.worktrees import borrowed
@@ -48,18 +49,14 @@ def merge(repository: Repository, tip: str, source: str, *, message: str) -> Bro
     Raises:
         RepositoryError: The two have no common history, or git is older than 2.38.
     """
-    how = ("--write-tree", "--name-only", "--no-messages", "-z")
-    answer = ask(repository.root, "merge-tree", *how, object_id(tip), object_id(source))
-    tree, *files = text(answer.out).split("\0")
-    if answer.rc == 1:
-        return Brought(conflicts=tuple(dict.fromkeys(file for file in files if file)))
-    if answer.rc:
-        git(repository.root, "merge-tree", *how, tip, source)  # says why
+    merged = merge_trees(repository, tip, source)
+    if merged.conflicts:
+        return Brought(conflicts=merged.conflicts)
     parents = ("-p", tip, "-p", source)
     made = git(
         repository.root,
         "commit-tree",
-        object_id(tree),
+        merged.tree,
         *parents,
         "-F",
         "-",

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from branchlab.errors import RepositoryError
-from branchlab.git.call import ask, git, object_id, text
+from branchlab.git.call import git, object_id, text
+from branchlab.git.merge_tree import merge_trees
 from branchlab.git.repository import Repository
 from branchlab.git.scratch import fast_folder
 from branchlab.git.worktrees import link_shared
@@ -61,20 +61,10 @@ class Quarantine:
         """
         commit, tree = object_id(main), self._repository.tree_of(main)
         for tip in tips:
-            how = ("--write-tree", "--name-only", "--no-messages", "-z")
-            answer = ask(
-                self._repository.root, "merge-tree", *how, commit, object_id(tip), env=self._env
-            )
-            first, *files = text(answer.out).split("\0")
-            if answer.rc == 1:
-                conflicts = tuple(dict.fromkeys(file for file in files if file))
-                return Union(tip=tip, conflicts=conflicts)
-            if answer.rc:
-                raise RepositoryError(
-                    f"{tip[:10]} cannot be merged into {commit[:10]}: {answer.complaint}",
-                    hint="a merge in memory needs a common history and git 2.38 or newer",
-                )
-            tree = object_id(first)
+            merged = merge_trees(self._repository, commit, tip, env=self._env)
+            if merged.conflicts:
+                return Union(tip=tip, conflicts=merged.conflicts)
+            tree = merged.tree
             made = git(
                 self._repository.root,
                 *("commit-tree", tree, "-p", commit, "-p", tip, "-m", "merged in memory"),

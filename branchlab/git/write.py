@@ -13,6 +13,7 @@ from pathlib import Path
 
 from branchlab.errors import RepositoryError
 from branchlab.git.call import ask, git, is_argument, object_id, text, to_bytes
+from branchlab.git.merge_tree import merge_trees
 from branchlab.git.refs import BASES, CREATED
 from branchlab.git.repository import Repository
 from branchlab.run_folder import locked
@@ -85,15 +86,13 @@ def commit_merge(
     Raises:
         RepositoryError: The merge conflicts, git does not know who the user is, or does not take a path.
     """
-    how = ("--write-tree", "--name-only", "--no-messages", "-z")
-    answer = ask(repository.root, "merge-tree", *how, object_id(main), object_id(tip))
-    tree, *conflicts = text(answer.out).split("\0")
-    if answer.rc:
-        what = ", ".join(file for file in conflicts[:3] if file) or answer.complaint
+    merged = merge_trees(repository, main, tip)
+    if merged.conflicts:
         raise RepositoryError(
-            f"{tip[:10]} does not merge into {main[:10]}: {what}", hint="branchlab sync"
+            f"{tip[:10]} conflicts with {main[:10]} in {merged.conflicts[0]}",
+            hint="branchlab status",
         )
-    return _commit(repository, object_id(tree), [main, tip], files, message), tree
+    return _commit(repository, merged.tree, [main, tip], files, message), merged.tree
 
 
 def _commit(

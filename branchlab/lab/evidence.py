@@ -100,7 +100,7 @@ def _said(check: ParityCheck) -> str:
     if check.status is ParityStatus.NOT_RUN:
         return f"not run: {check.reason}"
     within = (
-        f" within {2 * check.tolerance:.3g} of the loss"
+        f" within {check.tolerance:.3g} of the loss"
         if check.tolerance is not None
         else ", to the bit"
     )

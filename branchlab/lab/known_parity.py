@@ -8,18 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from branchlab.domain import Divergence, Parity, ParityCheck, ParityStatus
+from branchlab.domain import PARITY_STEPS, Divergence, Parity, ParityCheck, ParityStatus
 from branchlab.lab.project import Project
 
 _KIND = "parity-1"
 
-STEPS = 200
-"""Compared unless another number is asked for; a recipe may have fewer."""
-
 
 def keep_parity(project: Project, found: Parity, *, steps: int) -> None:
     """Keep what was shown, for as long as main, branch and config are what they are; a short look is no proof for ``status``."""
-    if steps < STEPS:
+    if steps < PARITY_STEPS:
         return
     project.memo().put(
         _KIND, {_key(project, found.main, found.tip): json.dumps(asdict(found)).encode()}

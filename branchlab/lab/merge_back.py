@@ -185,7 +185,7 @@ class _Merge:
         elif check.status is ParityStatus.NOT_RUN:
             said = f"not run: {check.reason}"
         elif check.tolerance is not None:
-            said = f"{said}, within {2 * check.tolerance:.3g} of the loss ({check.reason})"
+            said = f"{said}, within {check.tolerance:.3g} of the loss ({check.reason})"
         hint = (first.remedy if first is not None else "") or f"branchlab parity {idea.branch.name}"
         self.passed(step, said, is_passed=check.status is ParityStatus.NEUTRAL, hint=hint)
 

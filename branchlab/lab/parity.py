@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from branchlab.analysis.parity.compare import first_difference
 from branchlab.analysis.parity.exercised import not_exercised
 from branchlab.domain import (
+    PARITY_STEPS,
     Branch,
     Flags,
     Parity,
@@ -27,7 +28,7 @@ from branchlab.git.quarantine import Quarantine, Union, quarantine
 from branchlab.git.sources import ChangedPath, merge_base, read_difference, resolve_revision
 from branchlab.lab.branches import all_branches, find_branches, main_branch
 from branchlab.lab.feature_reading import file_change
-from branchlab.lab.known_parity import STEPS, keep_parity
+from branchlab.lab.known_parity import keep_parity
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, commit_side
 from branchlab.lab.side_by_side import SideBySide
@@ -40,7 +41,7 @@ GUARD = "guard/"
 class ParityRequest:
     """What the user asked for."""
 
-    steps: int = STEPS
+    steps: int = PARITY_STEPS
     seeds: int = 1
     device: str | None = None
 

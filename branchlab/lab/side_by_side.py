@@ -90,13 +90,17 @@ class SideBySide:
             )
         tolerance = tolerance_of(ours)
         found = first_difference_within(
-            ours[0], seen[two.name], tolerance, with_signature=self._with_signature
+            ours[0],
+            seen[two.name],
+            tolerance,
+            base=one.name,
+            with_signature=self._with_signature,
         )
         return ParityCheck(
             status=ParityStatus.DIFFERS if found else ParityStatus.NEUTRAL,
             steps=min(ours[0].num_steps, seen[two.name].num_steps),
             first_difference=found,
             reason=f"{why}; compared within twice the largest difference of {_NUM_OF_MAIN} trainings of {one.name}",
-            tolerance=tolerance.largest,
+            tolerance=tolerance.allowed,
             kernels=kernels,
         )

@@ -33,6 +33,11 @@ class Tolerance:
     def largest(self) -> float:
         return max(self.losses, default=0.0)
 
+    @property
+    def allowed(self) -> float:
+        """The largest difference of losses that is no difference."""
+        return _SLACK * self.largest
+
 
 def first_difference(
     main: Recording, other: Recording, *, base: str = "main", with_signature: bool = True
@@ -78,12 +83,17 @@ def tolerance_of(recordings: Sequence[Recording]) -> Tolerance:
 
 
 def first_difference_within(
-    main: Recording, other: Recording, tolerance: Tolerance, *, with_signature: bool = True
+    main: Recording,
+    other: Recording,
+    tolerance: Tolerance,
+    *,
+    base: str = "main",
+    with_signature: bool = True,
 ) -> Divergence | None:
     """Return the first difference that is larger than main's from itself; names, shapes and settings must be equal."""
     found = _first(main, other, is_structural=True, with_signature=with_signature)
     if found is not None:
-        return explain(main, other, *found)
+        return explain(main, other, *found, base=base)
     if other.failure and not main.failure:
         return explain_failure(other)
     allowed = [_SLACK * value for value in tolerance.losses]
@@ -91,8 +101,8 @@ def first_difference_within(
     for step, (ours, theirs, most) in enumerate(rows, 1):
         if not abs(ours - theirs) <= most and not (math.isnan(ours) and math.isnan(theirs)):
             reason = (
-                f"the loss is {theirs:.6g}, on main {ours:.6g}: {abs(ours - theirs):.2g} apart, "
-                f"and main is {most / _SLACK:.2g} from itself"
+                f"the loss is {theirs:.6g}, on {base} {ours:.6g}: {abs(ours - theirs):.2g} apart, "
+                f"and {base} is {most / _SLACK:.2g} from itself"
             )
             return Divergence(step=step, stage="loss", where="loss()", reason=reason)
     theirs_by_name = _metrics(other)
@@ -102,7 +112,7 @@ def first_difference_within(
         if not apart <= most and not (
             math.isnan(value) and math.isnan(theirs_by_name.get(key, 0.0))
         ):
-            reason = f"it is {theirs_by_name.get(key, math.nan):.6g}, on main {value:.6g}"
+            reason = f"it is {theirs_by_name.get(key, math.nan):.6g}, on {base} {value:.6g}"
             return Divergence(step=main.num_steps, stage="validation", where=key, reason=reason)
     return None
 
