@@ -1,0 +1,47 @@
+"""Names and formats inside a run folder: the contract between the process that trains and everything that watches.
+
+    runs/<run-id>/run.json                     what was planned, written before any process starts
+    runs/<run-id>/lease                        locked (flock) while processes work on the run
+    runs/<run-id>/attempts/<n>/events.jsonl    one line an event, appended with one write
+    runs/<run-id>/attempts/<n>/log.txt         stdout and stderr
+    runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
+    runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
+    runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
+    runs/<run-id>/record.json                  which steps it shall record, and how closely
+    runs/<run-id>/checkpoints/last.pt
+    runs/<run-id>/pictures/
+
+The folder is the truth; the index is derived from it. Who holds the lease owns the run: an attempt without a result
+under a free lease is dead, and the next owner says so before it starts another. An event line ends in the CRC-32 of what stands before, because a
+full disk writes short (measured: 76 of 118 bytes) and the next line would be glued on.
+"""
+
+from branchlab.run_folder.events import (
+    EventChunk,
+    EventWriter,
+    parse_event,
+    read_events,
+)
+from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
+from branchlab.run_folder.folders import STATE_FOLDER, Attempt, RunFolder, StateFolder
+from branchlab.run_folder.lease import locked
+from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
+
+__all__ = [
+    "JSON",
+    "STATE_FOLDER",
+    "AskedRecording",
+    "Attempt",
+    "EventChunk",
+    "EventWriter",
+    "RunFolder",
+    "StateFolder",
+    "from_text",
+    "locked",
+    "pack_recording",
+    "parse_event",
+    "read_events",
+    "to_text",
+    "unpack_recording",
+    "write_atomically",
+]

@@ -1,0 +1,190 @@
+"""Names inside ``.branchlab/`` and inside a run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from branchlab.domain import Run, RunState, Sample, Scale
+from branchlab.errors import StoreError
+from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
+from branchlab.run_folder.recordings import AskedRecording
+
+STATE_FOLDER = ".branchlab"
+_ASKED = "record.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """``.branchlab/`` of a repository: where runs, work trees and the index live."""
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def worktrees(self) -> Path:
+        return self.path / "worktrees"
+
+    @property
+    def index(self) -> Path:
+        return self.path / "index.sqlite"
+
+    @property
+    def host_log(self) -> Path:
+        """What the warm parent process printed; empty unless something is wrong with it."""
+        return self.path / "host.log"
+
+    def create(self) -> None:
+        """Make the folder, and make it ignore itself in git."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        ignore = self.path / ".gitignore"
+        if not ignore.exists():
+            write_atomically(ignore, b"*\n")
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return the folder of a run; it need not exist."""
+        return RunFolder(self.runs / run_id)
+
+    def all_runs(self) -> list[RunFolder]:
+        """Return every folder that holds a plan, by name."""
+        if not self.runs.is_dir():
+            return []
+        return [
+            RunFolder(Path(e.path)) for e in sorted(os.scandir(self.runs), key=lambda e: e.name)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's folder; its attempts are counted from 1."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "lease"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "pictures"
+
+    def attempt(self, number: int) -> Attempt:
+        """Return the folder of one attempt; it need not exist."""
+        return Attempt(self.path / "attempts" / str(number))
+
+    def attempts(self) -> int:
+        """Return the number of the latest attempt, 0 before the first."""
+        try:
+            names = [entry.name for entry in os.scandir(self.path / "attempts")]
+        except OSError:
+            return 0
+        return max((int(name) for name in names if name.isdecimal()), default=0)
+
+    def latest(self) -> Attempt | None:
+        """Return the latest attempt, or None before the first."""
+        number = self.attempts()
+        return self.attempt(number) if number else None
+
+    def write_plan(self, run: Run) -> None:
+        """Record what is planned, so that it is known before any process exists."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        document = {**asdict(run), "planned_at": to_text(run.planned_at)}
+        write_atomically(self.plan, json.dumps(document, indent=1).encode())
+
+    def read_plan(self) -> Run:
+        """Return what was planned.
+
+        Raises:
+            StoreError: The file is missing or damaged.
+        """
+        try:
+            document = json.loads(self.plan.read_bytes())
+            document["sample"] = Sample(**document["sample"])
+            document["scale"] = Scale(document["scale"])
+            document["planned_at"] = from_text(document["planned_at"])
+            run = Run(**document)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"run.json of {self.path.name} cannot be read: {error}",
+                hint=f"if the run is of no use any more, delete the folder {self.path}",
+            ) from None
+        if run.id != self.path.name:
+            raise StoreError(
+                f"run.json of {self.path.name} is the plan of another run, {run.id}",
+                hint=f"a copy of a run has no place among the runs; move {self.path} away",
+            )
+        return run
+
+    def ask_to_record(self, asked: AskedRecording) -> None:
+        """Let the run record itself instead of being trained to its end."""
+        write_atomically(self.path / _ASKED, json.dumps(asdict(asked)).encode())
+
+    def asked_recording(self) -> AskedRecording | None:
+        """Return what a run shall record; None for one that is trained as usual."""
+        try:
+            document = json.loads((self.path / _ASKED).read_bytes())
+        except FileNotFoundError:
+            return None
+        return AskedRecording(**{**document, "closely": tuple(document["closely"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a run: the files that its processes write."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def val_examples(self) -> Path:
+        return self.path / "val_examples.pt"
+
+    @property
+    def recording(self) -> Path:
+        return self.path / "recording.json.gz"
+
+    def write_result(self, state: RunState, *, reason: str = "", **more: object) -> None:
+        """Say how the attempt ended. The first result stands: a later call changes nothing."""
+        if self.result.exists():
+            return
+        document = {
+            "state": str(state),
+            "reason": reason,
+            "ended_at": to_text(datetime.now(UTC)),
+            **more,
+        }
+        write_atomically(self.result, json.dumps(document, indent=1).encode())
+
+    def read_result(self) -> JSON | None:
+        """Return the result, or None while there is none that can be read."""
+        try:
+            document = json.loads(self.result.read_bytes())
+        except (OSError, ValueError):
+            return None
+        is_result = isinstance(document, dict) and document.get("state") in set(RunState)
+        return document if is_result else None
