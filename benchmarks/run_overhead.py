@@ -41,7 +41,7 @@ from timing import (
 )
 
 from branchlab.lab.project import open_project
-from branchlab.schedule.executor import Start
+from branchlab.schedule.executor import Bounds, Start
 from branchlab.schedule.local import LocalExecutor
 
 _FEW, _MANY, _BARE, _INSIDE = 2, 22, 4, 20
@@ -157,9 +157,13 @@ def _inside(template: Path) -> dict[str, Timed]:
         attempt = 1
         started = time.perf_counter()
         order = Start(
-            ticket=ticket, run_folder=folder, attempt=attempt, worktree=worktree, timeout_s=60
+            ticket=ticket,
+            run_folder=folder,
+            attempt=attempt,
+            worktree=worktree,
+            bounds=Bounds(timeout_s=60, silence_s=60),
         )
-        executor.start(order)
+        executor.start([order])
         while not executor.wait(1.0):
             pass
         wall = time.perf_counter() - started

@@ -54,8 +54,11 @@ class RunOptions:
         min_effect: Smallest difference of the metric that matters; two branches are called the same within it.
         share: Ignored files or folders of the main work tree that runs need; symlinked into their work trees.
         device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
-        jobs: Runs at once; 0 means one a core on a CPU, one a device on GPUs.
+        jobs: Runs at once; 0 means one a core on a CPU, as many as fit and help on GPUs.
+        processes: Processes of one run, each on a device of its own.
+        stop_early: Whether a branch's remaining seeds are left out once its verdict cannot change any more.
         timeout_s: A run that takes longer is ended, and says so.
+        silence_s: A run that gives no sign of life (a step, a batch) for so long is ended, and says so.
     """
 
     metric: str = "val/accuracy"
@@ -67,6 +70,9 @@ class RunOptions:
     jobs: int = 0
     deterministic: bool = True
     timeout_s: float = 86_400.0
+    silence_s: float = 900.0
+    processes: int = 1
+    stop_early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +274,8 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
         (not 0 <= config.run.min_effect < math.inf, "run", "min_effect", "needs 0 or more"),
         (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
         (not config.run.timeout_s > 0, "run", "timeout_s", "needs more than 0 seconds"),
+        (not config.run.silence_s > 0, "run", "silence_s", "needs more than 0 seconds"),
+        (config.run.processes < 1, "run", "processes", "needs 1 or more"),
         (
             not config.merge_back.timeout_s > 0,
             "merge_back",

@@ -64,6 +64,8 @@ class Run:
         epochs: Overrides the recipe's own number of epochs when not None.
         environment: Versions and kind of device that results depend on.
         threads: Threads of computation on a CPU; kept over a resume so that it is exact.
+        processes: Processes that share every batch, each on a device of its own.
+        budget_s: Seconds of training instead of epochs; None where epochs decide.
         batch: Name of the batch of runs that planned it.
     """
 
@@ -83,6 +85,8 @@ class Run:
     environment: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
     threads: int = 1
+    processes: int = 1
+    budget_s: float | None = None
     batch: str = ""
     planned_at: datetime | None = None
 

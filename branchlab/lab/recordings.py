@@ -22,11 +22,11 @@ from branchlab.git.worktrees import checkout
 from branchlab.lab.project import Project
 from branchlab.lab.run import device_of, environment_of, num_cores, preload_of, threads_of
 from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
-from branchlab.schedule.executor import Executor, Facts
+from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.interrupt import stopping
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Protocol, Target, run_key
-from branchlab.schedule.pool import Pool, StopRequest, slots_for
+from branchlab.schedule.pool import Manner, Pool, StopRequest, slots_for
 
 _KIND = "recordings-3"
 """Raise the number when recordings hold something else."""
@@ -199,12 +199,16 @@ class Recorder:
             num_cores=num_cores(),
             num_runs=len(wanted),
         )
+        timeout_s = self._project.config.run.timeout_s
         pool = Pool(
             self._executor,
             self._state,
             slots,
-            prepare=lambda run: folders[run.id](),
-            timeout_s=self._project.config.run.timeout_s,
+            # Recordings beat no pulse: they are short, and the bound on time serves for both.
+            Manner(
+                prepare=lambda run: folders[run.id](),
+                bounds=Bounds(timeout_s=timeout_s, silence_s=timeout_s),
+            ),
         )
         refused: dict[str, str] = {}
         num_ended = 0

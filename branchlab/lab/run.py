@@ -23,10 +23,10 @@ from branchlab.lab.branches import (
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.run_folder import locked
-from branchlab.schedule.executor import Executor, Facts
+from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
-from branchlab.schedule.pool import Pool, Slot, StopRequest, slots_for
+from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
 
 _SEEDS_MAX = 1000
 
@@ -133,8 +133,13 @@ class RunSession:
             self._executor,
             project.state,
             prepared.slots[: len(runs)],
-            prepare=self._checkout,
-            timeout_s=project.config.run.timeout_s,
+            Manner(
+                prepare=self._checkout,
+                bounds=Bounds(
+                    timeout_s=project.config.run.timeout_s, silence_s=project.config.run.silence_s
+                ),
+                shares_slots=True,
+            ),
         )
         for change in pool.carry_out(runs, self.stop):
             for run, reason in change.refused:

@@ -1,9 +1,13 @@
 """Names and formats inside a run folder: the contract between the process that trains and everything that watches.
 
     runs/<run-id>/run.json                     what was planned, written before any process starts
-    runs/<run-id>/lease                        locked (flock) while processes work on the run
+    runs/<run-id>/lease                        locked (flock) while processes work on the run; says which
+    runs/<run-id>/job.json                     the job of a cluster that was given the run
+    runs/<run-id>/stop                         somebody asks the run to end
     runs/<run-id>/attempts/<n>/events.jsonl    one line an event, appended with one write
     runs/<run-id>/attempts/<n>/log.txt         stdout and stderr
+    runs/<run-id>/attempts/<n>/usage.jsonl     what it takes of the machine, every few seconds
+    runs/<run-id>/attempts/<n>/pulse           touched while the training gets on
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
     runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
@@ -23,25 +27,30 @@ from branchlab.run_folder.events import (
     read_events,
 )
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
-from branchlab.run_folder.folders import STATE_FOLDER, Attempt, RunFolder, StateFolder
-from branchlab.run_folder.lease import locked
+from branchlab.run_folder.folders import LOST, STATE_FOLDER, Attempt, RunFolder, StateFolder
+from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
 from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
 
 __all__ = [
     "JSON",
+    "LOST",
     "STATE_FOLDER",
     "AskedRecording",
     "Attempt",
     "EventChunk",
     "EventWriter",
+    "Holder",
     "RunFolder",
     "StateFolder",
+    "boot_id",
     "from_text",
     "locked",
     "pack_recording",
     "parse_event",
     "read_events",
+    "read_holder",
     "to_text",
     "unpack_recording",
     "write_atomically",
+    "write_holder",
 ]

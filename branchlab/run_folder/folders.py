@@ -11,10 +11,15 @@ from pathlib import Path
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
+from branchlab.run_folder.lease import locked, read_holder
 from branchlab.run_folder.recordings import AskedRecording
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
+LOST = "its processes ended without a result: killed, or the machine stopped"
+"""Why an attempt that nobody carries out any more has no result of its own."""
+_BREATH_WITHIN_S = 120.0
+"""Network file systems show a change up to a minute late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,16 @@ class StateFolder:
     @property
     def index(self) -> Path:
         return self.path / "index.sqlite"
+
+    @property
+    def slots(self) -> Path:
+        """Locks that runs hold while they use a share of this machine, whichever command started them."""
+        return self.path / "slots"
+
+    @property
+    def compiled(self) -> Path:
+        """What torch.compile has compiled, for all branches."""
+        return self.path / "compiled"
 
     @property
     def host_log(self) -> Path:
@@ -75,6 +90,16 @@ class RunFolder:
         return self.path / "lease"
 
     @property
+    def job(self) -> Path:
+        """Which job of a cluster was given the run, while it is queued or works."""
+        return self.path / "job.json"
+
+    @property
+    def stop(self) -> Path:
+        """There while somebody asks the run to write a checkpoint and end."""
+        return self.path / "stop"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / "last.pt"
 
@@ -98,6 +123,25 @@ class RunFolder:
         """Return the latest attempt, or None before the first."""
         number = self.attempts()
         return self.attempt(number) if number else None
+
+    def is_held(self) -> bool:
+        """Whether processes work on the run, here or on another machine."""
+        with locked(self.lease) as is_free:
+            return not is_free or self.breathes_elsewhere()
+
+    def breathes_elsewhere(self) -> bool:
+        """Whether another machine works on the run, as far as a shared folder shows; asked while the lease is free."""
+        holder = read_holder(self.lease)
+        latest = self.latest()
+        if holder is None or holder.is_of_this_machine or latest is None:
+            return False
+        try:
+            # Held against the clock of the file system itself: those of two machines differ.
+            clock = self.path / ".clock"
+            clock.touch()
+            return clock.stat().st_mtime - latest.usage.stat().st_mtime < _BREATH_WITHIN_S
+        except OSError:
+            return False
 
     def write_plan(self, run: Run) -> None:
         """Record what is planned, so that it is known before any process exists."""
@@ -155,6 +199,16 @@ class Attempt:
     @property
     def log(self) -> Path:
         return self.path / "log.txt"
+
+    @property
+    def usage(self) -> Path:
+        """What the run takes of the machine, every few seconds: also the breath of whoever watches over it."""
+        return self.path / "usage.jsonl"
+
+    @property
+    def pulse(self) -> Path:
+        """Touched by the training while it gets on."""
+        return self.path / "pulse"
 
     @property
     def result(self) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from branchlab.run_folder import RunFolder
 
@@ -19,23 +20,61 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What ends a run: it takes longer than ``timeout_s``, or gives no sign of life for ``silence_s``."""
+
+    timeout_s: float
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One run to start. ``visible_device`` is the number of the only GPU that it may see, or None."""
+    """One run to start.
+
+    Attributes:
+        attempt: Its number; an order that comes late finds it taken.
+        visible_device: Numbers of the only GPUs that it may see, with commas between; None leaves that to its machine.
+        slot: Lock to hold while it lives; None where the executor itself shares its machines out.
+    """
 
     ticket: int
     run_folder: RunFolder
     attempt: int
     worktree: Path
-    timeout_s: float
+    bounds: Bounds
     visible_device: str | None = None
+    slot: Path | None = None
+
+    def order(self) -> dict[str, Any]:
+        """Return what ``branchlab.train`` is told, as a JSON document."""
+        return {
+            "run_folder": str(self.run_folder.path),
+            "attempt": self.attempt,
+            "worktree": str(self.worktree),
+            "timeout_s": self.bounds.timeout_s,
+            "silence_s": self.bounds.silence_s,
+            "visible_device": self.visible_device,
+            "slot": str(self.slot) if self.slot else None,
+        }
+
+
+class Outcome(StrEnum):
+    """What became of an order."""
+
+    ENDED = "ended"
+    """Its processes have ended; how is in the run's folder."""
+    ELSEWHERE = "elsewhere"
+    """Somebody else works on the run or has finished it, or nobody watches it any more."""
+    BUSY = "busy"
+    """Another command's run took the slot first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A run's processes have ended; ``is_elsewhere``: another process holds or has finished the run."""
+    """An order is over."""
 
     ticket: int
-    is_elsewhere: bool = False
+    outcome: Outcome = Outcome.ENDED
 
 
 class Executor(Protocol):
@@ -44,11 +83,11 @@ class Executor(Protocol):
     def facts(self) -> Facts:
         """Return what plans depend on."""
 
-    def start(self, order: Start) -> None:
-        """Start a run; returns at once."""
+    def start(self, orders: Sequence[Start]) -> None:
+        """Start runs; returns as soon as they are handed over."""
 
     def wait(self, timeout_s: float) -> list[Ended]:
-        """Return runs that have ended, as soon as there are any."""
+        """Return orders that are over, as soon as there are any."""
 
     def stop(self, ticket: int, *, is_now: bool) -> None:
         """Ask a run to write a checkpoint and end, or end it at once."""

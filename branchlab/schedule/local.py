@@ -15,10 +15,13 @@ from typing import Any
 
 from branchlab.errors import ExecutorError
 from branchlab.run_folder import StateFolder
-from branchlab.schedule.executor import Ended, Facts, Start
+from branchlab.schedule.executor import Ended, Facts, Outcome, Start
 
 _START_WITHIN_S = 120.0
-_EXIT_ELSEWHERE = 3
+_EXITS = {3: Outcome.ELSEWHERE, 4: Outcome.BUSY}
+"""Exit codes of ``branchlab.train.shim``."""
+_PARENTS_MAX = 4
+"""One that is killed is followed by another, within reason."""
 
 
 class LocalExecutor:
@@ -30,7 +33,9 @@ class LocalExecutor:
         self._host: subprocess.Popen[bytes] | None = None
         self._pending = b""
         self._log_from = 0
-        self._has_orders = False
+        self._open: set[int] = set()
+        self._num_orders = 0
+        self._num_parents = 0
         self._selector = selectors.DefaultSelector()
         self._facts: Facts | None = None
 
@@ -42,6 +47,10 @@ class LocalExecutor:
         environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
         environment.pop("PYTHONPATH", None)
         environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Branches share most of what torch.compile makes of them.
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self._state.compiled / "inductor"))
+        environment.setdefault("TRITON_CACHE_DIR", str(self._state.compiled / "triton"))
+        self._num_parents += 1
         with self._state.host_log.open("ab") as log:
             self._log_from = log.tell()
             self._host = subprocess.Popen(
@@ -78,30 +87,44 @@ class LocalExecutor:
                 raise self._trouble(f"was not ready within {_START_WITHIN_S:g} s")
         return self._facts
 
-    def start(self, order: Start) -> None:
-        """Start a run; returns at once."""
-        self._has_orders = True
-        self._tell(
-            op="start",
-            ticket=order.ticket,
-            run_folder=str(order.run_folder.path),
-            attempt=order.attempt,
-            worktree=str(order.worktree),
-            timeout_s=order.timeout_s,
-            visible_device=order.visible_device,
-        )
+    def start(self, orders: Sequence[Start]) -> None:
+        """Start runs; returns at once."""
+        for order in orders:
+            self._open.add(order.ticket)
+            self._num_orders += 1
+            self._tell(op="start", ticket=order.ticket, order=order.order())
 
     def wait(self, timeout_s: float) -> list[Ended]:
-        """Return the runs that have ended, as soon as there are any."""
+        """Return the orders that are over, as soon as there are any.
+
+        Runs whose parent was killed go on by themselves, with nobody to tell of their end: they count as elsewhere.
+        """
+        if self._host is None:
+            return self._orphans()
+        try:
+            messages = self._messages(timeout_s=timeout_s)
+        except ExecutorError:
+            if self._num_parents >= _PARENTS_MAX or self._facts is None:
+                raise
+            return self._orphans()
+        ended = [m for m in messages if m["op"] == "ended"]
+        self._open -= {message["ticket"] for message in ended}
         return [
-            Ended(ticket=message["ticket"], is_elsewhere=message["code"] == _EXIT_ELSEWHERE)
-            for message in self._messages(timeout_s=timeout_s)
-            if message["op"] == "ended"
+            Ended(ticket=m["ticket"], outcome=_EXITS.get(m["code"], Outcome.ENDED)) for m in ended
         ]
 
     def stop(self, ticket: int, *, is_now: bool) -> None:
         """Ask a run to write a checkpoint and end, or end it at once."""
-        self._tell(op="stop", ticket=ticket, now=is_now)
+        if self._host is not None:
+            self._tell(op="stop", ticket=ticket, now=is_now)
+
+    def _orphans(self) -> list[Ended]:
+        """Forget a parent that has ended, so that the next order starts another."""
+        self.close()
+        self._selector = selectors.DefaultSelector()
+        self._pending = b""
+        orphans, self._open = self._open, set()
+        return [Ended(ticket=ticket, outcome=Outcome.ELSEWHERE) for ticket in orphans]
 
     def close(self) -> None:
         """Let the parent end once its runs have; runs are never ended by this."""
@@ -109,7 +132,7 @@ class LocalExecutor:
             return
         assert self._host.stdin is not None
         assert self._host.stdout is not None
-        if not self._has_orders:
+        if self._num_orders == 0:
             self._host.kill()  # it may be importing torch, and would see only later that nobody wants it
         with contextlib.suppress(OSError):
             self._host.stdin.close()
@@ -127,7 +150,9 @@ class LocalExecutor:
             self._host.stdin.write(json.dumps(message).encode() + b"\n")
             self._host.stdin.flush()
         except OSError:
-            raise self._trouble("has ended") from None
+            if self._num_parents >= _PARENTS_MAX:
+                raise self._trouble("has ended") from None
+            # Waiting finds out, and says so of every open order.
 
     def _messages(self, *, timeout_s: float) -> list[dict[str, Any]]:
         assert self._host is not None

@@ -40,6 +40,8 @@ class Protocol:
     environment: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
     threads: int = 1
+    processes: int = 1
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,11 @@ def run_key(target: Target, seed: int, protocol: Protocol) -> str:
         "deterministic": protocol.deterministic,
         "environment": dict(sorted(protocol.environment.items())),
     }
+    # Left out where they are as they always were: results that were known stay known.
+    if protocol.processes > 1:
+        document["processes"] = protocol.processes
+    if protocol.budget_s is not None:
+        document["budget_s"] = protocol.budget_s
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -156,6 +163,8 @@ def _new_run(
         environment=protocol.environment,
         device=protocol.device,
         threads=protocol.threads,
+        processes=protocol.processes,
+        budget_s=protocol.budget_s,
         batch=_batch_name(now),
         planned_at=now,
     )

@@ -1,29 +1,43 @@
 """Carries a queue of runs out on slots, and says what changed.
 
-The pool owns the order and nothing else: what a run gave is in its folder, whether it lives is its lease.
+The pool owns the order and nothing else: what a run gave is in its folder, whether it lives is its lease, and which
+share of the machine is taken is a lock that the run itself holds. So several commands share one machine and one queue
+without a server: whoever comes second to a run watches it, and adopts what it gave.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from branchlab.domain import Run
+from branchlab.domain import Run, RunState
 from branchlab.errors import BranchlabError
-from branchlab.run_folder import StateFolder
-from branchlab.schedule.executor import Executor, Start
+from branchlab.run_folder import RunFolder, StateFolder, locked
+from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
+from branchlab.schedule.packing import Packing
 
 _TICK_S = 0.2
+_LOOK_EVERY_S = 0.5
+_TRIES_MAX = 3
+"""Of a run whose processes are killed, within one batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """The share of a device that one run holds."""
+    """The share of a device that one run holds. ``number`` tells shares of one device apart."""
 
     device: str
     visible_device: str | None = None
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of its lock."""
+        which = f"-{self.visible_device}" if self.visible_device is not None else ""
+        return f"{self.device}{which}-{self.number}"
 
 
 @dataclass(slots=True)
@@ -35,102 +49,254 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What happened since the last change; empty ones come as a pulse for whoever draws progress."""
+    """What happened since the last change; empty ones come as a pulse for whoever draws progress.
+
+    Attributes:
+        elsewhere: Runs that another command carried out, and that are over.
+        refused: Runs whose work tree could not be made, with the reason.
+        again: Runs that went back into the queue, with the reason.
+        dropped: Runs that are not needed any more, or came after the time that there was.
+    """
 
     started: tuple[Run, ...] = ()
     ended: tuple[Run, ...] = ()
     elsewhere: tuple[Run, ...] = ()
     refused: tuple[tuple[Run, str], ...] = ()
-    """Runs whose work tree could not be made, with the reason."""
+    again: tuple[tuple[Run, str], ...] = ()
+    dropped: tuple[Run, ...] = ()
 
 
-def slots_for(devices: Sequence[str], *, jobs: int, num_cores: int, num_runs: int) -> list[Slot]:
-    """Return the slots of a machine.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a pool goes about it.
 
-    On a CPU there is one a core (two runs of one thread each do two to four times the images/s of one run with two
-    threads on small images), on GPUs one a device; ``jobs`` above 0 sets their number, spread evenly over the devices.
+    Attributes:
+        prepare: Gives the work tree of a run's commit; an error of branchlab's fails that run alone.
+        is_needed: Asked when a run's turn has come; a run that is needed no more is dropped.
+        starts_for_s: After so long nothing more is started; None sets no limit.
+        shares_slots: Whether runs hold the locks of their slots, so that other commands' runs wait for them.
+        packing: Learns how many runs a GPU takes at once; None fills every slot.
     """
-    gpus = [device for device in devices if device.startswith("cuda")]
-    wanted = max(1, min(jobs or (len(gpus) or num_cores), num_runs or 1))
-    if not gpus:
-        wanted = wanted if jobs or devices[:1] == ["cpu"] else 1
-        return [Slot(device=devices[0]) for _ in range(wanted)]
-    numbers = [device.partition(":")[2] or None for device in gpus]
-    return [Slot(device="cuda", visible_device=numbers[i % len(numbers)]) for i in range(wanted)]
+
+    prepare: Callable[[Run], Path]
+    bounds: Bounds
+    is_needed: Callable[[Run], bool] = lambda _: True
+    starts_for_s: float | None = None
+    shares_slots: bool = False
+    packing: Packing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queued:
+    """A run that waits. Which attempt it will be is said early: one that others take up meanwhile is left alone."""
+
+    run: Run
+    attempt: int
+    tries: int = 1
+    is_alone: bool = False
+
+
+@dataclass(slots=True)
+class _News:
+    """A change in the making."""
+
+    started: list[Run] = field(default_factory=list)
+    ended: list[Run] = field(default_factory=list)
+    elsewhere: list[Run] = field(default_factory=list)
+    refused: list[tuple[Run, str]] = field(default_factory=list)
+    again: list[tuple[Run, str]] = field(default_factory=list)
+    dropped: list[Run] = field(default_factory=list)
+
+    def change(self) -> Change:
+        return Change(**{name: tuple(getattr(self, name)) for name in self.__slots__})
 
 
 class Pool:
-    """Starts runs as slots become free, and says what changes until none is left.
-
-    Args:
-        prepare: Gives the work tree of a run's commit; an error of branchlab's fails that run alone.
-        timeout_s: A run that takes longer is ended.
-    """
+    """Starts runs as slots become free, and says what changes until none is left."""
 
     def __init__(
-        self,
-        executor: Executor,
-        state: StateFolder,
-        slots: Sequence[Slot],
-        *,
-        prepare: Callable[[Run], Path],
-        timeout_s: float,
+        self, executor: Executor, state: StateFolder, slots: Sequence[Slot], manner: Manner
     ) -> None:
         self._executor = executor
         self._state = state
-        self._free = list(slots)
-        self._prepare = prepare
-        self._timeout_s = timeout_s
-        self._active: dict[int, tuple[Run, Slot]] = {}
+        self._slots = tuple(slots)
+        self._manner = manner
+        self._queue: deque[_Queued] = deque()
+        self._active: dict[int, tuple[_Queued, Slot]] = {}
+        self._watched: dict[str, _Queued] = {}
+        """Runs that others carry out, by id: another command, or shims whose parent was killed."""
+        self._busy: dict[Slot, float] = {}
         self._num_tickets = 0
+        self._looked_at = 0.0
 
     def carry_out(self, runs: Sequence[Run], stop: StopRequest) -> Iterator[Change]:
         """Yield what changes; once ``stop`` is raised nothing more is started and what runs is stopped."""
-        # Which attempt it will be is said now: a run that is cancelled or taken up by others meanwhile is left alone.
-        queue = deque((run, self._state.run(run.id).attempts() + 1) for run in runs)
+        self._queue = deque(
+            _Queued(run=run, attempt=self._folder(run).attempts() + 1) for run in runs
+        )
         stopped_at_level = 0
-        while self._active or (queue and not stop.level):
-            if queue and self._free and not stop.level:
-                yield self._fill(queue)
+        limit_s = self._manner.starts_for_s
+        starts_until = float("inf") if limit_s is None else time.monotonic() + limit_s
+        while self._active or ((self._queue or self._watched) and not stop.level):
+            if self._queue and time.monotonic() > starts_until:
+                yield Change(dropped=tuple(queued.run for queued in self._queue))
+                self._queue.clear()
+            if self._queue and not stop.level:
+                yield self._fill()
             if stop.level > stopped_at_level:
                 stopped_at_level = stop.level
                 for ticket in self._active:
                     self._executor.stop(ticket, is_now=stop.level > 1)
             yield self._collect()
 
-    def _fill(self, queue: deque[tuple[Run, int]]) -> Change:
-        started: list[Run] = []
-        refused: list[tuple[Run, str]] = []
-        while self._free and queue:
-            run, attempt = queue.popleft()
-            try:
-                worktree = self._prepare(run)
-            except BranchlabError as error:
-                refused.append((run, error.message))
-            else:
-                self._start(run, attempt, worktree, self._free.pop(0))
-                started.append(run)
-        return Change(started=tuple(started), refused=tuple(refused))
+    def _folder(self, run: Run) -> RunFolder:
+        return self._state.run(run.id)
 
-    def _start(self, run: Run, attempt: int, worktree: Path, slot: Slot) -> None:
+    def _fill(self) -> Change:
+        news, orders = _News(), []
+        while self._queue and (slot := self._free_slot(self._queue[0])) is not None:
+            queued = self._queue.popleft()
+            if self._folder(queued.run).attempts() >= queued.attempt:
+                self._watched[queued.run.id] = queued
+                continue
+            if not self._manner.is_needed(queued.run):
+                news.dropped.append(queued.run)
+                continue
+            try:
+                worktree = self._manner.prepare(queued.run)
+            except BranchlabError as error:
+                news.refused.append((queued.run, error.message))
+            else:
+                orders.append(self._order(queued, worktree, slot))
+                news.started.append(queued.run)
+        if orders:
+            self._executor.start(orders)
+        return news.change()
+
+    def _free_slot(self, queued: _Queued) -> Slot | None:
+        """Return the first slot that a run can have: of the devices with the fewest runs on them."""
+        held = [slot for _, slot in self._active.values()]
+        lonely = {slot.visible_device for one, slot in self._active.values() if one.is_alone}
+        packing, now = self._manner.packing, time.monotonic()
+        for slot in sorted(
+            self._slots, key=lambda s: sum(h.visible_device == s.visible_device for h in held)
+        ):
+            beside = sum(h.visible_device == slot.visible_device for h in held)
+            if (
+                slot in held
+                or self._busy.get(slot, 0.0) > now
+                or slot.visible_device in lonely
+                or (queued.is_alone and beside)
+                or (packing is not None and beside >= packing.room(slot.visible_device))
+            ):
+                continue
+            if self._is_lock_free(slot):
+                return slot
+            self._busy[slot] = now + _LOOK_EVERY_S
+        return None
+
+    def _is_lock_free(self, slot: Slot) -> bool:
+        if not self._manner.shares_slots:
+            return True
+        with locked(self._state.slots / slot.name) as is_free:
+            return is_free
+
+    def _order(self, queued: _Queued, worktree: Path, slot: Slot) -> Start:
         self._num_tickets += 1
-        self._executor.start(
-            Start(
-                ticket=self._num_tickets,
-                run_folder=self._state.run(run.id),
-                attempt=attempt,
-                worktree=worktree,
-                timeout_s=self._timeout_s,
-                visible_device=slot.visible_device,
-            )
+        self._active[self._num_tickets] = (queued, slot)
+        return Start(
+            ticket=self._num_tickets,
+            run_folder=self._folder(queued.run),
+            attempt=queued.attempt,
+            worktree=worktree,
+            bounds=self._manner.bounds,
+            visible_device=slot.visible_device,
+            slot=self._state.slots / slot.name if self._manner.shares_slots else None,
         )
-        self._active[self._num_tickets] = (run, slot)
 
     def _collect(self) -> Change:
-        ended: list[Run] = []
-        elsewhere: list[Run] = []
-        for end in self._executor.wait(_TICK_S) if self._active else []:
-            run, slot = self._active.pop(end.ticket)
-            self._free.append(slot)
-            (elsewhere if end.is_elsewhere else ended).append(run)
-        return Change(ended=tuple(ended), elsewhere=tuple(elsewhere))
+        news = _News()
+        if self._active:
+            for end in self._executor.wait(_TICK_S):
+                queued, slot = self._active.pop(end.ticket)
+                match end.outcome:
+                    case Outcome.ENDED:
+                        self._settle(queued, slot, news)
+                    case Outcome.ELSEWHERE:
+                        self._watched[queued.run.id] = queued
+                    case Outcome.BUSY:
+                        self._busy[slot] = time.monotonic() + _LOOK_EVERY_S
+                        self._queue.appendleft(queued)
+        else:
+            time.sleep(_TICK_S)
+        if time.monotonic() - self._looked_at > _LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            self._look_at_watched(news)
+        return news.change()
+
+    def _settle(self, queued: _Queued, slot: Slot, news: _News) -> None:
+        """Decide what becomes of a run whose processes have ended."""
+        folder = self._folder(queued.run)
+        if folder.is_held():
+            self._watched[queued.run.id] = queued
+            return
+        latest = folder.latest()
+        result = latest.read_result() if latest is not None else None
+        if result is None:
+            if not self._try_again(queued, "its processes were killed", news):
+                news.ended.append(queued.run)
+        elif result.get("is_out_of_memory") and not queued.is_alone:
+            if self._manner.packing is not None:
+                self._manner.packing.ran_out(slot.visible_device)
+            alone = replace(queued, attempt=folder.attempts() + 1, is_alone=True)
+            self._queue.appendleft(alone)
+            news.again.append((queued.run, "out of memory: it runs again, alone on its device"))
+        else:
+            news.ended.append(queued.run)
+
+    def _try_again(self, queued: _Queued, reason: str, news: _News) -> bool:
+        if queued.tries >= _TRIES_MAX:
+            return False
+        attempts = self._folder(queued.run).attempts()
+        # One that never came to start has cost nothing.
+        tries = queued.tries + (attempts >= queued.attempt)
+        self._queue.appendleft(replace(queued, attempt=attempts + 1, tries=tries))
+        if tries > queued.tries:
+            news.again.append((queued.run, f"{reason}: it goes on from its last checkpoint"))
+        return True
+
+    def _look_at_watched(self, news: _News) -> None:
+        for run_id, queued in list(self._watched.items()):
+            folder = self._folder(queued.run)
+            if folder.is_held():
+                continue
+            del self._watched[run_id]
+            latest = folder.latest()
+            result = latest.read_result() if latest is not None else None
+            is_over = folder.attempts() >= queued.attempt and result is not None
+            if (
+                is_over and result is not None and result["state"] != RunState.LOST
+            ) or not self._try_again(queued, "whoever carried it out was killed", news):
+                news.elsewhere.append(queued.run)
+
+
+def slots_for(
+    devices: Sequence[str], *, jobs: int, num_cores: int, num_runs: int, most_per_gpu: int = 1
+) -> list[Slot]:
+    """Return the slots of a machine.
+
+    On a CPU there is one a core (two runs of one thread each do two to four times the images/s of one run with two
+    threads on small images), on GPUs ``most_per_gpu`` a device; ``jobs`` above 0 sets their number, spread evenly over
+    the devices.
+    """
+    gpus = [device for device in devices if device.startswith("cuda")]
+    as_many = len(gpus) * most_per_gpu or num_cores
+    wanted = max(1, min(jobs or as_many, num_runs or 1))
+    if not gpus:
+        wanted = wanted if jobs or devices[:1] == ["cpu"] else 1
+        return [Slot(device=devices[0], number=i) for i in range(wanted)]
+    numbers = [device.partition(":")[2] or None for device in gpus]
+    return [
+        Slot(device="cuda", visible_device=numbers[i % len(numbers)], number=i // len(numbers))
+        for i in range(wanted)
+    ]

@@ -10,9 +10,8 @@ from typing import Any
 
 from branchlab.domain import Run, RunState
 from branchlab.errors import StoreError
-from branchlab.run_folder import JSON, EventChunk, RunFolder, locked, read_events, to_text
+from branchlab.run_folder import JSON, LOST, EventChunk, RunFolder, locked, read_events, to_text
 
-_LOST = "its processes ended without a result: killed, or the machine stopped"
 Update = tuple[dict[str, Any], list[tuple[str, str, int, int, float]]]
 
 
@@ -96,11 +95,11 @@ def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
     result = folder.attempt(number).read_result()
     if result is None:
         with locked(folder.lease) as is_free:
-            if not is_free:
+            if not is_free or folder.breathes_elsewhere():
                 return number, RunState.RUNNING, None
             # Under the lease nothing moves: what has ended or begun since the first look is seen now.
             number = folder.attempts()
-            folder.attempt(number).write_result(RunState.LOST, reason=_LOST)
+            folder.attempt(number).write_result(RunState.LOST, reason=LOST)
             result = folder.attempt(number).read_result()
     if result is None:  # there is one, and it is damaged
         result = {"state": RunState.LOST, "reason": "its result cannot be read"}
@@ -118,6 +117,8 @@ def _plan_columns(run: Run) -> dict[str, Any]:
         "environment": dict(run.environment),
         "device": run.device,
         "threads": run.threads,
+        "processes": run.processes,
+        "budget_s": run.budget_s,
     }
     return {
         "id": run.id,

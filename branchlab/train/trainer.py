@@ -32,13 +32,17 @@ _CHECKPOINT_EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a training ended: done, cancelled (a checkpoint was kept) or failed, with the reason in one line."""
+    """How a training ended: done, cancelled (a checkpoint was kept) or failed, with the reason in one line.
+
+    One that its device had no memory for may do better alone on it.
+    """
 
     state: RunState
     metrics: Mapping[str, float]
     steps: int
     loss_digest: str
     reason: str = ""
+    is_out_of_memory: bool = False
 
 
 def train(

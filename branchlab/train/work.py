@@ -6,13 +6,17 @@ goes wrong in the project's code becomes a failed result with one line that says
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,25 +35,45 @@ from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.trainer import Ending, train
 
+_PULSE_EVERY_S = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the warm parent is told to start: a planned run, where its code stands, and for how long at most."""
+    """What is to be started: a planned run, where its code stands, and within which bounds.
 
-    ticket: int
+    Attributes:
+        attempt: Number of the attempt; an order that comes too late finds it taken.
+        silence_s: Without a step or a batch for so long, the run hangs.
+        slot: Lock that is held while the run lives: its share of the machine.
+        job: What a cluster calls the process that carries this out.
+        is_restart: Whether the cluster starts a job anew that it has ended or lost.
+    """
+
     run_folder: Path
     attempt: int
     worktree: Path
     timeout_s: float
+    silence_s: float
     visible_device: str | None = None
+    slot: Path | None = None
+    job: str = ""
+    is_restart: bool = False
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Order:
+        """Return the order that a JSON document holds."""
+        paths = {name: Path(document[name]) for name in ("run_folder", "worktree")}
+        slot = document.get("slot")
+        return cls(**{**document, **paths, "slot": Path(slot) if slot else None})
 
 
-def work(order: Order) -> int:
+def work(order: Order, attempt: Attempt) -> int:
     """Train the run of an order in this process and write its result; return the exit code."""
     folder = RunFolder(order.run_folder)
-    run, attempt = folder.read_plan(), folder.attempt(order.attempt)
+    run = folder.read_plan()
     events = EventWriter(attempt.events)
-    stopping = _StopRequest()
+    stopping = _StopRequest(attempt)
     started = time.monotonic()
     torch.set_num_threads(run.threads)
     randomness.seed_global(run.seed, "task")
@@ -66,7 +90,14 @@ def work(order: Order) -> int:
         else:
             traceback.print_exc()
         reason = say_why(error, order.worktree)
-        ending = Ending(state=RunState.FAILED, metrics={}, steps=0, loss_digest="", reason=reason)
+        ending = Ending(
+            state=RunState.FAILED,
+            metrics={},
+            steps=0,
+            loss_digest="",
+            reason=reason,
+            is_out_of_memory=isinstance(error, torch.OutOfMemoryError),
+        )
     sys.stdout.flush()
     sys.stderr.flush()
     events.write("end", state=str(ending.state), reason=ending.reason)
@@ -78,6 +109,7 @@ def work(order: Order) -> int:
         },
         steps=ending.steps,
         loss_digest=ending.loss_digest,
+        is_out_of_memory=ending.is_out_of_memory,
         duration_s=round(time.monotonic() - started, 3),
     )
     return 0 if ending.state is RunState.DONE else 1
@@ -92,14 +124,21 @@ def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -
 
 
 class _StopRequest:
-    """True once SIGTERM has come."""
+    """True once SIGTERM has come; whoever asks shows that the training gets on."""
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._is_set = False
+        self._pulse = attempt.pulse
+        self._felt_at = 0.0
         signal.signal(signal.SIGTERM, self._set)
 
     def _set(self, _number: int, _frame: object) -> None:
         self._is_set = True
 
     def __call__(self) -> bool:
+        now = time.monotonic()
+        if now - self._felt_at > _PULSE_EVERY_S:
+            self._felt_at = now
+            with contextlib.suppress(OSError):
+                os.utime(self._pulse)
         return self._is_set

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from branchlab.domain import Run, RunRecord, Sample, Scale
 from branchlab.run_folder import JSON, StateFolder
-from branchlab.schedule.executor import Executor
+from branchlab.schedule.executor import Bounds, Executor
 from branchlab.schedule.local import LocalExecutor
-from branchlab.schedule.pool import Change, Pool, Slot, StopRequest
+from branchlab.schedule.pool import Change, Manner, Pool, Slot, StopRequest
 from branchlab.store.index import Index
 
 WITHIN_S = 60.0
@@ -78,6 +79,10 @@ class Tiny(branchlab.Task):
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def abandon(self):
+        self.spawn()
+        self.vanish()
+
     def spawn(self):
         command = "sleep 600 & echo $! > " + self.gate
         subprocess.run(["sh", "-c", command], start_new_session=True)
@@ -124,14 +129,17 @@ class Lab:
         stop: StopRequest | None = None,
         *,
         executor: Executor | None = None,
-        prepare: Callable[[Run], Path] | None = None,
-        timeout_s: float = 600.0,
         num_slots: int = 2,
+        timeout_s: float = 600.0,
+        silence_s: float = 600.0,
+        **manner: Any,
     ) -> Iterator[Change]:
-        pool = Pool(
-            executor or self.executor, self.state, [Slot(device="cpu")] * num_slots,
-            prepare=prepare or (lambda _: self.tree), timeout_s=timeout_s,
-        )  # fmt: skip
+        manner = Manner(
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s),
+            **{"prepare": lambda _: self.tree, **manner},
+        )
+        slots = [Slot(device="cpu", number=number) for number in range(num_slots)]
+        pool = Pool(executor or self.executor, self.state, slots, manner)
         return pool.carry_out(runs, stop or StopRequest())
 
     def carry_out(self, *runs: Run, **how: object) -> dict[str, RunRecord]:

@@ -11,7 +11,7 @@ from branchlab.errors import ConfigError, ExecutorError
 from branchlab.run_folder import StateFolder, locked
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.pool import StopRequest
-from branchlab.train.host import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, _bound_log
+from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, bound_log
 
 
 def stop_at_gate(lab, run, level: int) -> StopRequest:
@@ -81,7 +81,7 @@ def test_a_work_tree_that_cannot_be_made_refuses_its_run_alone(lab) -> None:
     ("deed", "reason"),
     [
         ("leave", "the training process left with exit code 7 without a result"),
-        ("die", "the training process was ended by SIGKILL (out of memory?)"),
+        ("die", "the training process was ended by SIGKILL"),
         ("blow", "ValueError: boom (tiny.py:"),
     ],
 )
@@ -135,43 +135,62 @@ def test_after_a_stop_nothing_more_is_started(lab) -> None:
     assert lab.records()["a"].state is RunState.PLANNED
 
 
-def test_a_run_whose_shim_is_killed_is_finished_by_its_trainer(lab, wait_until) -> None:
-    run = lab.plan("a", deed="orphan")
-    lab.carry_out(run, lab.plan("whole"))
-    wait_until(lambda: lab.records()["a"].state.is_over)
+@pytest.mark.parametrize("deed", ["orphan", "vanish"])
+def test_a_run_whose_processes_are_killed_goes_on_from_its_checkpoint(lab, deed: str) -> None:
+    run = lab.plan("a", deed=deed)
+    changes = list(lab.start([run]))
+    assert [(r.id, why) for c in changes for r, why in c.again] == [
+        ("a", "its processes were killed: it goes on from its last checkpoint")
+    ]
+    lab.carry_out(lab.plan("whole"))
+    assert lab.records()["a"].attempts == 2
     assert lab.outcome("a") == lab.outcome("whole")
+    first = lab.state.run("a").attempt(1).read_result()
+    assert first is not None
+    assert first["state"] == RunState.LOST
 
 
-def test_a_run_whose_processes_are_all_killed_is_lost_and_can_be_gone_on_with(
-    lab, wait_until
-) -> None:
+def test_a_run_whose_processes_are_killed_every_time_is_lost(lab) -> None:
     run = lab.plan("a", deed="vanish")
-    lab.carry_out(run)
-    wait_until(lambda: lab.records()["a"].state.is_over)
+    for _ in lab.start([run]):
+        lab.gate("a").unlink(missing_ok=True)
     record = lab.records()["a"]
-    assert record.state is RunState.LOST
+    assert (record.state, record.attempts) == (RunState.LOST, 3)
     assert "killed" in record.reason
-    assert lab.carry_out(run, lab.plan("whole"))["a"].state is RunState.DONE
-    assert lab.outcome("a") == lab.outcome("whole")
 
 
-def test_runs_survive_the_kill_of_everything_above_them(lab, own_executor, wait_until) -> None:
-    run = lab.plan("a", deed="slow", at=26)
-    changes = lab.start([run], executor=own_executor)
+def test_what_a_killed_run_had_started_ends_with_it(lab, wait_until) -> None:
+    run = lab.plan("a", deed="abandon")
+    lab.carry_out(run)
+    pid = int(lab.gate("a").read_text())
+    wait_until(lambda: is_gone(pid))
 
+
+def test_runs_survive_the_kill_of_everything_above_them(lab, own_executor) -> None:
+    run = lab.plan("a", deed="slow", at=20)
+    is_killed = False
+    for _ in lab.start([run, lab.plan("b"), lab.plan("c")], executor=own_executor, num_slots=1):
+        if lab.gate("a").exists() and not is_killed:
+            is_killed = True
+            os.kill(own_executor._host.pid, signal.SIGKILL)
+    records = lab.carry_out(lab.plan("whole"))
+    assert (records["a"].state, records["a"].attempts) == (RunState.DONE, 1)
+    for name in "abc":
+        assert lab.outcome(name) == lab.outcome("whole")
+
+
+def test_a_parent_that_is_killed_again_and_again_is_an_error(lab, own_executor) -> None:
     def watch() -> None:
-        for _ in changes:
-            if lab.gate("a").exists():
+        for number in range(9):
+            lab.plan(f"slow{number}", deed="slow", at=2)
+        runs = [lab.state.run(f"slow{number}").read_plan() for number in range(9)]
+        for _ in lab.start(runs, executor=own_executor, num_slots=1):
+            if own_executor._host is not None:
                 os.kill(own_executor._host.pid, signal.SIGKILL)
 
     with pytest.raises(ExecutorError, match="has ended") as caught:
         watch()
     assert "host.log" in caught.value.hint
-    assert not lab.records()["a"].state.is_over
-    wait_until(lambda: lab.records()["a"].state.is_over)
-    records = lab.carry_out(lab.plan("whole"))
-    assert (records["a"].state, records["a"].attempts) == (RunState.DONE, 1)
-    assert lab.outcome("a") == lab.outcome("whole")
 
 
 def test_a_run_that_two_pools_are_given_is_trained_once(lab, own_executor) -> None:
@@ -198,14 +217,14 @@ def test_an_order_that_comes_after_its_run_has_ended_starts_nothing(lab) -> None
 
 def test_a_log_that_floods_keeps_its_beginning_and_says_that_it_was_cut(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    _bound_log(log)
+    bound_log(log)
     assert not log.exists()
     log.write_bytes(b"the beginning")
     os.truncate(log, _LOG_BYTES_MAX)
-    _bound_log(log)
+    bound_log(log)
     assert log.stat().st_size == _LOG_BYTES_MAX
     os.truncate(log, _LOG_BYTES_MAX + 1)
-    _bound_log(log)
+    bound_log(log)
     content = log.read_bytes()
     assert content.startswith(b"the beginning")
     assert len(content) < _LOG_BYTES_KEPT + 200

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from branchlab.domain import RunRecord, RunState, Sample, Scale
 from branchlab.schedule.plan import Protocol, Target, make_plan, run_id, run_key
-from branchlab.schedule.pool import Slot, slots_for
+from branchlab.schedule.pool import slots_for
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 MAIN = Target(branch="main", commit="c0", tree="t0")
@@ -166,4 +166,5 @@ CORES = 4
 )
 def test_slots_are_as_many_as_serve(devices, jobs: int, num_runs: int, slots) -> None:
     found = slots_for(devices, jobs=jobs, num_cores=CORES, num_runs=num_runs)
-    assert found == [Slot(device=device, visible_device=visible) for device, visible in slots]
+    assert [(slot.device, slot.visible_device) for slot in found] == slots
+    assert len({slot.name for slot in found}) == len(found)
