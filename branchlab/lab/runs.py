@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -146,10 +144,7 @@ def cancel(project: Project, run_ids: Sequence[str], *, within_s: float = 40.0) 
                     RunState.CANCELLED, reason="cancelled before it began"
                 )
                 continue
-        pid = _owner(folder.lease)
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        folder.ask_to_stop()
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         now = [find_run(project, record.run.id) for record in records]
@@ -157,11 +152,3 @@ def cancel(project: Project, run_ids: Sequence[str], *, within_s: float = 40.0) 
             return now
         time.sleep(0.1)
     return [find_run(project, record.run.id) for record in records]
-
-
-def _owner(lease: Path) -> int | None:
-    """Return the process that wrote itself into a lease."""
-    try:
-        return int(lease.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +125,16 @@ class RunFolder:
         """Return the latest attempt, or None before the first."""
         number = self.attempts()
         return self.attempt(number) if number else None
+
+    def ask_to_stop(self, *, is_now: bool = False) -> None:
+        """Ask whoever carries the run out, on whatever machine, to write a checkpoint and end, or to end at once."""
+        write_atomically(self.stop, b"now" if is_now else b"checkpoint")
+        holder = read_holder(self.lease)
+        if (
+            holder is not None and holder.is_alive
+        ):  # here a signal is heard at once, a file within a second
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(holder.pid, signal.SIGTERM)
 
     def is_held(self) -> bool:
         """Whether processes work on the run, here or on another machine."""

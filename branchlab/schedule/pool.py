@@ -243,7 +243,7 @@ class Pool:
         latest = folder.latest()
         result = latest.read_result() if latest is not None else None
         if result is None:
-            if not self._try_again(queued, "its processes were killed", news):
+            if not self._try_again(queued, news):
                 news.ended.append(queued.run)
         elif result.get("is_out_of_memory") and not queued.is_alone:
             if self._manner.packing is not None:
@@ -254,7 +254,8 @@ class Pool:
         else:
             news.ended.append(queued.run)
 
-    def _try_again(self, queued: _Queued, reason: str, news: _News) -> bool:
+    def _try_again(self, queued: _Queued, news: _News) -> bool:
+        """Queue a run again whose processes were killed; returns whether it may be tried once more."""
         if queued.tries >= _TRIES_MAX:
             return False
         attempts = self._folder(queued.run).attempts()
@@ -262,7 +263,9 @@ class Pool:
         tries = queued.tries + (attempts >= queued.attempt)
         self._queue.appendleft(replace(queued, attempt=attempts + 1, tries=tries))
         if tries > queued.tries:
-            news.again.append((queued.run, f"{reason}: it goes on from its last checkpoint"))
+            news.again.append(
+                (queued.run, "its processes were killed: it goes on from its last checkpoint")
+            )
         return True
 
     def _look_at_watched(self, news: _News) -> None:
@@ -276,7 +279,7 @@ class Pool:
             is_over = folder.attempts() >= queued.attempt and result is not None
             if (
                 is_over and result is not None and result["state"] != RunState.LOST
-            ) or not self._try_again(queued, "whoever carried it out was killed", news):
+            ) or not self._try_again(queued, news):
                 news.elsewhere.append(queued.run)
 
 
