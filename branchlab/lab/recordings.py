@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import Flags, Recording, Run, Scale
+from branchlab.domain import Flags, Recording, Run, RunState, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
@@ -188,7 +188,8 @@ class Recorder:
         """Record what is not known, side by side; return the packed recordings by key."""
         assert self._executor is not None
         folders = {run.id: side.folder for run, side in wanted}
-        for run, _ in wanted:
+        missing = [run for run, _ in wanted if not self._is_made(run)]
+        for run in missing:
             folder = self._state.run(run.id)
             folder.write_plan(run)
             folder.ask_to_record(asked)
@@ -197,7 +198,7 @@ class Recorder:
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
             jobs=self._project.config.run.jobs,
             num_cores=num_cores(),
-            num_runs=len(wanted),
+            num_runs=len(missing),
         )
         timeout_s = self._project.config.run.timeout_s
         pool = Pool(
@@ -213,15 +214,21 @@ class Recorder:
         refused: dict[str, str] = {}
         num_ended = 0
         with stopping(self.stop, at_once=True):
-            for change in pool.carry_out([run for run, _ in wanted], self.stop):
+            for change in pool.carry_out(missing, self.stop):
                 refused |= {run.id: reason for run, reason in change.refused}
                 num_ended += len(change.ended) + len(change.elsewhere) + len(change.refused)
-                self._tell("training side by side", num_ended, len(wanted))
+                self._tell("training side by side", num_ended, len(missing))
         if self.stop.level:
             raise KeyboardInterrupt
         if refused:
             raise BranchlabError(next(iter(refused.values())), hint="branchlab doctor")
         return {run.key: self._result(run, side) for run, side in wanted}
+
+    def _is_made(self, run: Run) -> bool:
+        """Whether this recorder has made a recording already: to make it anew means not to take a kept one."""
+        latest = self._state.run(run.id).latest()
+        result = latest.read_result() if latest is not None else None
+        return result is not None and result["state"] == RunState.DONE
 
     def _result(self, run: Run, side: Side) -> bytes:
         attempt = self._state.run(run.id).latest()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from branchlab.domain import Run, RunState
 from branchlab.errors import BranchlabError
-from branchlab.run_folder import RunFolder, StateFolder, locked
+from branchlab.run_folder import JSON, RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
 from branchlab.schedule.packing import Packing
 
@@ -276,11 +276,18 @@ class Pool:
             del self._watched[run_id]
             latest = folder.latest()
             result = latest.read_result() if latest is not None else None
-            is_over = folder.attempts() >= queued.attempt and result is not None
-            if (
-                is_over and result is not None and result["state"] != RunState.LOST
-            ) or not self._try_again(queued, news):
-                news.elsewhere.append(queued.run)
+            if not _is_over(result, is_new=folder.attempts() >= queued.attempt) and (
+                self._try_again(queued, news)
+            ):
+                continue
+            news.elsewhere.append(queued.run)
+
+
+def _is_over(result: JSON | None, *, is_new: bool) -> bool:
+    """Whether a result says what became of a run that others were to carry out, or was there before."""
+    if result is None or result["state"] == RunState.LOST:
+        return False
+    return is_new or result["state"] == RunState.DONE
 
 
 def slots_for(

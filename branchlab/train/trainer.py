@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,8 +66,9 @@ def train(
     if resumed is None and folder.checkpoint.exists():
         events.write("warning", text="the checkpoint cannot be used, so the run starts anew")
     _announce(training, events, resumed_at_step=resumed or 0)
-    started, first_step, saved_at = time.monotonic(), training.step, time.monotonic()
-    while training.epochs_validated < training.recipe.epochs:
+    saved_at = time.monotonic()
+    while not training.is_finished:
+        began_at, first_step = time.monotonic(), training.step
         for loss_is_watched in epoch_steps(training):
             if should_stop():
                 _save(training, folder)
@@ -80,13 +83,13 @@ def train(
         reason = _loss_trouble(training)
         if reason:
             return _ending(training, RunState.FAILED, reason=reason)
-        is_last = training.epoch == training.recipe.epochs
+        rate = (training.step - first_step) * training.batch_size / (time.monotonic() - began_at)
+        is_last = training.is_trained
         with randomness.undisturbed(training.device):
             training.metrics = _validate(training, attempt, is_last=is_last)
-        training.epochs_validated = training.epoch
-        rate = (training.step - first_step) * training.batch_size / (time.monotonic() - started)
+        training.epochs_validated, training.validated_step = training.epoch, training.step
         _report_epoch(training, events, images_per_s=rate)
-        if training.epoch == 1 or is_last:
+        if training.epochs_validated == 1 or is_last:
             with randomness.undisturbed(training.device):
                 _draw(training, folder, events)
     _save(training, folder)
@@ -98,6 +101,7 @@ def epoch_steps(training: Training) -> Iterator[bool]:
     if training.epoch > training.epochs_validated:
         return  # resumed between an epoch's last step and its validation
     training.model.train()
+    training.make_room()
     done = training.step % training.steps_per_epoch
     if done:
         training.order.set_state(training.order_state)
@@ -107,11 +111,21 @@ def epoch_steps(training: Training) -> Iterator[bool]:
     size = training.batch_size
     watched_at = time.monotonic()
     for number in range(done, training.steps_per_epoch):
-        take_step(training, training.data.train.batch(rows[number * size : (number + 1) * size]))
+        if training.budget is not None and training.budget.is_spent:
+            return
         is_watched = time.monotonic() - watched_at > _WATCH_EVERY_S
+        with _counted(training, is_waiting=is_watched):
+            batch = training.data.train.batch(rows[number * size : (number + 1) * size])
+            take_step(training, batch)
         if is_watched:
             watched_at = time.monotonic()
         yield is_watched
+
+
+def _counted(training: Training, *, is_waiting: bool) -> AbstractContextManager[None]:
+    if training.budget is None:
+        return nullcontext()
+    return training.budget.counting(training.device, is_waiting=is_waiting)
 
 
 def _loss_trouble(training: Training) -> str:
@@ -156,8 +170,8 @@ def _announce(training: Training, events: EventWriter, *, resumed_at_step: int) 
         num_train=len(training.data.train),
         num_val=len(training.data.val),
         sample_digest=training.data.sample_digest,
-        epochs=training.recipe.epochs,
-        steps=training.num_steps,
+        epochs=0 if training.budget is not None else training.recipe.epochs,
+        steps=0 if training.budget is not None else training.num_steps,
         resumed_at_step=resumed_at_step,
     )
 
@@ -165,7 +179,13 @@ def _announce(training: Training, events: EventWriter, *, resumed_at_step: int) 
 def _report_step(training: Training, events: EventWriter) -> None:
     loss = float(training.losses[training.step - 1])
     value = loss if math.isfinite(loss) else str(loss)
-    events.write("metric", epoch=training.epoch, step=training.step, values={"train/loss": value})
+    events.write(
+        "metric",
+        epoch=training.epoch,
+        step=training.step,
+        steps=training.num_steps,
+        values={"train/loss": value},
+    )
 
 
 def _report_epoch(training: Training, events: EventWriter, *, images_per_s: float) -> None:
@@ -177,9 +197,18 @@ def _report_epoch(training: Training, events: EventWriter, *, images_per_s: floa
         "epoch",
         epoch=training.epoch,
         step=training.step,
+        steps=training.num_steps,
         values=values,
         images_per_s=round(images_per_s, 1),
+        **_device_memory(training.device),
     )
+
+
+def _device_memory(device: torch.device) -> dict[str, float]:
+    """Return what the run has reserved on its GPU at most, by name; nothing where it has none."""
+    if device.type != "cuda":
+        return {}
+    return {"device_memory_gib": round(torch.cuda.max_memory_reserved(device) / 2**30, 3)}
 
 
 def _draw(training: Training, folder: RunFolder, events: EventWriter) -> None:
@@ -209,6 +238,8 @@ def _save(training: Training, folder: RunFolder) -> None:
         "losses": training.losses[: training.step].clone(),
         "step": training.step,
         "epochs_validated": training.epochs_validated,
+        "validated_step": training.validated_step,
+        "budget": training.budget.state_dict() if training.budget is not None else None,
         "metrics": training.metrics,
     }
     save_tensors(folder.checkpoint, document)
@@ -217,7 +248,7 @@ def _save(training: Training, folder: RunFolder) -> None:
 def _resume(training: Training, folder: RunFolder) -> int | None:
     """Go on from the run's checkpoint; return its step, or None when there is none that serves."""
     saved = load_tensors(folder.checkpoint)
-    if saved is None or saved.get("step", math.inf) > training.num_steps:
+    if saved is None or not _serves(saved, training):
         return None
     training.model.load_state_dict(saved["model"])
     training.optimizer.load_state_dict(saved["optimizer"])
@@ -226,10 +257,21 @@ def _resume(training: Training, folder: RunFolder) -> int | None:
     training.order_state = saved["order_state"]
     training.order.set_state(saved["order"])
     training.step, training.epochs_validated = saved["step"], saved["epochs_validated"]
+    training.validated_step = saved["validated_step"]
+    if training.budget is not None:
+        training.budget.load_state_dict(saved["budget"])
+    training.make_room()
     training.losses[: training.step] = saved["losses"].to(training.device)
     training.metrics = saved["metrics"]
     randomness.restore(saved["random"], training.device)
     return training.step
+
+
+def _serves(saved: Mapping[str, Any], training: Training) -> bool:
+    """Whether a document is a checkpoint of this training, of this version."""
+    if "validated_step" not in saved or (saved["budget"] is None) != (training.budget is None):
+        return False
+    return training.budget is not None or saved["step"] <= training.num_steps
 
 
 def _ending(training: Training, state: RunState, *, reason: str = "") -> Ending:

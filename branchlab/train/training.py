@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from branchlab.domain import Run
 from branchlab.train import randomness
+from branchlab.train.budget import TICKS, Budget
 from branchlab.train.data import HeldData, HeldSplit, hold
 from branchlab.train.optimizer import make_optimizer, make_schedule
 from branchlab.train.task import Batch, Recipe, Task
@@ -30,7 +31,8 @@ class Training:
     Attributes:
         losses: Float[Tensor, "steps"] on the device; NaN where no step has been.
         order_state: State of the generator of the data order at the start of the current epoch.
-        metrics: Of the last validation.
+        metrics: Of the last validation, after ``validated_step`` steps.
+        budget: The time that ends the training instead of the recipe's epochs, or None.
     """
 
     task: Task
@@ -46,7 +48,9 @@ class Training:
     order_state: Tensor
     step: int = 0
     epochs_validated: int = 0
+    validated_step: int = 0
     metrics: dict[str, float]
+    budget: Budget | None = None
 
     @property
     def batch_size(self) -> int:
@@ -58,12 +62,40 @@ class Training:
 
     @property
     def num_steps(self) -> int:
+        """Steps of the whole training; an estimate where a time ends it."""
+        if self.budget is not None:
+            return round(self.step / self.budget.share) if self.budget.share else self.step
         return self.steps_per_epoch * self.recipe.epochs
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the last step is taken."""
+        if self.budget is not None:
+            return self.budget.is_spent
+        return self.step >= self.num_steps
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do, not even the last validation."""
+        return self.is_trained and self.validated_step == self.step
+
+    def make_room(self) -> None:
+        """Let the losses of one more epoch be kept."""
+        missing = self.step + self.steps_per_epoch - len(self.losses)
+        if missing > 0:
+            self.losses = torch.cat([self.losses, self.losses.new_full((missing,), math.nan)])
+
+    def advance_schedule(self) -> None:
+        """Set the learning rate of the next step."""
+        if self.budget is None:
+            self.schedule.step()
+        else:
+            self.budget.advance(self.schedule)
 
     def loss_digest(self) -> str:
         """Return a digest of the loss bits of every step so far; equal trainings have equal digests."""
@@ -84,6 +116,7 @@ def begin(task: Task, run: Run) -> Training:
     optimizer = make_optimizer(model, recipe, device)
     order = randomness.generator(run.seed, "order")
     num_steps = max(1, recipe.epochs * (len(data.train) // min(recipe.batch_size, len(data.train))))
+    budget = None if run.budget_s is None else Budget(run.budget_s)
     training = Training(
         task=task,
         recipe=recipe,
@@ -91,12 +124,13 @@ def begin(task: Task, run: Run) -> Training:
         data=data,
         model=model,
         optimizer=optimizer,
-        schedule=make_schedule(optimizer, recipe, num_steps=num_steps),
+        schedule=make_schedule(optimizer, recipe, num_steps=num_steps if budget is None else TICKS),
         order=order,
         augmenting=randomness.generator(run.seed, "augment", device),
         losses=torch.full((num_steps,), math.nan, device=device),
         order_state=order.get_state(),
         metrics={},
+        budget=budget,
     )
     randomness.seed_global(run.seed, "train")
     return training
@@ -114,7 +148,7 @@ def take_step(training: Training, batch: Batch) -> None:
     if recipe.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip_norm)
     training.optimizer.step()
-    training.schedule.step()
+    training.advance_schedule()
     training.losses[training.step] = loss.detach()
     training.step += 1
 

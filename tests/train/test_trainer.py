@@ -317,3 +317,43 @@ def test_events_tell_the_whole_course_of_a_training(training) -> None:
     epochs = kinds(training, "epoch")
     assert [event["epoch"] for event in epochs] == [1, 2, 3]
     assert epochs[-1]["values"] == ending.metrics
+
+
+BUDGET_S = 0.4
+
+
+def test_a_budget_of_time_ends_the_training_and_the_whole_schedule_is_gone_through(
+    training, tiny
+) -> None:
+    ending = training(tiny(), budget_s=BUDGET_S)
+    assert ending.state is RunState.DONE
+    assert ending.steps > 12  # the recipe's epochs do not count
+    (start,) = kinds(training, "start")
+    assert (start["epochs"], start["steps"]) == (0, 0)
+    last = kinds(training, "epoch")[-1]
+    assert (last["step"], last["steps"]) == (ending.steps, ending.steps)
+    document = saved(training)
+    assert document["budget"]["spent_s"] >= BUDGET_S
+    # The last step is taken at the rate that its beginning calls for.
+    assert 900 < document["budget"]["ticks"] <= 1000
+    assert document["schedule"]["last_epoch"] == document["budget"]["ticks"]
+    assert torch.isfinite(document["losses"]).all()
+    assert "val/accuracy" in ending.metrics
+
+
+def test_a_stopped_run_goes_on_with_the_time_that_is_left(training, tiny) -> None:
+    stopped = training(tiny(), stop_at=9, budget_s=BUDGET_S)
+    assert stopped.state is RunState.CANCELLED
+    spent_s = saved(training)["budget"]["spent_s"]
+    assert 0 < spent_s < BUDGET_S
+    ending = training(tiny(), budget_s=BUDGET_S)
+    assert (ending.state, ending.steps > 9) == (RunState.DONE, True)
+    start = kinds(training, "start")[-1]
+    assert start["resumed_at_step"] == 9
+
+
+def test_a_checkpoint_of_epochs_is_none_of_a_budget(new_training, tiny) -> None:
+    one = new_training()
+    one(tiny(), stop_at=5)
+    one(tiny(), budget_s=BUDGET_S)
+    assert kinds(one, "start")[-1]["resumed_at_step"] == 0
