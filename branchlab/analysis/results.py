@@ -76,6 +76,8 @@ def protocol_of(run: Run) -> ProtocolKey:
         run.sample if run.scale is Scale.SAMPLE else None,
         tuple(sorted(run.arguments.items())),
         run.epochs,
+        run.budget_s,
+        run.processes,
         run.deterministic,
         tuple(sorted(run.environment.items())),
     )

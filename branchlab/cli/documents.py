@@ -62,6 +62,8 @@ def run_document(record: RunRecord) -> Document:
         "steps": record.steps,
         "images_per_s": record.images_per_s,
         "attempts": record.attempts,
+        "usage": dict(record.usage),
+        "budget_s": run.budget_s,
         "batch": run.batch,
         "key": run.key,
         "planned_at": to_text(run.planned_at),

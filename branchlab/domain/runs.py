@@ -98,6 +98,9 @@ class RunRecord:
     Attributes:
         metrics: Final values by name once done, the latest epoch's values before.
         epoch: Epochs finished. ``epochs`` is the number planned (0 until the run has started).
+        usage: What it takes of its machine, as last sampled: ``cpu_percent`` (100 is one core), ``memory_gib``,
+            ``memory_gib_max``, of a GPU also ``gpu_percent``, ``gpu_memory_gib``, ``gpu_temperature_c`` and
+            ``device_memory_gib`` (what the run itself has reserved at most).
         reason: One line that says why it failed, was cancelled or lost.
     """
 
@@ -113,6 +116,7 @@ class RunRecord:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_s: float | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
 
 

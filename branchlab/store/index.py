@@ -150,7 +150,7 @@ class Index:
             known = {
                 row["id"]: row
                 for row in connection.execute(
-                    "SELECT id, state, attempt, events_offset, events_damaged FROM runs"
+                    "SELECT id, state, attempt, events_offset, events_damaged, usage FROM runs"
                 )
             }
             folders = {folder.path.name: folder for folder in self._state.all_runs()}
@@ -199,6 +199,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         started_at=from_text(row["started_at"]),
         ended_at=from_text(row["ended_at"]),
         duration_s=row["duration_s"],
+        usage=json.loads(row["usage"]),
         reason=row["reason"],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,7 +11,16 @@ from typing import Any
 
 from branchlab.domain import Run, RunState
 from branchlab.errors import StoreError
-from branchlab.run_folder import JSON, LOST, EventChunk, RunFolder, locked, read_events, to_text
+from branchlab.run_folder import (
+    JSON,
+    LOST,
+    EventChunk,
+    RunFolder,
+    locked,
+    parse_event,
+    read_events,
+    to_text,
+)
 
 Update = tuple[dict[str, Any], list[tuple[str, str, int, int, float]]]
 
@@ -28,7 +38,9 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
     number, state, result = _standing(folder)
     is_same_attempt = row is not None and row["attempt"] == number
     earlier, chunk = _new_events(folder, number, row)
-    is_quiet = row is not None and chunk.next_offset == row["events_offset"]
+    known = json.loads(row["usage"]) if row is not None and is_same_attempt else {}
+    usage = {**known, **_usage(folder, number)}
+    is_quiet = row is not None and chunk.next_offset == row["events_offset"] and usage == known
     if row is not None and is_same_attempt and row["state"] == state and is_quiet:
         return None
     try:
@@ -42,6 +54,7 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
         "attempt": number,
         "events_offset": chunk.next_offset,
         "events_damaged": chunk.num_damaged,
+        "usage": json.dumps(usage | _device_memory(chunk.events)),
     }
     metric_rows = _fold({}, earlier, run.id) + _fold(values, chunk.events, run.id)
     if result is not None:
@@ -85,6 +98,27 @@ def _read_to_end(folder: RunFolder, number: int, *, offset: int, num_damaged: in
         events += chunk.events
         offset, num_damaged = chunk.next_offset, num_damaged + chunk.num_damaged
     return EventChunk(tuple(events), offset, num_damaged)
+
+
+def _usage(folder: RunFolder, number: int) -> dict[str, float]:
+    """Return the latest sample of what an attempt takes of its machine."""
+    try:
+        with folder.attempt(number).usage.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _USAGE_TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return {}
+    event = next((found for line in reversed(lines) if (found := parse_event(line))), {})
+    return {
+        name: float(value)
+        for name, value in event.items()
+        if isinstance(value, int | float) and name != "seq"
+    }
+
+
+def _device_memory(events: Iterable[JSON]) -> dict[str, float]:
+    found = [event["device_memory_gib"] for event in events if "device_memory_gib" in event]
+    return {"device_memory_gib": float(found[-1])} if found else {}
 
 
 def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
@@ -149,6 +183,7 @@ def _fold(
                 }
             case "metric" | "epoch":
                 values["step"] = event["step"]
+                values |= {"steps": event["steps"]} if "steps" in event else {}
                 found = _floats(event["values"])
                 rows += [
                     (run_id, name, event["step"], event["epoch"], value)
@@ -166,7 +201,8 @@ def _floats(values: JSON) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-_DEFAULTS = {"epoch": 0, "epochs": 0, "step": 0, "steps": 0, "metrics": "{}"}
+_USAGE_TAIL = 4096
+_DEFAULTS = {"epoch": 0, "epochs": 0, "step": 0, "steps": 0, "metrics": "{}", "usage": "{}"}
 
 
 def upsert(

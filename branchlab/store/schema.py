@@ -25,6 +25,9 @@ _MIGRATIONS = (
         PRIMARY KEY (run, name, step)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN usage TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 
