@@ -61,10 +61,7 @@ class Question:
 
 def judge(branches: Mapping[str, Seeds], other: Seeds, question: Question) -> dict[str, Verdict]:
     """Return the verdict of every branch against ``other`` (usually main), on the seeds that both have."""
-    pairs = {name: _differences(seeds, other) for name, seeds in branches.items()}
-    table = {**branches, _OTHER: other}
-    rounding = _rounding(table)
-    noises = {name: _at_least(rounding, noise) for name, noise in _noises(table, pairs).items()}
+    pairs, noises = _paired(branches, other)
     p_values = {
         name: _p_value(pairs[name], noise) for name, noise in noises.items() if noise is not None
     }
@@ -73,6 +70,24 @@ def judge(branches: Mapping[str, Seeds], other: Seeds, question: Question) -> di
         name: _verdict(name, pairs[name], noises[name], adjusted.get(name), question)
         for name in branches
     }
+
+
+def judged_by(
+    branches: Mapping[str, Seeds], other: Seeds, question: Question
+) -> dict[str, tuple[list[float], Noise | None, Outcome]]:
+    """Return what each verdict rests on: the differences seed by seed, the noise, and the outcome."""
+    pairs, noises = _paired(branches, other)
+    verdicts = judge(branches, other, question)
+    return {name: (pairs[name], noises[name], verdicts[name].outcome) for name in branches}
+
+
+def _paired(
+    branches: Mapping[str, Seeds], other: Seeds
+) -> tuple[dict[str, list[float]], dict[str, Noise | None]]:
+    pairs = {name: _differences(seeds, other) for name, seeds in branches.items()}
+    table = {**branches, _OTHER: other}
+    rounding = _rounding(table)
+    return pairs, {n: _at_least(rounding, noise) for n, noise in _noises(table, pairs).items()}
 
 
 def same(name: str, num_seeds: int, question: Question) -> Verdict:
