@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from branchlab.lab.guard import Guarded
     from branchlab.lab.judge import Comparison
     from branchlab.lab.landed_flags import LandedFlag
+    from branchlab.lab.progress import Progress
     from branchlab.lab.status import BranchStatus, Status
 
 Document = dict[str, Any]
@@ -71,6 +72,21 @@ def run_document(record: RunRecord) -> Document:
         "ended_at": to_text(record.ended_at),
         "duration_s": record.duration_s,
     }
+
+
+def print_events(progress: Progress) -> None:
+    """Print what has just happened to a batch, one JSON document a line."""
+    for kind, records in (("started", progress.started), ("ended", progress.ended)):
+        for record in records:
+            _print_line({"event": kind, "run": run_document(record)})
+    for record, text in progress.remarks:
+        _print_line({"event": "note", "text": text, "run": run_document(record)})
+    for record in progress.moved:
+        _print_line({"event": "progress", "run": run_document(record)})
+
+
+def _print_line(document: Document) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False))
 
 
 def runs_document(records: Sequence[RunRecord]) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from branchlab.lab.branches import reference_warning
 from branchlab.lab.project import Project, open_project
 from branchlab.terminal_text import safe_text
 
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -80,6 +82,25 @@ def parse_flags(pairs: tuple[str, ...]) -> Mapping[str, bool | int | float | str
             )
         found[name] = _value(text)
     return found
+
+
+class Duration(click.ParamType[float]):
+    """A time as people write it: ``90s``, ``5m``, ``1h30m``, or seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip().lower()
+        found = _DURATION.fullmatch(text)
+        if not text or found is None:
+            self.fail(f"{value!r} is no time; write it like 90s, 5m or 1h30m", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return 3600 * hours + 60 * minutes + seconds
 
 
 def _value(text: str) -> bool | int | float | str:

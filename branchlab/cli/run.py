@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import click
 
 from branchlab.cli.compare import print_comparison
-from branchlab.cli.documents import compare_document, print_document, run_document
+from branchlab.cli.documents import compare_document, print_document, print_events, run_document
 from branchlab.cli.options import (
+    Duration,
     branches_argument,
     flag_option,
     json_option,
@@ -24,9 +27,13 @@ from branchlab.errors import ConfigError
 from branchlab.lab.judge import compare
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
-from branchlab.lab.run import Prepared, RunRequest, RunSession
+from branchlab.lab.run import Prepared, RunSession
+from branchlab.lab.run_request import RunRequest
+from branchlab.lab.words import duration
 from branchlab.schedule.interrupt import stopping
 from branchlab.terminal_text import safe_text
+
+_SEEN_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class Outlook:
 
     as_json: bool = False
     is_dry: bool = False
+    is_following: bool = False
     shows_verdicts: bool = True
 
 
@@ -52,6 +60,15 @@ class Outlook:
     "--sample", type=float, metavar="F", help="Train on this fraction of it. [sample.fraction]"
 )
 @click.option("--epochs", type=int, metavar="N", help="Other than the recipe's.")
+@click.option(
+    "--budget",
+    type=Duration(),
+    metavar="T",
+    help="Train every run for this time (90s, 5m) instead of its epochs.",
+)
+@click.option(
+    "--budget-total", type=Duration(), metavar="T", help="Start nothing more after this time."
+)
 @flag_option("Give this keyword argument to the task of every branch but main.")
 @click.option("--experiment", metavar="E", help="Give main the flags of this landed experiment.")
 @click.option("--device", metavar="D", help="auto, cpu, mps, cuda or cuda:N. [run.device]")
@@ -62,7 +79,10 @@ class Outlook:
 @click.option(
     "--detach",
     is_flag=True,
-    help="Go on in the background; follow with: branchlab runs, branchlab tui.",
+    help="Go on in the background; follow with: branchlab runs -f, branchlab tui.",
+)
+@click.option(
+    "-f", "--follow", is_flag=True, help="With --json: print an event a line while it happens."
 )
 @click.option("--force", is_flag=True, help="Train again what is known already.")
 @json_option
@@ -73,12 +93,15 @@ def run(
     full: bool,
     sample: float | None,
     epochs: int | None,
+    budget: float | None,
+    budget_total: float | None,
     flags: tuple[str, ...],
     experiment: str | None,
     device: str | None,
     jobs: int | None,
     dry_run: bool,
     detach: bool,
+    follow: bool,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -100,6 +123,8 @@ def run(
         is_full=full,
         fraction=sample,
         epochs=epochs,
+        budget_s=budget,
+        budget_total_s=budget_total,
         flags=parse_flags(flags),
         experiment=experiment,
         device=device,
@@ -108,13 +133,16 @@ def run(
     )
     if detach:
         return _detach(project, request, as_json=as_json)
-    return run_and_report(project, request, Outlook(as_json=as_json, is_dry=dry_run))
+    return run_and_report(
+        project, request, Outlook(as_json=as_json, is_dry=dry_run, is_following=follow)
+    )
 
 
 def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> int:
     """Plan, carry out and report a batch; return the exit code."""
     session = RunSession(project, request)
-    try:
+    shown = contextlib.nullcontext() if outlook.is_dry else project.state.at_work()
+    with shown, contextlib.closing(session):
         prepared = session.prepare()
         for note in prepared.notes:
             click.echo(f"{click.style('note:', bold=True)} {safe_text(note)}", err=True)
@@ -125,8 +153,8 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
         with stopping(session.stop):
             for progress in show_progress(session.carry_out(prepared), prepared, session.stop):
                 last = progress
-    finally:
-        session.close()
+                if outlook.as_json and outlook.is_following:
+                    print_events(progress)
     assert last is not None
     _report(project, prepared, last, outlook)
     if session.stop.level:
@@ -135,23 +163,30 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
 
 
 def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
-    plan = prepared.plan
+    plan, guess = prepared.plan, prepared.estimate
     if as_json:
         runs = [
             {
                 **run_document(p.known or RunRecord(run=p.run, state=RunState.PLANNED)),
                 "is_reused": p.is_reused,
+                "why": prepared.reasons[p.run.id],
+                "estimate_s": guess.run_s.get(p.run.id),
             }
             for p in plan.runs
         ]
-        print_document({"batch": plan.batch, "slots": prepared.num_slots, "runs": runs})
-        return
-    rows = []
-    for planned in plan.runs:
-        one, known = planned.run, planned.known
-        what = (
-            "train" if known is None else "known" if planned.is_reused else f"again ({known.state})"
+        print_document(
+            {
+                "batch": plan.batch,
+                "slots": prepared.num_slots,
+                "estimate_s": guess.total_s,
+                "estimated_from": guess.num_earlier,
+                "runs": runs,
+            }
         )
+        return
+    rows, header = [], ["RUN", "BRANCH", "COMMIT", "SEED", "FLAGS", "TIME", "WHY"]
+    for planned in plan.runs:
+        one = planned.run
         flags = ", ".join(f"{name}={value}" for name, value in one.flags.items())
         rows.append(
             [
@@ -160,10 +195,11 @@ def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
                 one.commit[:10],
                 str(one.seed),
                 safe_text(flags) or "-",
-                what,
+                duration(guess.run_s.get(one.id)),
+                safe_text(prepared.reasons[one.id]),
             ]
         )
-    click.echo(table(rows, header=["RUN", "BRANCH", "COMMIT", "SEED", "FLAGS", "WHAT"], right=(3,)))
+    click.echo(table(rows, header=header, right=(3, 5), giving_way=(2, 4)))
     first = plan.runs[0].run
     part = (
         f"{first.sample.fraction:g} of the training set"
@@ -174,6 +210,15 @@ def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
         f"\n{len(plan.to_start)} to train, {len(plan.runs) - len(plan.to_start)} known; "
         f"{prepared.num_slots} at once on {first.device}, {part}"
     )
+    if guess.total_s is not None and plan.to_start:
+        earlier = (
+            f"from {guess.num_earlier} earlier runs like these"
+            if guess.num_earlier
+            else "by the budget, start and validation not counted"
+        )
+        click.echo(f"about {duration(guess.total_s)}, {earlier}")
+    elif plan.to_start:
+        click.echo("how long that takes is not known: nothing like it has run here yet")
 
 
 def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlook) -> None:
@@ -187,7 +232,8 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
     if outlook.as_json:
         runs = [run_document(record) for record in last.records.values()]
         verdicts = compare_document(comparison) if comparison else None
-        print_document({"batch": prepared.plan.batch, "runs": runs, "compare": verdicts})
+        document = {"batch": prepared.plan.batch, "runs": runs, "compare": verdicts}
+        print_document({"event": "end", **document} if outlook.is_following else document)
         return
     for record in failed:
         click.echo(
@@ -223,6 +269,9 @@ def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:
             stderr=file,
             start_new_session=True,
         )
+    until = time.monotonic() + _SEEN_WITHIN_S
+    while not project.state.is_at_work() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)  # from here on `branchlab runs -f` finds something to follow
     if as_json:
         to_start = [run.id for run in prepared.plan.to_start]
         print_document({"to_start": to_start, "process": process.pid, "log": str(log)})
@@ -230,5 +279,5 @@ def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:
     click.echo(
         f"{len(prepared.plan.to_start)} runs go on in the background (process {process.pid}); its log: {log}"
     )
-    click.echo("follow: branchlab tui, branchlab runs; stop: branchlab cancel RUN")
+    click.echo("follow: branchlab runs -f, branchlab tui; stop: branchlab cancel RUN")
     return 0

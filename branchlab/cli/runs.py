@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 import click
 
 from branchlab.cli.app import run_ids
-from branchlab.cli.documents import print_document, run_document, runs_document
+from branchlab.cli.documents import print_document, print_events, run_document, runs_document
 from branchlab.cli.options import branches_argument, json_option, project_here
+from branchlab.cli.progress import show_followed
 from branchlab.cli.table import state_text, table
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab import runs as verbs
+from branchlab.lab.progress import follow
+from branchlab.lab.project import Project
 from branchlab.lab.words import age, duration, figure
+from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_log_line, safe_text
 
 
@@ -29,12 +33,28 @@ from branchlab.terminal_text import safe_log_line, safe_text
     help="Only these.",
 )
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Watch until nothing runs any more; with --json an event a line.",
+)
 @json_option
 def runs(
-    branches: tuple[str, ...], states: tuple[str, ...], limit: int | None, as_json: bool
+    branches: tuple[str, ...],
+    states: tuple[str, ...],
+    limit: int | None,
+    follow: bool,
+    as_json: bool,
 ) -> None:
-    """List runs, the latest planned first; those of deleted branches too."""
+    """List runs, the latest planned first; those of deleted branches too.
+
+    Following shows what runs, whoever started it: another terminal, `branchlab run --detach`, a cluster. Ctrl-C ends
+    the watching and no run.
+    """
     project = project_here()
+    if follow:
+        _watch(project, branches, as_json=as_json)
     found = verbs.list_runs(
         project,
         branches,
@@ -51,6 +71,15 @@ def runs(
     rows = [_row(record, metric) for record in found]
     header = ["RUN", "BRANCH", "COMMIT", "SEED", "SCALE", "STATE", safe_text(metric), "TIME", "AGE"]
     click.echo(table(rows, header=header, right=(3, 6, 7), giving_way=(2, 4, 7)))
+
+
+def _watch(project: Project, branches: tuple[str, ...], *, as_json: bool) -> None:
+    """Draw what runs do, or print it as events."""
+    names = [verbs.branch_of_runs(project, name) for name in branches]
+    changes = follow(project, names)
+    for progress in changes if as_json else show_followed(changes, StopRequest()):
+        if as_json:
+            print_events(progress)
 
 
 def _row(record: RunRecord, metric: str) -> list[str]:

@@ -178,7 +178,7 @@ def demo(folder: Path, no_run: bool) -> int:
     from branchlab.cli.status import print_status
     from branchlab.lab.demo_lab import build_demo_lab
     from branchlab.lab.project import open_project
-    from branchlab.lab.run import RunRequest
+    from branchlab.lab.run_request import RunRequest
     from branchlab.lab.status import status
 
     lab = build_demo_lab(folder)

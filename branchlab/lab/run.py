@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.config import CONFIG_NAME, is_device
-from branchlab.domain import Branch, Flags, Run, RunState, Sample, Scale
-from branchlab.errors import ConfigError, RepositoryError
-from branchlab.experiment import experiment_path, parse_experiment
+from branchlab.config import CONFIG_NAME
+from branchlab.domain import Branch, Run, RunState, Sample, Scale
+from branchlab.errors import ConfigError
 from branchlab.git.worktrees import checkout, reclaim
 from branchlab.lab.branches import (
     all_branches,
     experiment_of,
-    find_branches,
-    is_experiment,
     main_branch,
 )
+from branchlab.lab.early_stop import EarlyStop
+from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
+from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
 from branchlab.run_folder import locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.local import LocalExecutor
+from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
 from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
 
-_SEEDS_MAX = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """What the user asked for; None means what the config says."""
-
-    names: Sequence[str] = ()
-    is_all: bool = False
-    seeds: int | None = None
-    is_full: bool = False
-    fraction: float | None = None
-    epochs: int | None = None
-    flags: Flags = field(default_factory=dict)
-    experiment: str | None = None
-    device: str | None = None
-    jobs: int | None = None
-    is_forced: bool = False
+_MOST_PER_GPU = 8
+"""Runs that are put on one GPU at most, where nobody has said how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +40,9 @@ class Prepared:
     plan: Plan
     facts: Facts
     slots: tuple[Slot, ...]
+    estimate: Estimate
+    reasons: Mapping[str, str]
+    """Why each run is trained or known, by id."""
     notes: tuple[str, ...]
 
     @property
@@ -82,10 +70,10 @@ class RunSession:
             BranchlabError: Something in the request, the config or the repository does not serve.
         """
         project, request = self.project, self.request
-        _check(project, request)
+        check_request(project, request)
         branches = all_branches(project)
         main = main_branch(project, branches)
-        wanted = _wanted(project, request, branches, main)
+        wanted = wanted_branches(project, request, branches, main)
         project.state.create()
         executor = self._executor or self._warm_up(main)
         targets = [self._target(branch, main) for branch in wanted]
@@ -99,6 +87,7 @@ class RunSession:
             jobs=jobs,
             num_cores=num_cores(),
             num_runs=len(targets) * len(seeds),
+            most_per_gpu=1 if request.budget_s else _MOST_PER_GPU,
         )
         protocol = self._protocol(facts, device, threads=threads_of(jobs))
         plan = make_plan(
@@ -109,8 +98,16 @@ class RunSession:
             now=datetime.now(UTC),
             is_forced=request.is_forced,
         )
+        records = index.runs()
         index.close()
-        return Prepared(plan=plan, facts=facts, slots=tuple(slots), notes=_notes(project, wanted))
+        return Prepared(
+            plan=plan,
+            facts=facts,
+            slots=tuple(slots),
+            estimate=estimate(plan, records, num_slots=len(slots)),
+            reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
+            notes=_notes(project, wanted),
+        )
 
     def carry_out(self, prepared: Prepared) -> Iterator[Progress]:
         """Carry the plan out; yields what is going on, several times a second, and last how it all ended.
@@ -129,6 +126,10 @@ class RunSession:
         yield watcher.look()
         if not runs:
             return
+        early = EarlyStop(
+            [planned.run for planned in plan.runs], project.config.branches.main, project.config.run
+        )
+        packing = Packing(most=_MOST_PER_GPU) if self._packs(prepared) else None
         pool = Pool(
             self._executor,
             project.state,
@@ -138,13 +139,23 @@ class RunSession:
                 bounds=Bounds(
                     timeout_s=project.config.run.timeout_s, silence_s=project.config.run.silence_s
                 ),
+                why_not=early.why_not if project.config.run.stop_early else lambda _: "",
+                starts_for_s=self.request.budget_total_s,
                 shares_slots=True,
+                packing=packing,
             ),
         )
         for change in pool.carry_out(runs, self.stop):
             for run, reason in change.refused:
-                _refuse(project, run, reason)
-            yield watcher.look(change)
+                _end(project, run, RunState.FAILED, reason)
+            for run, reason in change.dropped:
+                _end(project, run, RunState.CANCELLED, reason)
+            progress = watcher.look(change)
+            if change.ended or change.elsewhere:
+                early.look(progress.records)
+            if packing is not None:
+                pool.hear(_readings(progress))
+            yield progress
         yield watcher.look(is_last=True)
         index.close()
         _tidy(project)
@@ -154,6 +165,11 @@ class RunSession:
         if self._executor is not None and self._is_executor_ours:
             self._executor.close()
             self._executor = None
+
+    def _packs(self, prepared: Prepared) -> bool:
+        """Whether it is learned how many runs fit on a GPU: not where the user has said how many."""
+        is_free = not (self.request.jobs or self.project.config.run.jobs)
+        return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
     def _warm_up(self, main: Branch) -> Executor:
         executor = LocalExecutor(self.project.state, preload=preload_of(self.project, main.tip))
@@ -165,7 +181,7 @@ class RunSession:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
-            flags |= _landed_flags(self.project, main, request.experiment)
+            flags |= landed_flags(self.project, main, request.experiment)
         if branch.name != main.name or tuple(request.names) == (main.name,):
             flags |= request.flags
         return Target(branch=branch.name, commit=branch.tip, tree=branch.tree, flags=flags)
@@ -185,79 +201,12 @@ class RunSession:
             environment=environment_of(facts, device, threads=threads),
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
+            budget_s=request.budget_s,
         )
 
     def _checkout(self, run: Run) -> Path:
         share = self.project.config.run.share
         return checkout(self.project.repository, run.commit, label=run.branch, share=share).path
-
-
-def _check(project: Project, request: RunRequest) -> None:
-    config = project.config
-    if not config.trainer.task:
-        raise ConfigError(
-            f"[trainer] task is not set in {CONFIG_NAME}: nothing says what to train",
-            hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
-        )
-    checks: list[tuple[bool, str, str]] = [
-        (
-            request.seeds is not None and not 1 <= request.seeds <= _SEEDS_MAX,
-            "--seeds",
-            f"at least 1 and at most {_SEEDS_MAX}",
-        ),
-        (request.epochs is not None and request.epochs < 1, "--epochs", "at least 1"),
-        (request.jobs is not None and request.jobs < 0, "--jobs", "0 (as many as serve) or more"),
-        (
-            request.fraction is not None and not 0 < request.fraction <= 1,
-            "--sample",
-            "0 < fraction <= 1",
-        ),
-        (
-            request.device is not None and not is_device(request.device),
-            "--device",
-            "auto, cpu, mps, cuda or cuda:N",
-        ),
-    ]
-    for is_wrong, option, needed in checks:
-        if is_wrong:
-            found = {"--sample": request.fraction}.get(option, getattr(request, option[2:], None))
-            raise ConfigError(f"{option} {found}: needs {needed}", hint="see: branchlab run --help")
-    if request.is_full and request.fraction is not None:
-        raise ConfigError("--full and --sample exclude each other", hint="leave one of them out")
-
-
-def _wanted(
-    project: Project, request: RunRequest, branches: Sequence[Branch], main: Branch
-) -> list[Branch]:
-    """Return what to run: main first, as the other half of every pair."""
-    if request.is_all:
-        reference = project.config.branches.reference
-        frozen = [branch for branch in branches if branch.own_name == reference]
-        others = frozen + [branch for branch in branches if is_experiment(project, branch)]
-    elif request.names:
-        others = find_branches(project, request.names, branches)
-    else:
-        current = project.repository.current_branch(at=project.here)
-        others = [b for b in branches if b.name == current and is_experiment(project, b)]
-    if request.experiment is not None and others and others != [main]:
-        raise ConfigError(
-            "--experiment runs main with the flags of a landed experiment; it takes no other branch",
-            hint=f"branchlab run {main.name} --experiment {request.experiment}",
-        )
-    return list({branch.name: branch for branch in [main, *others]}.values())
-
-
-def _landed_flags(
-    project: Project, main: Branch, name: str
-) -> Mapping[str, bool | int | float | str]:
-    path = experiment_path(name)
-    text = project.repository.read_file(main.tip, path)
-    if text is None:
-        raise RepositoryError(
-            f"{main.name} has no experiment '{name}': {path} is not there",
-            hint=f"see which have landed: git ls-tree --name-only {main.name} experiments/",
-        )
-    return parse_experiment(text, where=f"{main.name}:{path}").flags
 
 
 def preload_of(project: Project, commit: str) -> list[str]:
@@ -317,12 +266,25 @@ def _notes(project: Project, wanted: Sequence[Branch]) -> tuple[str, ...]:
     return (f"{changed}; runs train its commit {branch.tip[:10]} without them",)
 
 
-def _refuse(project: Project, run: Run, reason: str) -> None:
-    """Record a run that could not even get its work tree as a failed attempt."""
+def _end(project: Project, run: Run, state: RunState, reason: str) -> None:
+    """Record how a run ended that never began: without a work tree, or needed no more."""
     folder = project.state.run(run.id)
     with locked(folder.lease) as is_ours:
         if is_ours:
-            folder.attempt(folder.attempts() + 1).write_result(RunState.FAILED, reason=reason)
+            folder.attempt(folder.attempts() + 1).write_result(state, reason=reason)
+
+
+def _readings(progress: Progress) -> dict[str, Reading]:
+    """Return what running runs tell of their GPU."""
+    return {
+        record.run.id: Reading(
+            epoch=record.epoch,
+            images_per_s=record.images_per_s or 0.0,
+            memory_gib=record.usage.get("device_memory_gib", 0.0),
+            total_gib=record.usage.get("gpu_memory_gib_total", 0.0),
+        )
+        for record in progress.running
+    }
 
 
 def _tidy(project: Project) -> None:

@@ -35,19 +35,21 @@ def list_runs(
 
     A branch that is gone keeps its runs: a name that no branch has is looked for among the runs themselves.
     """
-    index = project.index()
-    records = index.runs()
-    recorded = {record.run.branch for record in records}
-    live = all_branches(project)
-    wanted = [
-        name if name in recorded else find_branches(project, [name], live)[0].name for name in names
-    ]
+    records = project.index().runs()
+    wanted = [branch_of_runs(project, name) for name in names]
     kept = [
         record
         for record in records
         if (not wanted or record.run.branch in wanted) and (not states or record.state in states)
     ]
     return kept[:limit] if limit >= 0 else kept
+
+
+def branch_of_runs(project: Project, name: str) -> str:
+    """Return the full name of a branch as its runs have it: of one that there is, or that runs remember."""
+    if any(record.run.branch == name for record in project.index().runs()):
+        return name
+    return find_branches(project, [name], all_branches(project))[0].name
 
 
 def find_run(project: Project, run_id: str) -> RunRecord:

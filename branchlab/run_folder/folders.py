@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +65,27 @@ class StateFolder:
         ignore = self.path / ".gitignore"
         if not ignore.exists():
             write_atomically(ignore, b"*\n")
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Show that a command has runs to start, as long as it lives."""
+        self.create()
+        path = self.path / "commands" / f"{os.getpid()}-{time.time_ns()}"
+        try:
+            with locked(path):
+                yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def is_at_work(self) -> bool:
+        """Whether any command has runs to start; what killed ones left is cleared away."""
+        is_any = False
+        for path in (self.path / "commands").glob("*"):
+            with locked(path) as is_free:
+                if is_free:
+                    path.unlink(missing_ok=True)
+                is_any = is_any or not is_free
+        return is_any
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run; it need not exist."""

@@ -33,6 +33,10 @@ class Reading:
     total_gib: float
 
 
+NOTHING_YET = Reading(epoch=0, images_per_s=0.0, memory_gib=0.0, total_gib=0.0)
+"""Of a run that has finished no epoch."""
+
+
 @dataclass(slots=True)
 class _Device:
     room: int = 1

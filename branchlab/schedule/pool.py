@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from branchlab.domain import Run, RunState
 from branchlab.errors import BranchlabError
 from branchlab.run_folder import JSON, RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
-from branchlab.schedule.packing import Packing
+from branchlab.schedule.packing import NOTHING_YET, Packing, Reading
 
 _TICK_S = 0.2
 _LOOK_EVERY_S = 0.5
@@ -55,7 +55,8 @@ class Change:
         elsewhere: Runs that another command carried out, and that are over.
         refused: Runs whose work tree could not be made, with the reason.
         again: Runs that went back into the queue, with the reason.
-        dropped: Runs that are not needed any more, or came after the time that there was.
+        dropped: Runs that are not needed any more, with the reason.
+        late: Runs whose turn came after the time that there was.
     """
 
     started: tuple[Run, ...] = ()
@@ -63,7 +64,8 @@ class Change:
     elsewhere: tuple[Run, ...] = ()
     refused: tuple[tuple[Run, str], ...] = ()
     again: tuple[tuple[Run, str], ...] = ()
-    dropped: tuple[Run, ...] = ()
+    dropped: tuple[tuple[Run, str], ...] = ()
+    late: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Manner:
 
     Attributes:
         prepare: Gives the work tree of a run's commit; an error of branchlab's fails that run alone.
-        is_needed: Asked when a run's turn has come; a run that is needed no more is dropped.
+        why_not: Asked when a run's turn has come: why it is not needed any more, or nothing.
         starts_for_s: After so long nothing more is started; None sets no limit.
         shares_slots: Whether runs hold the locks of their slots, so that other commands' runs wait for them.
         packing: Learns how many runs a GPU takes at once; None fills every slot.
@@ -80,7 +82,7 @@ class Manner:
 
     prepare: Callable[[Run], Path]
     bounds: Bounds
-    is_needed: Callable[[Run], bool] = lambda _: True
+    why_not: Callable[[Run], str] = lambda _: ""
     starts_for_s: float | None = None
     shares_slots: bool = False
     packing: Packing | None = None
@@ -105,7 +107,7 @@ class _News:
     elsewhere: list[Run] = field(default_factory=list)
     refused: list[tuple[Run, str]] = field(default_factory=list)
     again: list[tuple[Run, str]] = field(default_factory=list)
-    dropped: list[Run] = field(default_factory=list)
+    dropped: list[tuple[Run, str]] = field(default_factory=list)
 
     def change(self) -> Change:
         return Change(**{name: tuple(getattr(self, name)) for name in self.__slots__})
@@ -139,7 +141,7 @@ class Pool:
         starts_until = float("inf") if limit_s is None else time.monotonic() + limit_s
         while self._active or ((self._queue or self._watched) and not stop.level):
             if self._queue and time.monotonic() > starts_until:
-                yield Change(dropped=tuple(queued.run for queued in self._queue))
+                yield Change(late=tuple(queued.run for queued in self._queue))
                 self._queue.clear()
             if self._queue and not stop.level:
                 yield self._fill()
@@ -148,6 +150,17 @@ class Pool:
                 for ticket in self._active:
                     self._executor.stop(ticket, is_now=stop.level > 1)
             yield self._collect()
+
+    def hear(self, readings: Mapping[str, Reading]) -> None:
+        """Learn from what runs tell of themselves, by id, how many a GPU takes."""
+        if self._manner.packing is None:
+            return
+        by_device: dict[str | None, dict[str, Reading]] = {}
+        for queued, slot in self._active.values():
+            reading = readings.get(queued.run.id, NOTHING_YET)
+            by_device.setdefault(slot.visible_device, {})[queued.run.id] = reading
+        for device, of_device in by_device.items():
+            self._manner.packing.hear(device, of_device)
 
     def _folder(self, run: Run) -> RunFolder:
         return self._state.run(run.id)
@@ -159,8 +172,8 @@ class Pool:
             if self._folder(queued.run).attempts() >= queued.attempt:
                 self._watched[queued.run.id] = queued
                 continue
-            if not self._manner.is_needed(queued.run):
-                news.dropped.append(queued.run)
+            if reason := self._manner.why_not(queued.run):
+                news.dropped.append((queued.run, reason))
                 continue
             try:
                 worktree = self._manner.prepare(queued.run)

@@ -13,7 +13,8 @@ import pytest
 from branchlab.domain import RunRecord
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project, open_project
-from branchlab.lab.run import Prepared, RunRequest, RunSession
+from branchlab.lab.run import Prepared, RunSession
+from branchlab.lab.run_request import RunRequest
 from branchlab.run_folder import StateFolder
 from branchlab.schedule.local import LocalExecutor
 

@@ -4,7 +4,8 @@ import pytest
 
 from branchlab.domain import RunState
 from branchlab.errors import ConfigError, RepositoryError
-from branchlab.lab.run import RunRequest, RunSession
+from branchlab.lab.run import RunSession
+from branchlab.lab.run_request import RunRequest
 from branchlab.schedule.executor import Facts
 
 SE = 'title = "Squeeze"\nflags = { squeeze = true }\n'
