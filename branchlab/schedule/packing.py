@@ -82,7 +82,7 @@ class Packing:
             one.cap = min(one.cap, max(1, number - 1))
         total = min(reading.total_gib for reading in readings.values())
         fits = int(total * _FILLED_MAX / one.largest_gib) if one.largest_gib else 1
-        one.room = min(fits, number + 1)
+        one.room = min(fits, max(one.room, number + 1))
 
     def ran_out(self, device: str | None) -> None:
         """Learn that a run found no memory with the others beside it."""

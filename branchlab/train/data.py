@@ -14,6 +14,7 @@ from torch import Tensor
 
 from branchlab.domain import Sample, Scale
 from branchlab.train.randomness import generator
+from branchlab.train.sharing import share
 from branchlab.train.task import Batch, Examples, Splits
 
 
@@ -92,7 +93,11 @@ def sample_ids(targets: Tensor, sample: Sample) -> Tensor:
 def _held(examples: Examples, ids: Tensor | None, device: torch.device) -> HeldSplit:
     if ids is None:
         ids = torch.arange(len(examples))
-        return HeldSplit(examples.inputs.to(device), examples.targets.to(device), ids.to(device))
+        return HeldSplit(
+            share(examples.inputs.to(device)), share(examples.targets.to(device)), ids.to(device)
+        )
     return HeldSplit(
-        examples.inputs[ids].to(device), examples.targets[ids].to(device), ids.to(device)
+        share(examples.inputs[ids].to(device)),
+        share(examples.targets[ids].to(device)),
+        ids.to(device),
     )

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
+from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
 from branchlab.train.trainer import TRAINER_VERSION
 from branchlab.train.work import Order
@@ -32,6 +33,7 @@ def main() -> None:
     for name in (*_NICE_TO_HAVE, *sys.argv[1:]):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    clear()
     waker = Waker([signal.SIGCHLD])
     become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -48,6 +50,7 @@ def main() -> None:
             for line in lines:
                 _obey(json.loads(line), tickets, waker)
         _report_ended(tickets)
+    clear()
 
 
 def _describe() -> dict[str, Any]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import sys
 
+from branchlab.train.sharing import clear
 from branchlab.train.shim import stand_for
 from branchlab.train.work import Order
 
 
 def main() -> int:
     """Carry the order of the command line out; return the exit code."""
-    return stand_for(Order.of(json.loads(sys.argv[1])))
+    try:
+        return stand_for(Order.of(json.loads(sys.argv[1])))
+    finally:
+        clear()
 
 
 if __name__ == "__main__":

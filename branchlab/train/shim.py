@@ -114,13 +114,13 @@ class _Watch:
             reason = reason or self._trouble(time.monotonic() - started)
             if reason or time.monotonic() > self._stop_by:
                 os.kill(trainer, signal.SIGKILL)
-            if time.monotonic() - sampled_at >= _SAMPLE_EVERY_S:
+            bound_log(self._attempt.log)
+            pid, ended, spent = os.wait4(trainer, os.WNOHANG)
+            status = ended if pid else None
+            if pid or time.monotonic() - sampled_at >= _SAMPLE_EVERY_S:
                 sampled_at = time.monotonic()
                 with contextlib.suppress(OSError):  # a full disk ends no training
-                    usage.write("usage", **gauge.read())
-            bound_log(self._attempt.log)
-            pid, ended = os.waitpid(trainer, os.WNOHANG)
-            status = ended if pid else None
+                    usage.write("usage", **(gauge.sum_up(spent) if pid else gauge.read()))
         end_descendants(trainer)
         self._see_to_result(os.waitstatus_to_exitcode(status), reason, kills_before)
         return 0

@@ -7,6 +7,8 @@ driver (NVML), which makes no CUDA context. Whatever cannot be read is left out.
 from __future__ import annotations
 
 import contextlib
+import resource
+import sys
 import time
 from typing import Any
 
@@ -27,7 +29,7 @@ class Gauge:
         self._pid = pid
         self._gpu = gpu
         self._cpu_s: dict[int, float] = {}
-        self._read_at = time.monotonic()
+        self._began_at = self._read_at = time.monotonic()
         self._most_gib = 0.0
         self._device: Any = None
         self._is_gpu_asked = False
@@ -40,6 +42,18 @@ class Gauge:
             values |= self._processes([trainer, *trainer.children(recursive=True)])
             values["is_stopped"] = trainer.status() == psutil.STATUS_STOPPED
         return values | self._of_gpu()
+
+    def sum_up(self, spent: resource.struct_rusage) -> dict[str, float | bool]:
+        """Return, once the trainer has ended, its CPU use over its whole life and the most memory that it took."""
+        cpu_s, passed = spent.ru_utime + spent.ru_stime, time.monotonic() - self._began_at
+        unit = 1 if sys.platform == "darwin" else 1024
+        most = max(self._most_gib, spent.ru_maxrss * unit / _GIB)
+        return {
+            "cpu_percent": round(100 * cpu_s / passed, 1) if passed > 0 else 0.0,
+            "memory_gib": round(most, 3),
+            "memory_gib_max": round(most, 3),
+            "is_stopped": False,
+        }
 
     def _processes(self, processes: list[psutil.Process]) -> dict[str, float | bool]:
         spent, rss, cpu_s = 0.0, 0, {}

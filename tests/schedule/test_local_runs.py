@@ -110,6 +110,44 @@ def test_a_run_that_takes_too_long_is_ended_and_says_so(lab) -> None:
     assert record.reason == "it took longer than [run] timeout_s = 0.5"
 
 
+def test_a_run_that_hangs_is_ended_and_says_so(lab) -> None:
+    run = lab.plan("a", deed="sleep")
+    record = lab.carry_out(run, silence_s=1.5)["a"]
+    assert record.state is RunState.FAILED
+    assert record.reason == "it gave no sign of life for [run] silence_s = 1.5 seconds"
+
+
+def test_a_run_that_is_stopped_by_a_signal_is_shown_so_and_ends_within_its_bound(
+    lab, wait_until
+) -> None:
+    run = lab.plan("a", deed="freeze")
+    seen = [lab.records()["a"].usage.get("is_stopped") for _ in lab.start([run], silence_s=5)]
+    assert 1.0 in seen
+    record = lab.records()["a"]
+    assert record.state is RunState.FAILED
+    assert "no sign of life" in record.reason
+    assert lab.carry_out(run, lab.plan("whole"))["a"].state is RunState.DONE
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_what_a_run_takes_of_the_machine_is_sampled(lab) -> None:
+    record = lab.carry_out(lab.plan("a"))["a"]
+    assert record.usage["memory_gib"] > 0.01
+    assert record.usage["memory_gib_max"] >= record.usage["memory_gib"]
+    assert "gpu_percent" not in record.usage
+
+
+def test_a_stop_file_is_heard_where_no_signal_reaches(lab) -> None:
+    run = lab.plan("a", deed="slow")
+    for _ in lab.start([run]):
+        if lab.gate("a").exists():
+            lab.state.run("a").stop.write_text("checkpoint")
+    assert lab.records()["a"].state is RunState.CANCELLED
+    assert lab.state.run("a").checkpoint.exists()
+    again = lab.carry_out(run)["a"]  # what was asked of the last attempt is not asked of this one
+    assert (again.state, again.attempts) == (RunState.DONE, 2)
+
+
 def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_and_goes_on_bit_for_bit(lab) -> None:
     run = lab.plan("a", deed="slow")
     stop_at_gate(lab, run, 1)
@@ -202,6 +240,20 @@ def test_a_run_that_two_pools_are_given_is_trained_once(lab, own_executor) -> No
     assert sum(len(change.ended) for change in changes) == 1
     record = lab.records()["a"]
     assert (record.state, record.attempts) == (RunState.DONE, 1)
+
+
+def test_two_commands_share_the_slots_of_a_machine(lab, own_executor) -> None:
+    ours = lab.start([lab.plan("a", deed="slow", at=26)], num_slots=1, shares_slots=True)
+    theirs = lab.start([lab.plan("b")], executor=own_executor, num_slots=1, shares_slots=True)
+    next(ours)
+    is_beside = False
+    for _ in ours:
+        next(theirs, None)
+        is_beside = is_beside or lab.state.run("b").attempts() > 0
+        if lab.state.run("a").latest().read_result() is None:
+            assert lab.state.run("b").attempts() == 0
+    list(theirs)
+    assert lab.records()["b"].state is RunState.DONE
 
 
 def test_an_order_that_comes_after_its_run_has_ended_starts_nothing(lab) -> None:
