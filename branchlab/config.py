@@ -58,6 +58,7 @@ class RunOptions:
         processes: Processes of one run, each on a device of its own.
         stop_early: Whether a branch's remaining seeds are left out once its verdict cannot change any more.
         timeout_s: A run that takes longer is ended, and says so.
+        checkpoint_s: Between two checkpoints within an epoch; what a killed run loses at most.
         silence_s: A run that gives no sign of life (a step, a batch) for so long is ended, and says so.
     """
 
@@ -71,6 +72,7 @@ class RunOptions:
     deterministic: bool = True
     timeout_s: float = 86_400.0
     silence_s: float = 900.0
+    checkpoint_s: float = 30.0
     processes: int = 1
     stop_early: bool = False
 
@@ -275,6 +277,7 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
         (config.run.jobs < 0, "run", "jobs", "needs 0 (as many as serve) or more"),
         (not config.run.timeout_s > 0, "run", "timeout_s", "needs more than 0 seconds"),
         (not config.run.silence_s > 0, "run", "silence_s", "needs more than 0 seconds"),
+        (not config.run.checkpoint_s > 0, "run", "checkpoint_s", "needs more than 0 seconds"),
         (config.run.processes < 1, "run", "processes", "needs 1 or more"),
         (
             not config.merge_back.timeout_s > 0,

@@ -137,7 +137,9 @@ class RunSession:
             Manner(
                 prepare=self._checkout,
                 bounds=Bounds(
-                    timeout_s=project.config.run.timeout_s, silence_s=project.config.run.silence_s
+                    timeout_s=project.config.run.timeout_s,
+                    silence_s=project.config.run.silence_s,
+                    checkpoint_s=project.config.run.checkpoint_s,
                 ),
                 why_not=early.why_not if project.config.run.stop_early else lambda _: "",
                 starts_for_s=self.request.budget_total_s,

@@ -21,10 +21,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What ends a run: it takes longer than ``timeout_s``, or gives no sign of life for ``silence_s``."""
+    """What ends a run: it takes longer than ``timeout_s``, or gives no sign of life for ``silence_s``.
+
+    What it loses when it is killed is bounded by ``checkpoint_s``.
+    """
 
     timeout_s: float
     silence_s: float
+    checkpoint_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class Start:
             "worktree": str(self.worktree),
             "timeout_s": self.bounds.timeout_s,
             "silence_s": self.bounds.silence_s,
+            "checkpoint_s": self.bounds.checkpoint_s,
             "visible_device": self.visible_device,
             "slot": str(self.slot) if self.slot else None,
         }

@@ -18,6 +18,7 @@ from branchlab.errors import BranchlabError
 from branchlab.run_folder import JSON, RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
 from branchlab.schedule.packing import NOTHING_YET, Packing, Reading
+from branchlab.schedule.watchdog import Watchdog
 
 _TICK_S = 0.2
 _LOOK_EVERY_S = 0.5
@@ -128,6 +129,7 @@ class Pool:
         self._watched: dict[str, _Queued] = {}
         """Runs that others carry out, by id: another command, or shims whose parent was killed."""
         self._busy: dict[Slot, float] = {}
+        self._watchdog = Watchdog()
         self._num_tickets = 0
         self._looked_at = 0.0
 
@@ -244,6 +246,8 @@ class Pool:
             time.sleep(_TICK_S)
         if time.monotonic() - self._looked_at > _LOOK_EVERY_S:
             self._looked_at = time.monotonic()
+            for queued, _ in self._active.values():
+                self._watchdog.look(self._folder(queued.run))
             self._look_at_watched(news)
         return news.change()
 
@@ -285,6 +289,7 @@ class Pool:
         for run_id, queued in list(self._watched.items()):
             folder = self._folder(queued.run)
             if folder.is_held():
+                self._watchdog.look(folder)
                 continue
             del self._watched[run_id]
             latest = folder.latest()

@@ -29,7 +29,6 @@ TRAINER_VERSION = "1"
 """Raised whenever the same task would give other bits; part of every run's key."""
 
 _WATCH_EVERY_S = 1.0
-_CHECKPOINT_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Ending:
     is_out_of_memory: bool = False
 
 
-def train(
+def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
     task: Task,
     run: Run,
     folder: RunFolder,
@@ -55,6 +54,7 @@ def train(
     events: EventWriter,
     *,
     should_stop: Callable[[], bool],
+    checkpoint_every_s: float = 30.0,
 ) -> Ending:
     """Train a task as a run plans it, and write events, checkpoints and per-example results into its folder.
 
@@ -77,7 +77,7 @@ def train(
                 )
             if loss_is_watched:
                 _report_step(training, events)
-            if time.monotonic() - saved_at > _CHECKPOINT_EVERY_S:
+            if time.monotonic() - saved_at > checkpoint_every_s:
                 _save(training, folder)
                 saved_at = time.monotonic()
         reason = _loss_trouble(training)

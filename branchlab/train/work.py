@@ -45,6 +45,7 @@ class Order:
     Attributes:
         attempt: Number of the attempt; an order that comes too late finds it taken.
         silence_s: Without a step or a batch for so long, the run hangs.
+        checkpoint_s: Between two checkpoints.
         slot: Lock that is held while the run lives: its share of the machine.
         job: What a cluster calls the process that carries this out.
         is_restart: Whether the cluster starts a job anew that it has ended or lost.
@@ -55,6 +56,7 @@ class Order:
     worktree: Path
     timeout_s: float
     silence_s: float
+    checkpoint_s: float = 30.0
     visible_device: str | None = None
     slot: Path | None = None
     job: str = ""
@@ -81,7 +83,15 @@ def work(order: Order, attempt: Attempt) -> int:
         asked = folder.asked_recording()
         if asked is None:
             task = load_task(run, order.worktree)
-            ending = train(task, run, folder, attempt, events, should_stop=stopping)
+            ending = train(
+                task,
+                run,
+                folder,
+                attempt,
+                events,
+                should_stop=stopping,
+                checkpoint_every_s=order.checkpoint_s,
+            )
         else:
             ending = _record(run, asked, order.worktree, attempt)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result

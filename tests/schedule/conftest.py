@@ -26,6 +26,9 @@ import torch
 from torch import nn
 import branchlab
 
+def host_of(shim):
+    return int(Path(f"/proc/{shim}/stat").read_text().rpartition(")")[2].split()[1])
+
 class Tiny(branchlab.Task):
     recipe = branchlab.Recipe(epochs=8, batch_size=8, lr=0.02)
 
@@ -81,6 +84,24 @@ class Tiny(branchlab.Task):
 
     def freeze(self):
         os.kill(os.getpid(), signal.SIGSTOP)
+
+    def freeze_shim(self):
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(600)
+
+    def escape(self):
+        # A child of a child, forked and never another program: it has everything open that the trainer has.
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            grandchild = os.fork()
+            if grandchild == 0:
+                time.sleep(600)
+            Path(self.gate).write_text(str(grandchild))
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.kill(host_of(os.getppid()), signal.SIGKILL)
+        self.vanish()
 
     def abandon(self):
         self.spawn()

@@ -9,6 +9,7 @@ import pytest
 from branchlab.domain import RunState
 from branchlab.errors import ConfigError, ExecutorError
 from branchlab.run_folder import StateFolder, locked
+from branchlab.schedule import watchdog
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.pool import StopRequest
 from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, bound_log
@@ -127,6 +128,22 @@ def test_a_run_that_is_stopped_by_a_signal_is_shown_so_and_ends_within_its_bound
     assert record.state is RunState.FAILED
     assert "no sign of life" in record.reason
     assert lab.carry_out(run, lab.plan("whole"))["a"].state is RunState.DONE
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_shim_that_stands_still_is_ended_and_its_run_goes_on(lab, monkeypatch) -> None:
+    monkeypatch.setattr(watchdog, "_STILL_FOR_S", 3.5)
+    run = lab.plan("a", deed="freeze_shim")
+    assert lab.carry_out(run, lab.plan("whole"))["a"].attempts == 2
+    assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_process_that_escaped_with_the_lease_is_ended(lab, wait_until) -> None:
+    run = lab.plan("a", deed="escape")
+    record = lab.carry_out(run, lab.plan("whole"))["a"]
+    assert (record.state, record.attempts) == (RunState.DONE, 2)
+    pid = int(lab.gate("a").read_text())
+    wait_until(lambda: is_gone(pid))
     assert lab.outcome("a") == lab.outcome("whole")
 
 
