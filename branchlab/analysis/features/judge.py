@@ -103,8 +103,12 @@ class ClassReading:
                 read |= _read_beyond_own_statement(reduced.statements, new)
             else:
                 read |= reduced.loaded_attributes()
-        constant = {n for n, s in stores if not impure_calls(s)}
-        constant -= {n for n, s in stores if not all_flags(s) and self._is_known_outside(head, n)}
+        constant = {n for n, s in stores if n in new and not impure_calls(s)}
+        constant -= {
+            n
+            for n, s in stores
+            if n in constant and not all_flags(s) and self._is_known_outside(head, n)
+        }
         unread = {n for n in new if n not in read and (n in guarded or n in constant)}
         self.dropped = frozenset(unread)
         built = [(n, s) for n, s in stores if n in unread and impure_calls(s)]
