@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from branchlab.cli.app import branch_names
 from branchlab.domain import PARITY_STEPS
 from branchlab.errors import ConfigError
-from branchlab.lab.branches import reference_warning
-from branchlab.lab.project import Project, open_project
 from branchlab.terminal_text import safe_text
+
+if TYPE_CHECKING:
+    from branchlab.lab.project import Project
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -59,6 +60,9 @@ def project_here(*, warns: bool = True) -> Project:
 
     ``warns`` is off where the command says it in its own words.
     """
+    from branchlab.lab.branches import reference_warning
+    from branchlab.lab.project import open_project
+
     project = open_project(Path.cwd())
     warning = reference_warning(project) if warns else ""
     if warning:

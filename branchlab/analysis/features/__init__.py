@@ -12,5 +12,5 @@ comes in. ``engine.find_features`` is the door. From the bottom up:
 - ``reach``, ``registries``, ``imports``, ``callers``, ``names``: who gets to it; ``joining``: features.
 """
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Part of every key under which results are kept; raise it whenever a verdict or a reason may come out otherwise."""

@@ -30,7 +30,6 @@ from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
-    dump,
     last_name,
     loaded_names,
     walk,
@@ -263,14 +262,9 @@ def _guarded(world: World, case: Case, flags: frozenset[str]) -> Iterator[Findin
     alone = [flag for flag, text in texts.items() if text != at_defaults] or sorted(flags)[:1]
     for flag in alone:
         own = {flag} if flag != alone[0] else {flag} | (flags - set(alone))
-        made = _finding(
-            case,
-            FeatureVerdict.GUARDED,
-            f"with {_shown(world, frozenset(own))} {case.head.symbol} comes to what it was",
-            frozenset(own),
-        )
-        made.text = f"{flag} {texts[flag]}"
-        yield made
+        reason = f"with {_shown(world, frozenset(own))} {case.head.symbol} comes to what it was"
+        text = f"{flag} {texts[flag]}"
+        yield _finding(case, FeatureVerdict.GUARDED, reason, frozenset(own), text=text)
 
 
 def _text_of(world: World, case: Case, flag: str) -> str:
@@ -308,7 +302,9 @@ def _difference(world: World, case: Case, found: Compared, flags: frozenset[str]
     return _finding(case, FeatureVerdict.UNDECIDED, reason, flags)
 
 
-def _finding(case: Case, verdict: FeatureVerdict, reason: str, flags: frozenset[str]) -> Finding:
+def _finding(
+    case: Case, verdict: FeatureVerdict, reason: str, flags: frozenset[str], *, text: str = ""
+) -> Finding:
     found = case.found
     line = found.line if found is not None and found.line else case.head.node.lineno
     return Finding(
@@ -321,7 +317,7 @@ def _finding(case: Case, verdict: FeatureVerdict, reason: str, flags: frozenset[
         flags=flags,
         names=_mentioned(case.head),
         warnings=case.warnings if verdict is FeatureVerdict.GUARDED else (),
-        text=(found.text if found is not None and found.text else dump(case.head.node)),
+        text=text or (found.text if found is not None else "") or case.head.text,
     )
 
 
@@ -339,5 +335,6 @@ def _names(flags: frozenset[str]) -> str:
 
 def _shown(world: World, flags: frozenset[str]) -> str:
     """Return ``a=False, b=None`` for the defaults of flags."""
-    defaults = {flag.name: flag.shown_default for flag in world.flags}
+    known = {flag.name: flag for flag in world.flags if flag.name in flags}
+    defaults = {name: flag.shown_default for name, flag in known.items()}
     return ", ".join(f"{name}={defaults.get(name) or '?'}" for name in sorted(flags))

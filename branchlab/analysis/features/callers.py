@@ -154,7 +154,6 @@ def _reachable(world: World, pair: Pair, head: Module) -> dict[str, Parameters]:
 def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Finding]:
     """Yield calls by name of an argument that the callee does not take."""
     taken = _reachable(world, pair, head)
-    known = {dump(call) for call in pair.base.calls} if pair.base is not None else set()
     options = sorted(f.name for f in world.flags if f.kind == "option" and f.path == head.path)
     for call in head.calls:
         callee = taken.get(call.func.id) if isinstance(call.func, ast.Name) else None
@@ -163,15 +162,18 @@ def _unknown_arguments(world: World, pair: Pair, head: Module) -> Iterator[Findi
         given = [word.arg for word in call.keywords if word.arg]
         if any(word.arg is None and _is_namespace(word.value) for word in call.keywords):
             given += options
-        if dump(call) in known and not any(name in world.flag_names() for name in given):
-            continue
         unknown = [name for name in given if name not in callee.defaults]
-        if unknown:
+        if unknown and not (_stood_before(pair, call) and world.flag_names().isdisjoint(given)):
             name = last_name(call.func)
             reason = f"line {call.lineno} gives {name} '{unknown[0]}', which it does not take"
             made = finding(pair, name, call.lineno, FeatureVerdict.BROKEN, reason, "call")
             made.flags = frozenset(unknown) & world.flag_names()
             yield made
+
+
+def _stood_before(pair: Pair, call: ast.Call) -> bool:
+    """Whether the base version of a file has a call too."""
+    return pair.base is not None and dump(call) in {dump(one) for one in pair.base.calls}
 
 
 def _is_namespace(node: ast.expr) -> bool:

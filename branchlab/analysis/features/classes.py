@@ -12,7 +12,7 @@ from branchlab.analysis.features.judge import PLAIN_BASES, mentioned_flags, sign
 from branchlab.analysis.features.options import ENUMS, Field, fields_of, is_made_of_fields
 from branchlab.analysis.features.reading import Reading, default_reading
 from branchlab.analysis.features.syntax import Class, Function, Module
-from branchlab.analysis.features.trees import dotted, dump, loaded_names, parameters
+from branchlab.analysis.features.trees import alike, dotted, dump, loaded_names, parameters
 from branchlab.analysis.features.world import World
 from branchlab.domain import FeatureVerdict
 
@@ -31,7 +31,7 @@ def class_findings(world: World) -> list[Finding]:
     found: list[Finding] = []
     reading = default_reading(world)
     for pair, base, head in world.common_classes():
-        if dump(base.node) == dump(head.node):
+        if alike(base.node, head.node):
             continue
         found += _heads(pair, base, head)
         found += _fields(world, pair, base, head)

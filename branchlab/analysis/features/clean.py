@@ -11,11 +11,12 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 
+from branchlab.analysis.features.syntax import Function
 from branchlab.analysis.features.trees import (
     Transformer,
+    alike,
     clone,
     dotted,
-    dump,
     last_name,
     walk,
     with_flags,
@@ -55,6 +56,13 @@ def clean_block(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
         made = cleaner.visit(clone(statement))
         found += made if isinstance(made, list) else [made] if made is not None else []
     return found
+
+
+def clean_body(function: Function) -> list[ast.stmt]:
+    """Return copies of a function's statements in the one spelling, which is worked out once: every reading asks for it."""
+    if function.cleaned is None:
+        function.cleaned = clean_block(function.node.body)
+    return [clone(one) for one in function.cleaned]
 
 
 def is_log_call(node: ast.AST) -> bool:
@@ -357,7 +365,7 @@ def _percent(node: ast.BinOp) -> ast.expr | None:
 
 def same(one: ast.AST | None, other: ast.AST | None) -> bool:
     """Whether two trees are equal, places and flags aside; ``0`` equals ``0.0``."""
-    if type(one) is type(other) and dump(one) == dump(other):
+    if alike(one, other):
         return True
     return _number(one) == _number(other) is not None
 

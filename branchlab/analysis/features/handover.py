@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from branchlab.analysis.features.clean import is_pure
 from branchlab.analysis.features.trees import (
     COMPREHENSIONS,
     Transformer,
+    below,
     loaded_names,
     stored_names,
     walk,
@@ -22,19 +23,16 @@ from branchlab.analysis.features.trees import (
 _NODES_MAX = 200
 
 
-def mentions(statements: Sequence[ast.stmt]) -> Counter[str]:
-    """Count how often each name stands in statements."""
-    return Counter(
-        node.id for one in statements for node in walk(one) if isinstance(node, ast.Name)
-    )
+def mentions(nodes: Iterable[ast.AST]) -> Counter[str]:
+    """Count how often each name is among nodes."""
+    return Counter(node.id for node in nodes if isinstance(node, ast.Name))
 
 
-def closed_over(statements: Sequence[ast.stmt]) -> set[str]:
-    """Return names that functions and lambdas inside of statements read."""
+def closed_over(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return names that the functions and lambdas among nodes read."""
     return {
         name
-        for one in statements
-        for node in walk(one)
+        for node in nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for name in loaded_names(node)
     }
@@ -73,14 +71,14 @@ def _start(
     block: Sequence[ast.stmt], end: int, new: str, old: str, everywhere: Counter[str]
 ) -> int | None:
     """Return where the life of ``old`` begins, if it ends at ``end`` and ``new`` is not needed in between."""
-    first = next((i for i in range(end) if mentions([block[i]])[old]), None)
-    if first is None or mentions(block[first : end + 1])[old] != everywhere[old]:
+    first = next((i for i in range(end) if mentions(walk(block[i]))[old]), None)
+    if first is None or mentions(below(block[first : end + 1]))[old] != everywhere[old]:
         return None
     begin = block[first]
     is_begun = isinstance(begin, ast.Assign) and isinstance(begin.targets[0], ast.Name)
     if not is_begun or not isinstance(begin, ast.Assign) or old in loaded_names(begin.value):
         return None
-    if mentions([begin])[old] != 1 or mentions(block[first + 1 : end])[new]:
+    if mentions(walk(begin))[old] != 1 or mentions(below(block[first + 1 : end]))[new]:
         return None
     return first if isinstance(begin.targets[0], ast.Name) and begin.targets[0].id == old else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from branchlab.analysis.features.classes import finding
@@ -34,6 +34,14 @@ class Modules:
         for pair in world.pairs:
             if pair.change.is_deleted or pair.change.base_path != pair.change.head_path:
                 self._known.setdefault(pair.change.base_path, None)
+        self.changed = frozenset(pair.change.head_path for pair in world.pairs)
+        self._new_imports = {
+            id(pair): list(_new_imports(pair)) for pair in world.pairs if pair.head is not None
+        }
+
+    def new_imports(self, pair: Pair) -> Sequence[ast.Import | ast.ImportFrom]:
+        """Return the imports of a changed file that the base has not."""
+        return self._new_imports[id(pair)]
 
     def at(self, path: str) -> Module | None:
         """Return the module at a path; None where there is none, or none that parses."""
@@ -53,7 +61,7 @@ def import_findings(world: World) -> list[Finding]:
         target
         for pair in world.pairs
         if pair.head is not None
-        for _, targets in _at_stake(world, pair, pair.head)
+        for _, targets in _at_stake(pair, pair.head, modules)
         for target in targets
     )
     for pair in world.pairs:
@@ -78,23 +86,23 @@ def _new_imports(pair: Pair) -> Iterator[ast.Import | ast.ImportFrom]:
             yield one
 
 
-def _at_stake(world: World, pair: Pair, head: Module) -> Iterator[tuple[ast.ImportFrom, list[str]]]:
+def _at_stake(
+    pair: Pair, head: Module, modules: Modules
+) -> Iterator[tuple[ast.ImportFrom, list[str]]]:
     """Yield the imports that may be broken, with the files they may read: those that are new or read a changed file."""
-    changed = {one.change.head_path for one in world.pairs}
-    new = {id(one) for one in _new_imports(pair)}
+    new = {id(one) for one in modules.new_imports(pair)}
     optional = _optional(head)
     for one in head.imports:
         if isinstance(one, ast.ImportFrom) and id(one) not in optional:
             targets = import_targets(pair.change.head_path, one)
-            if id(one) in new or not changed.isdisjoint(targets):
+            if id(one) in new or not modules.changed.isdisjoint(targets):
                 yield one, targets
 
 
 def _missing(world: World, pair: Pair, head: Module, modules: Modules) -> Iterator[Finding]:
     """Yield names that a file imports from where they are not; imports that did not change count where their file did."""
-    changed = {one.change.head_path for one in world.pairs}
-    new = {id(one) for one in _new_imports(pair)}
-    for one, targets in _at_stake(world, pair, head):
+    new = {id(one) for one in modules.new_imports(pair)}
+    for one, targets in _at_stake(pair, head, modules):
         target = next((t for t in targets if modules.at(t) is not None), None)
         if target is None:
             if (
@@ -107,7 +115,7 @@ def _missing(world: World, pair: Pair, head: Module, modules: Modules) -> Iterat
                 reason = f"line {one.lineno} imports from {'.' * one.level}{one.module}, and there is no such module"
                 yield finding(pair, one.module, one.lineno, FeatureVerdict.BROKEN, reason, "import")
             continue
-        if id(one) not in new and target not in changed:
+        if id(one) not in new and target not in modules.changed:
             continue
         yield from _missing_names(world, pair, one, target, modules)
 
@@ -188,11 +196,16 @@ def _new_stars(pair: Pair, modules: Modules) -> Iterator[Finding]:
     """Yield star imports that are new and may cover a name that the file already used."""
     if pair.base is None or pair.head is None:
         return
+    stars = [
+        one
+        for one in modules.new_imports(pair)
+        if isinstance(one, ast.ImportFrom) and one.names[0].name == "*"
+    ]
+    if not stars:
+        return
     used = {node.id for node in pair.base.nodes if isinstance(node, ast.Name)}
     bound = top_names(pair.base)
-    for one in _new_imports(pair):
-        if not isinstance(one, ast.ImportFrom) or one.names[0].name != "*":
-            continue
+    for one in stars:
         shown = f"{'.' * one.level}{one.module or ''}"
         target = next(
             (m for t in import_targets(pair.change.head_path, one) if (m := modules.at(t))), None
@@ -220,8 +233,10 @@ def _new_effects(pair: Pair, modules: Modules) -> Iterator[Finding]:
     """Yield imports, new in an old file, of a file whose import does something to others."""
     if pair.base is None or pair.head is None:
         return
-    known = {p for one in pair.base.imports for p in _paths(pair.change.base_path, one)}
-    for one in _new_imports(pair):
+    new = modules.new_imports(pair)
+    old = pair.base.imports if new else []
+    known = {path for one in old for path in _paths(pair.change.base_path, one)}
+    for one in new:
         for path in _paths(pair.change.head_path, one):
             if path in known:
                 continue

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from branchlab.analysis.features import literals
-from branchlab.analysis.features.clean import clean_block, is_pure
+from branchlab.analysis.features.clean import clean_body, is_pure
 from branchlab.analysis.features.setting import Setting
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
@@ -97,7 +97,7 @@ def _reduced(
         return None
     if sum(1 for _ in walk_scope(helper.node)) > _STATEMENTS_MAX * 30:
         return None
-    body = clean_block(helper.node.body)
+    body = clean_body(helper)
     own = stored_names(body)
     prefix = f"{helper.name}·{next(_counter)}·"
     before: list[ast.stmt] = []
@@ -222,7 +222,7 @@ def is_identity_class(cls: Class, call: ast.Call, caller: Reduces) -> bool:
     if given is None or not all(map(_is_simple, given.values())):
         return False
     reducer: Any = type(caller)
-    body = clean_block(make.node.body)
+    body = clean_body(make)
     setting = replace(caller.setting, names=given, attributes={}, methods={})
     stored = reducer(setting, body, depth=caller.depth + 1).block(body)
     attributes: dict[str, ast.expr] = {}
@@ -238,7 +238,7 @@ def is_identity_class(cls: Class, call: ast.Call, caller: Reduces) -> bool:
             case _:
                 return False
     first = [one.arg for one in forward.node.args.args][1:2]
-    steps = clean_block(forward.node.body)
+    steps = clean_body(forward)
     inside = replace(caller.setting, names={}, attributes=attributes, methods={})
     left = reducer(inside, steps, depth=caller.depth + 1).block(steps)
     match left:

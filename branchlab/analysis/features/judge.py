@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.features import fold
-from branchlab.analysis.features.clean import clean_block, impure_calls
+from branchlab.analysis.features.clean import clean_body, impure_calls
 from branchlab.analysis.features.findings import Finding
 from branchlab.analysis.features.flags import Pair, attributes_stored
 from branchlab.analysis.features.options import click_options
@@ -19,6 +19,7 @@ from branchlab.analysis.features.settle import Row
 from branchlab.analysis.features.syntax import Class, Function
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
+    alike,
     all_flags,
     all_parameter_names,
     calls_in,
@@ -65,7 +66,7 @@ class Compared:
 
 def is_textually_equal(base: Function, head: Function) -> bool:
     """Whether two functions have the same syntax tree."""
-    return base.source == head.source != "" or base.text == head.text
+    return base.source == head.source != "" or alike(base.node, head.node)
 
 
 class ClassReading:
@@ -103,8 +104,12 @@ class ClassReading:
                 read |= _read_beyond_own_statement(reduced.statements, new)
             else:
                 read |= reduced.loaded_attributes()
-        constant = {n for n, s in stores if not impure_calls(s)}
-        constant -= {n for n, s in stores if not all_flags(s) and self._is_known_outside(head, n)}
+        constant = {n for n, s in stores if n in new and not impure_calls(s)}
+        constant -= {
+            n
+            for n, s in stores
+            if n in constant and not all_flags(s) and self._is_known_outside(head, n)
+        }
         unread = {n for n in new if n not in read and (n in guarded or n in constant)}
         self.dropped = frozenset(unread)
         built = [(n, s) for n, s in stores if n in unread and impure_calls(s)]
@@ -326,14 +331,13 @@ def has_click_options(function: Function) -> bool:
 
 def only_spelling_differs(base: Function, head: Function) -> bool:
     """Whether two functions differ in nothing but docstrings, annotations and log texts."""
-    old, new = (clean_block(f.node.body) for f in (base, head))
-    return [dump(one) for one in old] == [dump(one) for one in new]
+    return alike(clean_body(base), clean_body(head))
 
 
 def compared_as_they_stand(base: Function, head: Function) -> Compared:
     """Compare two bodies that are too large to be reduced where nothing asks for it."""
     old, new = (
-        Reduced(statements=clean_block(f.node.body), own=all_parameter_names(f.node.args))
+        Reduced(statements=clean_body(f), own=all_parameter_names(f.node.args))
         for f in (base, head)
     )
     return compared(old, new, set())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from branchlab.analysis.features.changes import Elsewhere
 from branchlab.analysis.features.options import fields_of, is_made_of_fields
@@ -11,6 +12,16 @@ from branchlab.analysis.features.syntax import Class, Failure, Module, parse_mod
 
 _FILES_MAX = 80
 _SIZE_MAX = 400_000
+_HEAD = re.compile(r"^\s*class\s+(\w+)(?=(?:\s*\(([^)]*))?)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """What a text says of classes without being parsed: the names that it defines, and those it may inherit from."""
+
+    defined: frozenset[str]
+    bases: frozenset[str]
 
 
 class Kin:
@@ -24,7 +35,11 @@ class Kin:
     def __init__(self, modules: Iterable[Module], elsewhere: Elsewhere) -> None:
         self._elsewhere = elsewhere
         self._classes: dict[str, list[Class]] = {}
-        self._asked: set[str] = set()
+        self._heads: dict[str, _Heads] = {}
+        self._read: set[str] = set()
+        self._defined: set[str] = set()
+        """Names of which the definitions were looked for, ``_inherited`` those of which the heirs were."""
+        self._inherited: set[str] = set()
         for module in modules:
             self._add(module)
 
@@ -32,22 +47,35 @@ class Kin:
         for cls in module.classes.values():
             self._classes.setdefault(cls.name, []).append(cls)
 
-    def _look_for(self, names: set[str]) -> None:
-        """Read the files around that define or inherit from classes of these names."""
-        new = names - self._asked
-        self._asked |= names
-        if not new:
-            return
-        pattern = re.compile(
-            r"^\s*class\s+(?:(?:%s)\b|\w+\s*\([^)]*\b(?:%s)\b)"
-            % (("|".join(map(re.escape, sorted(new))),) * 2),
-            re.MULTILINE,
-        )
-        for path, text in list(self._elsewhere.mentioning(new).items())[:_FILES_MAX]:
-            if len(text) < _SIZE_MAX and pattern.search(text):
+    def _look_for_definitions(self, names: set[str]) -> None:
+        """Read the files around that define classes of these names."""
+        new = names - self._defined
+        self._defined |= new
+        self._read_where(new, lambda heads: heads.defined)
+
+    def _look_for_heirs(self, names: set[str]) -> None:
+        """Read the files around that inherit from classes of these names."""
+        new = names - self._inherited
+        self._inherited |= new
+        self._read_where(new, lambda heads: heads.bases)
+
+    def _read_where(self, names: set[str], part: Callable[[_Heads], frozenset[str]]) -> None:
+        found = self._elsewhere.mentioning(sorted(names)) if names else {}
+        for path, text in list(found.items())[:_FILES_MAX]:
+            if path not in self._read and names & part(self._heads_of(path, text)):
+                self._read.add(path)
                 module = parse_module(path, text)
                 if not isinstance(module, Failure):
                     self._add(module)
+
+    def _heads_of(self, path: str, text: str) -> _Heads:
+        if path not in self._heads:
+            heads = _HEAD.findall(text) if len(text) < _SIZE_MAX else []
+            self._heads[path] = _Heads(
+                defined=frozenset(name for name, _ in heads),
+                bases=frozenset(word for _, bases in heads for word in _WORD.findall(bases)),
+            )
+        return self._heads[path]
 
     def above(self, cls: Class) -> list[Class]:
         """Return the classes that a class inherits from, those of other files included."""
@@ -55,7 +83,7 @@ class Kin:
         waiting = [cls]
         while waiting:
             one = waiting.pop()
-            self._look_for(set(one.bases))
+            self._look_for_definitions(set(one.bases))
             for name in one.bases:
                 for base in self._classes.get(name, ()):
                     if base is not cls and base not in found:
@@ -68,7 +96,7 @@ class Kin:
         found: list[Class] = []
         names = {cls.name}
         while True:
-            self._look_for(names)
+            self._look_for_heirs(names)
             more = [
                 one
                 for group in self._classes.values()

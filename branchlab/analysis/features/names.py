@@ -37,6 +37,8 @@ def undefined_names(module: Module, text: str) -> dict[str, int]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     missing = free - _bound(module) - _KNOWN
+    if not missing:
+        return {}
     guarded = _guarded(module)
     return {
         node.id: node.lineno
@@ -64,10 +66,13 @@ def _names(module: Module) -> Iterable[ast.Name]:
 
 def _free(table: symtable.SymbolTable) -> set[str]:
     found: set[str] = set()
-    for symbol in table.get_symbols():
+    # Most names of a function are its own and need no closer look.
+    names = table.get_globals() if isinstance(table, symtable.Function) else table.get_identifiers()
+    for name in names:
+        symbol = table.lookup(name)
         is_outer = symbol.is_global() or (table.get_type() == "module" and not symbol.is_assigned())
         if symbol.is_referenced() and is_outer and not symbol.is_imported():
-            found.add(symbol.get_name())
+            found.add(name)
     for child in table.get_children():
         found |= _free(child)
     return found

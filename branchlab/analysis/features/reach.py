@@ -22,6 +22,7 @@ from branchlab.domain import FeatureVerdict
 _DISCOVERS = re.compile(
     r"\b(?:pkgutil|import_module|listdir|glob|iter_modules|scandir|walk_packages)\b"
 )
+_STAR_IMPORT = re.compile(r"from\s+([\w.]+)\s+import\s+\*")
 _SHOWN_MAX = 3
 
 
@@ -137,9 +138,10 @@ def _star_importers(pair: Pair, elsewhere: Elsewhere) -> dict[str, str]:
         stem = PurePosixPath(pair.change.base_path).parent.name
     if not stem:
         return {}
-    pattern = re.compile(rf"from\s+[\w.]*\b{re.escape(stem)}\s+import\s+\*")
     return {
-        path: text for path, text in elsewhere.mentioning([stem]).items() if pattern.search(text)
+        path: text
+        for path, text in elsewhere.mentioning([stem]).items()
+        if any(place.rpartition(".")[2] == stem for place in _STAR_IMPORT.findall(text))
     }
 
 

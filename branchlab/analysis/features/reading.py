@@ -9,17 +9,15 @@ from dataclasses import replace
 
 from branchlab.analysis.features import literals
 from branchlab.analysis.features.callees import all_callees
-from branchlab.analysis.features.clean import clean_block, same
+from branchlab.analysis.features.clean import clean_block, clean_body, same
 from branchlab.analysis.features.flags import Flag, Pair, attributes_stored, module_constants
 from branchlab.analysis.features.lineage import is_one_liner, lineage, tables
 from branchlab.analysis.features.options import ENUMS, fields_of
 from branchlab.analysis.features.origins import has_star, origins, qualified
-from branchlab.analysis.features.reduced import Reduced, is_bare_return, without_options
+from branchlab.analysis.features.reduced import Reduced, is_bare_return, plain_body, without_options
 from branchlab.analysis.features.reducer import reduce_block
 from branchlab.analysis.features.setting import Callees, Setting
-from branchlab.analysis.features.settle import (
-    without_dead_stores,
-)
+from branchlab.analysis.features.settle import without_dead_stores
 from branchlab.analysis.features.syntax import Class, Function, Module
 from branchlab.analysis.features.trees import (
     NO_FLAGS,
@@ -266,9 +264,8 @@ class Reading:
         known = self._attributes.get(id(cls))
         if known is not None:
             return known
-        self._attributes[
-            id(cls)
-        ] = {}  # a constructor that asks for its own attributes learns nothing
+        # A constructor that asks for its own attributes learns nothing.
+        self._attributes[id(cls)] = {}
         found: dict[str, ast.expr] = {}
         assert pair.head is not None
         for one in reversed(lineage(pair.head, cls)):
@@ -295,7 +292,7 @@ class Reading:
         stored_later = attributes_stored(others)
         setting = self.setting(pair, make, side="head")
         times: dict[str, int] = defaultdict(int)
-        reduced = reduce_block(clean_block(make.node.body), setting)
+        reduced = reduce_block(clean_body(make), setting)
         new = attributes_stored([make]) - old - stored_later
         for statement in reduced:
             for node in walk(statement):
@@ -354,8 +351,9 @@ class Reading:
     ) -> Reduced:
         setting = self.setting(pair, function, side=side)
         setting.dropped_attributes = dropped
-        body = without_options(function.node.body)
-        statements = reduce_block(clean_block(body), setting)
+        module = pair.head if side == "head" else pair.base
+        body = plain_body(function, has_options=module is not None and module.makes_options)
+        statements = reduce_block(body, setting)
         if statements and is_bare_return(statements[-1]):
             statements.pop()
         kept = set(kept_names(statements))

@@ -5,17 +5,11 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from branchlab.analysis.features.clean import clean_block, clean_body
 from branchlab.analysis.features.options import options_in
-from branchlab.analysis.features.settle import (
-    Row,
-    digest_text,
-    in_a_row,
-    plain_text,
-)
-from branchlab.analysis.features.trees import (
-    self_attribute,
-    walk,
-)
+from branchlab.analysis.features.settle import Row, in_a_row, plain_text
+from branchlab.analysis.features.syntax import Function
+from branchlab.analysis.features.trees import alike, self_attribute, walk
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,9 +26,7 @@ class Reduced:
 
     def is_equal(self, other: Reduced) -> bool:
         """Whether both bodies are the same but for the names of locals."""
-        if digest_text(self.statements) == digest_text(other.statements):
-            return True
-        return self.text == other.text
+        return alike(self.statements, other.statements) or self.text == other.text
 
     @property
     def text(self) -> str:
@@ -72,6 +64,13 @@ def without_options(statements: list[ast.stmt]) -> list[ast.stmt]:
     if not making:
         return statements
     return _pruned(statements, making)
+
+
+def plain_body(function: Function, *, has_options: bool) -> list[ast.stmt]:
+    """Return copies of a function's statements in the one spelling, without those that add options, if it may have any."""
+    if has_options:
+        return clean_block(without_options(function.node.body))
+    return clean_body(function)
 
 
 def _pruned(statements: list[ast.stmt], making: set[int]) -> list[ast.stmt]:

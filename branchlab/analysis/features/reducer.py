@@ -39,8 +39,9 @@ def reduce_block(
     """Return what is left of clean statements; the ones given are used up."""
     reducer = Reducer(setting, statements, depth=depth)
     found = reducer.block(statements)
-    left = num_stores_in(below(found))
-    if any(num > 1 and left[name] == 1 for name, num in reducer.num_stores.items()):
+    several = [name for name, num in reducer.num_stores.items() if num > 1]
+    left = num_stores_in(below(found)) if several else {}
+    if any(left.get(name) == 1 for name in several):
         # What a dead branch assigned kept a name from being known; it is assigned once now, as it was on the base.
         return Reducer(setting, found, depth=depth).block(found)
     return found

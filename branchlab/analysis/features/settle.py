@@ -24,6 +24,7 @@ from branchlab.analysis.features.trees import (
     Transformer,
     all_flags,
     all_parameter_names,
+    below,
     clone,
     dump,
     flags_of,
@@ -44,13 +45,13 @@ def without_dead_stores(statements: list[ast.stmt], kept: set[str]) -> list[ast.
         kept: Names that others may read: declared global or nonlocal, or all of a module.
     """
     for _ in range(_ROUNDS_MAX):
+        nodes = below(statements)
         loads = Counter(
             node.id
-            for one in statements
-            for node in walk(one)
+            for node in nodes
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)
         )
-        sweep = _Sweep(loads, kept, closed_over(statements), mentions(statements))
+        sweep = _Sweep(loads, kept, closed_over(nodes), mentions(nodes))
         statements = sweep.block(statements)
         if not sweep.num_changes:
             break
@@ -344,8 +345,3 @@ def _switched_by_hand(head: ast.stmt, within: frozenset[str]) -> frozenset[str]:
     ):
         return frozenset({head.targets[0].attr})
     return NO_FLAGS
-
-
-def digest_text(statements: Sequence[ast.stmt]) -> str:
-    """Return a text that is equal for equal bodies."""
-    return "\n".join(dump(one) for one in statements)

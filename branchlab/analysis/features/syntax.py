@@ -43,6 +43,7 @@ class Function:
     Attributes:
         owner: Qualified name of its class; empty at module level.
         source: Its lines as they stand.
+        cleaned: Its body in the one spelling, once it was asked for, see ``clean.clean_body``.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Function:
     owner: str
     node: FunctionNode
     source: str = ""
+    cleaned: list[ast.stmt] | None = None
     _text: str = ""
     _stored: frozenset[str] | None = None
 
