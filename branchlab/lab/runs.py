@@ -142,6 +142,7 @@ def cancel(project: Project, run_ids: Sequence[str], *, within_s: float = 40.0) 
         folder = project.state.run(record.run.id)
         with locked(folder.lease) as is_free:
             if is_free:
+                folder.ask_to_stop()
                 folder.attempt(folder.attempts() + 1).write_result(
                     RunState.CANCELLED, reason="cancelled before it began"
                 )

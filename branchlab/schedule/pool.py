@@ -15,7 +15,7 @@ from pathlib import Path
 
 from branchlab.domain import Run, RunState
 from branchlab.errors import BranchlabError
-from branchlab.run_folder import JSON, RunFolder, StateFolder, locked
+from branchlab.run_folder import RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
 from branchlab.schedule.packing import NOTHING_YET, Packing, Reading
 from branchlab.schedule.watchdog import Watchdog
@@ -292,20 +292,25 @@ class Pool:
                 self._watchdog.look(folder)
                 continue
             del self._watched[run_id]
-            latest = folder.latest()
-            result = latest.read_result() if latest is not None else None
-            if not _is_over(result, is_new=folder.attempts() >= queued.attempt) and (
-                self._try_again(queued, news)
-            ):
+            is_over = _is_over(folder, is_new=folder.attempts() >= queued.attempt)
+            if not is_over and self._try_again(queued, news):
                 continue
             news.elsewhere.append(queued.run)
 
 
-def _is_over(result: JSON | None, *, is_new: bool) -> bool:
-    """Whether a result says what became of a run that others were to carry out, or was there before."""
-    if result is None or result["state"] == RunState.LOST:
-        return False
-    return is_new or result["state"] == RunState.DONE
+def _is_over(folder: RunFolder, *, is_new: bool) -> bool:
+    """Whether it is said what became of a run that others were to carry out, or that was there before."""
+    latest = folder.latest()
+    result = latest.read_result() if latest is not None else None
+    match result and result["state"]:
+        case RunState.DONE:
+            return True
+        case RunState.FAILED:
+            return is_new
+        case RunState.CANCELLED:
+            # By whom? An interrupt of the other command stops none of ours; a run that somebody cancelled stays so.
+            return is_new and folder.stop.exists()
+    return False
 
 
 def slots_for(

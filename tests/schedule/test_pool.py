@@ -168,6 +168,25 @@ def test_a_run_whose_command_died_before_it_began_is_taken_over(state) -> None:
     assert flat(changes, "again") == []
 
 
+@pytest.mark.parametrize(("is_asked", "tries"), [(True, 1), (False, 2)])
+def test_a_run_that_another_command_was_interrupted_in_goes_on_and_a_cancelled_one_does_not(
+    state, is_asked: bool, tries: int
+) -> None:
+    def ending(order: Start) -> Outcome:
+        if order.attempt > 1:
+            return result(order)
+        if is_asked:
+            order.run_folder.ask_to_stop()
+        result(order, RunState.CANCELLED)
+        return Outcome.ELSEWHERE
+
+    executor = FakeExecutor(ending)
+    changes = carry_out(state, executor, "a")
+    assert len(executor.started) == tries
+    assert len(flat(changes, "elsewhere")) == (tries == 1)
+    assert len(flat(changes, "ended")) == (tries == 2)
+
+
 def test_what_is_needed_no_more_is_left_out_when_its_turn_comes(state) -> None:
     changes = carry_out(
         state, FakeExecutor(result), "abc", why_not=lambda run: "settled" if run.id == "b" else ""

@@ -1,0 +1,223 @@
+"""How much of the machine's time goes into training when many branches run.
+
+Two parts, both on two cores with one thread a run:
+
+- the example: main and eight of its branches, three seeds each, as ``branchlab demo`` builds them. Share of the time of
+  both cores, from the first moment of the command to its end, in which a run trained: between its first event and its
+  last. Against the same runs, each by a process of its own (``python -m branchlab.train.node``), two at a time: what one
+  pays without a warm parent;
+- 24 runs that train for milliseconds: ``branchlab run main --seeds 24`` from start to end, against ``python train.py``
+  24 times, two at a time, and against DVC's queue with two workers (optional, and once, because it takes long).
+
+Goals: at least 90% of the cores' time in training; 24 trivial runs in under 3 s.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from repositories import build_tiny_project, git
+from timing import (
+    NO_DVC,
+    Goal,
+    Report,
+    Timed,
+    clean_environment,
+    find_dvc,
+    parser,
+    scripts_folder,
+    spend,
+    spend_on,
+    use_two_cores,
+)
+
+from branchlab.lab.project import open_project
+from branchlab.run_folder import StateFolder, read_events
+
+_CORES = 2
+_NUM_BRANCHES, _SEEDS = 8, 3
+_TRIVIAL = 24
+_GOAL_SHARE, _GOAL_TRIVIAL_S = 0.9, 3.0
+_DVC_WITHIN_S = 600.0
+_OURS, _NODES = "branchlab run", "python -m for every run"
+
+
+def main() -> None:
+    made = parser(__doc__, rounds=3)
+    made.add_argument("--dvc", metavar="PATH", help="the dvc command of another environment")
+    made.add_argument("--trivial", action="store_true", help="leave the example out")
+    options = made.parse_args()
+    use_two_cores()
+    report = Report("Use of the device")
+    with tempfile.TemporaryDirectory(prefix="branchlab-bench-") as folder:
+        if not options.trivial:
+            _example(Path(folder) / "lab", report)
+        _trivial(Path(folder), report, rounds=options.rounds, dvc=find_dvc(options.dvc))
+    report.print(as_json=options.json)
+
+
+def _example(root: Path, report: Report) -> None:
+    spend([scripts_folder() / "branchlab", "demo", root, "--no-run"])
+    names = git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads/exp").split()
+    command = [
+        scripts_folder() / "branchlab",
+        "run",
+        *names[:_NUM_BRANCHES],
+        "--seeds",
+        str(_SEEDS),
+    ]
+    ours = spend(command, cwd=root, accepted=(0, 1))
+    state = StateFolder(root / ".branchlab")
+    trained = _trained_s(state)
+    again = _as_nodes(root, state)
+    shares = {
+        _OURS: trained / _CORES / ours[0],
+        _NODES: _trained_s(StateFolder(root / "nodes")) / _CORES / again[0],
+    }
+    timed = {
+        _OURS: Timed(walls=[ours[0]], cpus=[ours[1]]),
+        _NODES: Timed(walls=[again[0]], cpus=[again[1]]),
+    }
+    num = len(state.all_runs())
+    report.add(
+        f"The example: {num} runs of main and {_NUM_BRANCHES} branches.", timed, against=[_NODES]
+    )
+    report.remarks += [
+        f"{name}: {share:.1%} of the time of {_CORES} cores in training"
+        for name, share in shares.items()
+    ]
+    report.goals.append(
+        Goal("share of the cores' time that is not training", 1 - shares[_OURS], 1 - _GOAL_SHARE)
+    )
+
+
+def _trained_s(state: StateFolder) -> float:
+    """Return the seconds between the first and the last event of all runs."""
+    total = 0.0
+    for folder in state.all_runs():
+        events = read_events(folder.attempt(1).events).events
+        at = [datetime.fromisoformat(event["at"]) for event in events]
+        total += (at[-1] - at[0]).total_seconds()
+    return total
+
+
+def _as_nodes(root: Path, state: StateFolder) -> tuple[float, float]:
+    """Train the same runs once more, each in a process that imports torch itself."""
+    places = {}
+    for path in open_project(root).state.worktrees.iterdir():
+        if path.is_dir():
+            places[git(path, "rev-parse", "HEAD")] = path
+    copies = StateFolder(root / "nodes")
+    orders = []
+    for folder in state.all_runs():
+        run = folder.read_plan()
+        copy = copies.run(run.id)
+        copy.write_plan(replace(run, id=copy.path.name))
+        orders.append(
+            {
+                "run_folder": str(copy.path),
+                "attempt": 1,
+                "worktree": str(places[run.commit]),
+                "timeout_s": 600,
+                "silence_s": 600,
+            }
+        )
+
+    def train(order: dict[str, object]) -> None:
+        subprocess.run(
+            [sys.executable, "-P", "-m", "branchlab.train.node", json.dumps(order)],
+            env=clean_environment(PYTHONHASHSEED="0", OMP_NUM_THREADS="1"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+        )
+
+    with ThreadPoolExecutor(max_workers=_CORES) as pool:
+        return spend_on(lambda: list(pool.map(train, orders)))
+
+
+def _trivial(folder: Path, report: Report, *, rounds: int, dvc: Path | None) -> None:
+    template = folder / "tiny"
+    build_tiny_project(template)
+    ours, loop = Timed(), Timed()
+    for number in range(-1, rounds):
+        found = _batch(template), _loop(template)
+        if number >= 0:
+            for timed, (wall, cpu) in zip((ours, loop), found, strict=True):
+                timed.walls.append(wall)
+                timed.cpus.append(cpu)
+    timed = {_OURS: ours, "python train.py, two at a time": loop}
+    if dvc is None:
+        report.remarks.append(NO_DVC)
+    else:
+        timed["DVC's queue, two workers"] = _dvc_queue(folder, dvc)
+    report.add(
+        f"{_TRIVIAL} runs that train for milliseconds.",
+        timed,
+        against=["python train.py, two at a time"],
+    )
+    report.goals.append(Goal(f"{_TRIVIAL} trivial runs", ours.median, _GOAL_TRIVIAL_S, " s"))
+
+
+def _batch(template: Path) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(dir=template.parent) as folder:
+        root = shutil.copytree(template, Path(folder) / "copy")
+        return spend(
+            [scripts_folder() / "branchlab", "run", "main", "--seeds", str(_TRIVIAL)], cwd=root
+        )
+
+
+def _loop(template: Path) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(dir=template.parent) as folder:
+        places = [Path(folder) / str(number) for number in range(_TRIVIAL)]
+        for place in places:
+            place.mkdir()
+        train = [sys.executable, template / "train.py"]
+        with ThreadPoolExecutor(max_workers=_CORES) as pool:
+            return spend_on(lambda: list(pool.map(lambda place: spend(train, cwd=place), places)))
+
+
+def _dvc_queue(folder: Path, dvc: Path) -> Timed:
+    """Queue the same number of experiments and wait for the last result."""
+    root = folder / "dvc"
+    build_tiny_project(root, with_dvc=True)
+    started = time.perf_counter()
+    for number in range(_TRIVIAL):
+        spend([dvc, "exp", "run", "--queue", "-S", f"seed={number + 1}"], cwd=root)
+    environment = clean_environment()
+    environment["PATH"] = f"{dvc.parent}:{environment['PATH']}"
+    quiet = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
+    subprocess.run(
+        [str(dvc), "queue", "start", "-j", str(_CORES)],
+        cwd=root,
+        env=environment,
+        check=True,
+        **quiet,
+    )
+    until = time.monotonic() + _DVC_WITHIN_S
+    while git(root, "for-each-ref", "--format=%(refname)", "refs/exps").count("/exec/") == 0 and (
+        len(git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()) < _TRIVIAL
+    ):
+        if time.monotonic() > until:
+            sys.exit(f"DVC had no {_TRIVIAL} results within {_DVC_WITHIN_S:g} s")
+        time.sleep(0.05)
+    wall = time.perf_counter() - started
+    subprocess.run([str(dvc), "queue", "stop"], cwd=root, env=environment, check=False, **quiet)
+    return Timed(walls=[wall])
+
+
+if __name__ == "__main__":
+    main()
