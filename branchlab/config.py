@@ -115,9 +115,15 @@ class MergeBackOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """``[executor]``: what starts runs. This version knows ``local``."""
+    """``[executor]``: what starts runs. This version knows ``local``.
+
+    Attributes:
+        linger_s: On this machine, the process that has imported torch stays for so long after the last run, so that the
+            next command starts at once; 0 ends it with its command.
+    """
 
     kind: str = "local"
+    linger_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +299,7 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             "reference_commit",
             "is a full commit id",
         ),
+        (not 0 <= config.executor.linger_s < math.inf, "executor", "linger_s", "needs 0 or more"),
         (config.executor.kind != "local", "executor", "kind", 'is "local" in this version'),
     ]
     for is_wrong, table, key, needed in checks:

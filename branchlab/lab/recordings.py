@@ -91,7 +91,11 @@ class Recorder:
         if self._executor is None:
             self._project.state.create()
             self._state.create()
-            local = LocalExecutor(self._state, preload=preload_of(self._project, commit))
+            local = LocalExecutor(
+                self._state,
+                preload=preload_of(self._project, commit),
+                linger_s=self._project.config.executor.linger_s,
+            )
             local.warm_up()
             self._executor = local
 

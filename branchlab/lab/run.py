@@ -174,7 +174,11 @@ class RunSession:
         return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
     def _warm_up(self, main: Branch) -> Executor:
-        executor = LocalExecutor(self.project.state, preload=preload_of(self.project, main.tip))
+        executor = LocalExecutor(
+            self.project.state,
+            preload=preload_of(self.project, main.tip),
+            linger_s=self.project.config.executor.linger_s,
+        )
         self._executor = executor
         executor.warm_up()
         return executor

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import selectors
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +12,7 @@ from typing import Any
 from branchlab.errors import ExecutorError
 from branchlab.run_folder import StateFolder
 from branchlab.schedule.executor import Ended, Facts, Outcome, Start
+from branchlab.schedule.parent import Parent
 
 _START_WITHIN_S = 120.0
 _EXITS = {3: Outcome.ELSEWHERE, 4: Outcome.BUSY}
@@ -25,23 +22,30 @@ _PARENTS_MAX = 4
 
 
 class LocalExecutor:
-    """Starts runs through ``branchlab.train.host``; constructed cheaply, warm by the time ``facts`` returns."""
+    """Starts runs through ``branchlab.train.host``; constructed cheaply, warm by the time ``facts`` returns.
 
-    def __init__(self, state: StateFolder, *, preload: Sequence[str] = ()) -> None:
+    Args:
+        state: Where runs of this executor live.
+        preload: Modules that the warm parent imports besides torch.
+        linger_s: A parent that is shared with other commands stays for so long after its last run; 0 has one of its own.
+    """
+
+    def __init__(
+        self, state: StateFolder, *, preload: Sequence[str] = (), linger_s: float = 0.0
+    ) -> None:
         self._state = state
         self._preload = preload
-        self._host: subprocess.Popen[bytes] | None = None
-        self._pending = b""
-        self._log_from = 0
+        self._linger_s = linger_s
+        self._parent: Parent | None = None
         self._open: set[int] = set()
         self._num_orders = 0
         self._num_parents = 0
-        self._selector = selectors.DefaultSelector()
         self._facts: Facts | None = None
+        self.parent_pid: int | None = None
 
     def warm_up(self) -> None:
-        """Start importing torch; returns at once."""
-        if self._host is not None:
+        """Start importing torch, where no parent has done so already; returns at once."""
+        if self._parent is not None:
             return
         # A fixed hash seed: the order of sets of strings differs between seeds, and with it the order of modules.
         environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
@@ -51,20 +55,7 @@ class LocalExecutor:
         environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self._state.compiled / "inductor"))
         environment.setdefault("TRITON_CACHE_DIR", str(self._state.compiled / "triton"))
         self._num_parents += 1
-        with self._state.host_log.open("ab") as log:
-            self._log_from = log.tell()
-            self._host = subprocess.Popen(
-                [sys.executable, "-P", "-m", "branchlab.train.host", *self._preload],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self._state.path,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches the command line alone, which decides what stops
-            )
-        assert self._host.stdout is not None
-        os.set_blocking(self._host.stdout.fileno(), False)
-        self._selector.register(self._host.stdout, selectors.EVENT_READ)
+        self._parent = Parent(self._preload, self._state.path, environment, self._linger_s)
 
     def facts(self) -> Facts:
         """Return what plans depend on; waits until the parent is warm.
@@ -72,20 +63,19 @@ class LocalExecutor:
         Raises:
             ExecutorError: It could not start, for instance because torch does not import.
         """
-        self.warm_up()
         until = time.monotonic() + _START_WITHIN_S
-        while self._facts is None:
-            for message in self._messages(timeout_s=until - time.monotonic()):
-                if message["op"] == "ready":
-                    self._facts = Facts(
-                        devices=tuple(message["devices"]),
-                        environment={
-                            name: message[name] for name in ("python", "torch", "trainer")
-                        },
-                    )
-            if self._facts is None and time.monotonic() > until:
+        while (facts := self._facts) is None:
+            self.warm_up()
+            try:
+                self._messages(timeout_s=until - time.monotonic())
+            except ExecutorError:
+                # One that lingered may have ended just when it was found.
+                if not self._linger_s or self._num_parents >= _PARENTS_MAX:
+                    raise
+                self._orphans()
+            if time.monotonic() > until:
                 raise self._trouble(f"was not ready within {_START_WITHIN_S:g} s")
-        return self._facts
+        return facts
 
     def start(self, orders: Sequence[Start]) -> None:
         """Start runs; returns at once."""
@@ -99,7 +89,7 @@ class LocalExecutor:
 
         Runs whose parent was killed go on by themselves, with nobody to tell of their end: they count as elsewhere.
         """
-        if self._host is None:
+        if self._parent is None:
             return self._orphans()
         try:
             messages = self._messages(timeout_s=timeout_s)
@@ -115,60 +105,53 @@ class LocalExecutor:
 
     def stop(self, ticket: int, *, is_now: bool) -> None:
         """Ask a run to write a checkpoint and end, or end it at once."""
-        if self._host is not None:
+        if self._parent is not None:
             self._tell(op="stop", ticket=ticket, now=is_now)
 
     def _orphans(self) -> list[Ended]:
         """Forget a parent that has ended, so that the next order starts another."""
         self.close()
-        self._selector = selectors.DefaultSelector()
-        self._pending = b""
+        self.parent_pid = None
         orphans, self._open = self._open, set()
         return [Ended(ticket=ticket, outcome=Outcome.ELSEWHERE) for ticket in orphans]
 
     def close(self) -> None:
-        """Let the parent end once its runs have; runs are never ended by this."""
-        if self._host is None:
-            return
-        assert self._host.stdin is not None
-        assert self._host.stdout is not None
-        if self._num_orders == 0:
-            self._host.kill()  # it may be importing torch, and would see only later that nobody wants it
-        with contextlib.suppress(OSError):
-            self._host.stdin.close()
-        self._selector.close()
-        self._host.stdout.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._host.wait(timeout=1.0)
-        self._host = None
+        """Let the parent go; runs are never ended by this."""
+        if self._parent is not None:
+            self._parent.close(is_unused=self._num_orders == 0)
+            self._parent = None
 
     def _tell(self, **message: object) -> None:
         self.warm_up()
-        assert self._host is not None
-        assert self._host.stdin is not None
+        assert self._parent is not None
         try:
-            self._host.stdin.write(json.dumps(message).encode() + b"\n")
-            self._host.stdin.flush()
+            self._parent.send(**message)
         except OSError:
             if self._num_parents >= _PARENTS_MAX:
                 raise self._trouble("has ended") from None
             # Waiting finds out, and says so of every open order.
 
     def _messages(self, *, timeout_s: float) -> list[dict[str, Any]]:
-        assert self._host is not None
-        assert self._host.stdout is not None
-        if not self._selector.select(max(0.0, timeout_s)):
-            return []
-        chunk = self._host.stdout.read()
-        if chunk == b"":
+        assert self._parent is not None
+        messages = self._parent.receive(timeout_s)
+        if messages is None:
             raise self._trouble("has ended")
-        *lines, self._pending = (self._pending + (chunk or b"")).split(b"\n")
-        return [json.loads(line) for line in lines]
+        for message in messages:
+            if message["op"] == "ready":
+                self.parent_pid = message["pid"]
+                names = ("python", "torch", "trainer")
+                self._facts = Facts(
+                    devices=tuple(message["devices"]),
+                    environment={name: message[name] for name in names},
+                )
+        return messages
 
     def _trouble(self, what: str) -> ExecutorError:
+        assert self._parent is not None
+        log = self._parent.log
         return ExecutorError(
-            f"the process that starts runs {what}: {_last_line(self._state.host_log, self._log_from) or 'it printed nothing'}",
-            hint=f"its log: {self._state.host_log}; try: {sys.executable} -c 'import torch'",
+            f"the process that starts runs {what}: {_last_line(log, self._parent.log_from) or 'it printed nothing'}",
+            hint=f"its log: {log}; try: {sys.executable} -c 'import torch'",
         )
 
 

@@ -1,56 +1,201 @@
 """The warm parent: it has imported torch and the trainer, nothing of a project, and has no CUDA context.
 
-Importing torch takes 1.3 to 2 s here; a fork of this process takes some 20 ms. It reads orders as JSON lines on stdin,
-answers on stdout, and forks a shim for each run. A shim outlives this process: a run that has started is finished and
+Importing torch takes 1.3 to 2 s here; a fork of this process takes some 20 ms. It reads orders as JSON lines, from stdin
+or from the commands that come to its socket, answers, and forks a shim for each run. A shim outlives this process: a run that has started is finished and
 recorded even when everything above it is killed. What a killed shim leaves behind comes to this process, which ends it.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import json
 import os
 import signal
+import socket
 import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from branchlab.run_folder import locked
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
 from branchlab.train.trainer import TRAINER_VERSION
 from branchlab.train.work import Order
 
+_EXIT_ANOTHER = 75
 _NICE_TO_HAVE = ("PIL.Image",)
 _OF_OPTIMIZERS = "torch._dynamo"
 """Torch imports it with the first optimiser: 900 modules, 1.6 s of CPU time (2026-11-23); here once instead of once a run."""
 
 
-def main() -> None:
-    """Serve orders until stdin ends."""
-    for name in (*_NICE_TO_HAVE, *sys.argv[1:]):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    clear()
-    waker = Waker([signal.SIGCHLD])
-    become_subreaper()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _say(op="ready", **_describe())
-    tickets: dict[int, int] = {}
-    pending = b""
-    is_open = True
-    while is_open or tickets:
-        readable, _ = waker.wait(*([0] if is_open else []))
-        if 0 in readable:
-            chunk = os.read(0, 1 << 16)
-            is_open = bool(chunk)
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                _obey(json.loads(line), tickets, waker)
-        _report_ended(tickets)
-    clear()
+@dataclass(slots=True)
+class _Client:
+    """A command that has runs started: where it is heard and answered, and what its runs inherit of it."""
+
+    reader: int
+    writer: int
+    pending: bytes = b""
+    hello: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, **message: object) -> None:
+        # Not through sys.stdout: what a closed pipe left in its buffer would be complained of at exit.
+        with contextlib.suppress(OSError):
+            os.write(self.writer, json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> list[dict[str, Any]] | None:
+        """Return what the command says; None once it has gone."""
+        try:
+            chunk = os.read(self.reader, 1 << 16)
+        except ConnectionError:
+            return None
+        if not chunk:
+            return None
+        *lines, self.pending = (self.pending + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+def main() -> int:
+    """Serve until the only command has gone, or none has come for a while; return the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--socket", type=Path)
+    parser.add_argument("--linger", type=float, default=0.0)
+    parser.add_argument("preload", nargs="*")
+    options = parser.parse_args()
+    if options.socket is None:
+        _Host(options.preload, None).serve()
+        return 0
+    with locked(options.socket.with_suffix(".lock")) as is_ours:
+        if not is_ours:
+            return _EXIT_ANOTHER
+        os.chdir(options.socket.parent)
+        options.socket.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(options.socket))
+            listener.listen(16)
+            _Host(options.preload, listener, linger_s=options.linger).serve()
+            options.socket.unlink(missing_ok=True)
+    return 0
+
+
+class _Host:
+    """The parent: its commands, and the shims that it has forked for them.
+
+    Args:
+        preload: Modules to import besides torch.
+        listener: Where commands come; None where there is one, at stdin and stdout.
+        linger_s: How long it stays with no command and no run.
+    """
+
+    def __init__(
+        self, preload: list[str], listener: socket.socket | None, *, linger_s: float = 0.0
+    ) -> None:
+        self._preload, self._listener, self._linger_s = preload, listener, linger_s
+        self._clients: dict[int, _Client] = {}
+        self._tickets: dict[int, tuple[_Client, int]] = {}
+        self._waker = Waker([signal.SIGCHLD])
+
+    def serve(self) -> None:
+        """Warm up, and serve to the end."""
+        become_subreaper()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in (*_NICE_TO_HAVE, *self._preload):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        clear()
+        if self._listener is None:
+            self._welcome(_Client(reader=0, writer=1))
+        idle_since = time.monotonic()
+        while True:
+            is_busy = bool(self._clients or self._tickets)
+            if not is_busy and (
+                self._listener is None or time.monotonic() - idle_since >= self._linger_s
+            ):
+                break
+            sources = [*self._clients, *([self._listener.fileno()] if self._listener else [])]
+            readable, _ = self._waker.wait(*sources, timeout_s=None if is_busy else self._linger_s)
+            if self._listener is not None and self._listener.fileno() in readable:
+                connection, _ = self._listener.accept()
+                self._welcome(_Client(reader=connection.detach(), writer=-1))
+            for fd in readable & set(self._clients):
+                self._attend(self._clients[fd])
+            self._report_ended()
+            if is_busy:
+                idle_since = time.monotonic()
+        clear()
+
+    def _welcome(self, client: _Client) -> None:
+        if client.writer < 0:
+            client.writer = client.reader
+        self._clients[client.reader] = client
+        client.say(op="ready", **_describe())
+
+    def _attend(self, client: _Client) -> None:
+        messages = client.hear()
+        if messages is None:
+            del self._clients[client.reader]
+            os.close(client.reader)
+            return
+        for message in messages:
+            self._obey(message, client)
+
+    def _obey(self, message: dict[str, Any], client: _Client) -> None:
+        match message["op"]:
+            case "hello":
+                client.hello = message
+            case "start":
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(_OF_OPTIMIZERS)
+                order = Order.of(message["order"])
+                pid = os.fork()
+                if pid == 0:
+                    leave(self._shim, order, client.hello)
+                self._tickets[pid] = client, message["ticket"]
+            case "stop":
+                number = STOP_NOW if message["now"] else signal.SIGTERM
+                for pid, (owner, ticket) in self._tickets.items():
+                    if owner is client and ticket == message["ticket"]:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, number)
+            case _:
+                pass
+
+    def _report_ended(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                break
+            if pid in self._tickets:
+                client, ticket = self._tickets.pop(pid)
+                if client.reader in self._clients:
+                    client.say(op="ended", ticket=ticket, code=os.waitstatus_to_exitcode(status))
+        for stray in set(children()) - set(self._tickets):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
+
+    def _shim(self, order: Order, hello: dict[str, Any]) -> int:
+        os.setsid()
+        self._waker.close()
+        detach_streams(None)
+        # A command must see the end of its parent, whatever children that has.
+        for fd in {*self._clients, *([self._listener.fileno()] if self._listener else [])} - {0, 1}:
+            os.close(fd)
+        if hello:
+            os.environ.clear()
+            os.environ.update(hello["environment"])
+            os.umask(hello["umask"])
+            if hello["cores"] is not None:
+                os.sched_setaffinity(0, hello["cores"])
+        return stand_for(order)
 
 
 def _describe() -> dict[str, Any]:
@@ -58,6 +203,7 @@ def _describe() -> dict[str, Any]:
     num_cuda = torch.cuda.device_count()
     has_mps = torch.backends.mps.is_available()
     return {
+        "pid": os.getpid(),
         "devices": [f"cuda:{i}" for i in range(num_cuda)] or (["mps"] if has_mps else ["cpu"]),
         "torch": str(torch.__version__),
         "trainer": TRAINER_VERSION,
@@ -65,50 +211,6 @@ def _describe() -> dict[str, Any]:
     }
 
 
-def _obey(message: dict[str, Any], tickets: dict[int, int], waker: Waker) -> None:
-    if message["op"] == "start":
-        order = Order.of(message["order"])
-        with contextlib.suppress(ImportError):
-            importlib.import_module(_OF_OPTIMIZERS)
-        pid = os.fork()
-        if pid == 0:
-            leave(_shim, order, waker)
-        tickets[pid] = message["ticket"]
-    elif message["op"] == "stop":
-        for pid, ticket in tickets.items():
-            if ticket == message["ticket"]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, STOP_NOW if message["now"] else signal.SIGTERM)
-
-
-def _report_ended(tickets: dict[int, int]) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            break
-        if pid in tickets:
-            with contextlib.suppress(BrokenPipeError):
-                _say(op="ended", ticket=tickets.pop(pid), code=os.waitstatus_to_exitcode(status))
-    for stray in set(children()) - set(tickets):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(stray, signal.SIGKILL)
-
-
-def _say(**message: object) -> None:
-    # Not through sys.stdout: what a closed pipe left in its buffer would be complained of at exit.
-    os.write(1, json.dumps(message).encode() + b"\n")
-
-
-def _shim(order: Order, parents_waker: Waker) -> int:
-    os.setsid()
-    parents_waker.close()
-    detach_streams(None)
-    return stand_for(order)
-
-
 if __name__ == "__main__":
-    main()
-    os._exit(0)  # taking torch down in good order would keep the command line waiting
+    exit_code = main()
+    os._exit(exit_code)  # taking torch down in good order would keep the command line waiting

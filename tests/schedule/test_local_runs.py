@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from branchlab.domain import RunState
@@ -25,11 +30,11 @@ def stop_at_gate(lab, run, level: int) -> StopRequest:
 
 
 def is_gone(pid: int) -> bool:
+    """Whether a process has ended; its parent may not have asked how."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return True
-    return False
 
 
 def test_a_run_is_trained_and_recorded(lab) -> None:
@@ -227,7 +232,7 @@ def test_runs_survive_the_kill_of_everything_above_them(lab, own_executor) -> No
     for _ in lab.start([run, lab.plan("b"), lab.plan("c")], executor=own_executor, num_slots=1):
         if lab.gate("a").exists() and not is_killed:
             is_killed = True
-            os.kill(own_executor._host.pid, signal.SIGKILL)
+            os.kill(own_executor.parent_pid, signal.SIGKILL)
     records = lab.carry_out(lab.plan("whole"))
     assert (records["a"].state, records["a"].attempts) == (RunState.DONE, 1)
     for name in "abc":
@@ -240,8 +245,8 @@ def test_a_parent_that_is_killed_again_and_again_is_an_error(lab, own_executor) 
             lab.plan(f"slow{number}", deed="slow", at=2)
         runs = [lab.state.run(f"slow{number}").read_plan() for number in range(9)]
         for _ in lab.start(runs, executor=own_executor, num_slots=1):
-            if own_executor._host is not None:
-                os.kill(own_executor._host.pid, signal.SIGKILL)
+            if own_executor.parent_pid is not None:
+                os.kill(own_executor.parent_pid, signal.SIGKILL)
 
     with pytest.raises(ExecutorError, match="has ended") as caught:
         watch()
@@ -306,10 +311,93 @@ def test_a_parent_that_cannot_start_says_why_and_nothing_of_an_older_one(tmp_pat
     state.host_log.write_text("an old complaint\n")
     executor = LocalExecutor(state)
     executor.warm_up()
-    os.kill(executor._host.pid, signal.SIGKILL)
+    os.kill(executor._parent._process.pid, signal.SIGKILL)
     with pytest.raises(ExecutorError, match="has ended: it printed nothing"):
         executor.facts()
     executor.close()
+
+
+@pytest.fixture
+def lingering(tmp_path, monkeypatch) -> Callable[..., LocalExecutor]:
+    """Return a maker of executors that share a parent, in a runtime folder of the test's own."""
+    runtime = Path(tempfile.mkdtemp(prefix="bl-"))  # sockets take short names alone
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    (runtime / "branchlab").mkdir(mode=0o700)
+    made: list[LocalExecutor] = []
+
+    def make(linger_s: float = 60.0) -> LocalExecutor:
+        state = StateFolder(tmp_path / f"state{len(made)}")
+        state.create()
+        made.append(LocalExecutor(state, linger_s=linger_s))
+        return made[-1]
+
+    yield make
+    pids = {executor.parent_pid for executor in made} - {None}
+    for executor in made:
+        executor.close()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(runtime)
+
+
+def test_a_parent_that_lingers_serves_the_next_command(lab, lingering, monkeypatch) -> None:
+    one = lingering()
+    one.facts()
+    lab.carry_out(lab.plan("a"), executor=one)
+    one.close()
+    monkeypatch.setenv("OF_THE_SECOND", "yes")
+    other = lingering()
+    other.facts()
+    assert other.parent_pid == one.parent_pid
+    (lab.tree / "tiny.py").write_text(
+        "import os\nfrom pathlib import Path\n"
+        + (lab.tree / "tiny.py").read_text()
+        + "\n    Path('seen').write_text(os.environ['OF_THE_SECOND'])\n"
+    )
+    lab.carry_out(lab.plan("b"), executor=other)
+    assert lab.outcome("a") == lab.outcome("b")
+    # A run has the environment of the command that started it.
+    assert (lab.tree / "seen").read_text() == "yes"
+
+
+def test_two_commands_at_once_share_a_parent_and_hear_of_their_own_runs(lab, lingering) -> None:
+    one, other = lingering(), lingering()
+    one.facts(), other.facts()
+    assert one.parent_pid == other.parent_pid
+    changes = [
+        lab.start([lab.plan(name)], executor=executor)
+        for name, executor in (("a", one), ("b", other))
+    ]
+    ended = [[run.id for change in stream for run in change.ended] for stream in changes]
+    assert ended == [["a"], ["b"]]
+
+
+def test_another_environment_at_import_is_another_parent(lingering, monkeypatch) -> None:
+    one = lingering()
+    one.facts()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    other = lingering()
+    other.facts()
+    assert other.parent_pid != one.parent_pid
+
+
+def test_a_parent_ends_when_nobody_comes(lingering, wait_until) -> None:
+    executor = lingering(linger_s=0.3)
+    executor.facts()
+    pid = executor.parent_pid
+    executor.close()
+    wait_until(lambda: is_gone(pid))
+    again = lingering(linger_s=0.3)
+    again.facts()
+    assert again.parent_pid != pid
+
+
+def test_a_lingering_parent_that_is_killed_is_followed_by_another(lab, lingering) -> None:
+    executor = lingering()
+    executor.facts()
+    os.kill(executor.parent_pid, signal.SIGKILL)
+    assert lab.carry_out(lab.plan("a"), executor=executor)["a"].state is RunState.DONE
 
 
 def test_closing_a_parent_that_was_never_started_does_nothing(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ silence_s = 4
 checkpoint_s = 0.3
 [sample]
 fraction = 1.0
+[executor]
+linger_s = 0
 """
 TASK = """\
 import time

@@ -1,0 +1,220 @@
+"""The warm parent process as this side sees it: started or found, told things, listened to.
+
+A private parent lives as long as whoever started it. A lingering one is shared by all commands of a user that would start
+the same: it listens on a socket, and ends by itself some time after its last run. It forks trainers with the environment
+of the command that asked; what only takes effect while torch is imported is part of which parent is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import selectors
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import branchlab
+from branchlab.version import __version__
+
+EXIT_ANOTHER = 75
+"""A parent that finds another of its kind at its socket."""
+
+_AT_IMPORT = (
+    *("CUBLAS", "CUDA", "GOMP", "HIP", "KMP", "LD_", "MALLOC", "MKL", "NCCL", "NVIDIA", "OMP"),
+    *("OPENBLAS", "PATH", "PYTHON", "PYTORCH", "ROCR", "VIRTUAL_ENV"),
+)
+"""Beginnings of variables that act when Python starts or torch is imported."""
+_OURS = ("train", "domain", "run_folder")
+_LOOK_EVERY_S = 0.02
+
+
+class Parent:
+    """A connection to a warm parent; ``receive`` returns nothing until it is warm.
+
+    Args:
+        preload: Modules to import besides torch.
+        folder: Where a private parent stands and keeps its log.
+        environment: Of the runs that are started through this connection.
+        linger_s: A parent that is shared stays for so long; 0 starts one of our own.
+    """
+
+    def __init__(
+        self, preload: Sequence[str], folder: Path, environment: Mapping[str, str], linger_s: float
+    ) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pid: int | None = None
+        self._socket: socket.socket | None = None
+        self._address: Path | None = None
+        self._pending = b""
+        self.log, self.log_from = folder / "host.log", 0
+        command = [sys.executable, "-P", "-m", "branchlab.train.host"]
+        if not linger_s:
+            self._start([*command, *preload], folder)
+            os.set_blocking(self._stdout().fileno(), False)
+            return
+        place = runtime_folder()
+        name = _identity(preload, environment)
+        self._address, self.log = place / f"{name}.sock", place / f"{name}.log"
+        if not self._connect():
+            words = ["--socket", str(self._address), "--linger", str(linger_s)]
+            self._spawn([*command, *words, *preload])
+
+    def send(self, **message: object) -> None:
+        """Tell the parent something.
+
+        Raises:
+            OSError: It has ended.
+        """
+        line = json.dumps(message).encode() + b"\n"
+        if self._socket is not None:
+            self._socket.sendall(line)
+        elif self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        else:
+            raise BrokenPipeError
+
+    def receive(self, timeout_s: float) -> list[dict[str, Any]] | None:
+        """Return what the parent says within a time; None once it has ended."""
+        if self._address is not None and not self._connect():
+            if self._has_failed():
+                return None
+            time.sleep(min(_LOOK_EVERY_S, max(0.0, timeout_s)))
+            return []
+        source = self._socket if self._socket is not None else self._stdout()
+        with selectors.DefaultSelector() as selector:
+            selector.register(source, selectors.EVENT_READ)
+            if not selector.select(max(0.0, timeout_s)):
+                return []
+        try:
+            chunk = os.read(source.fileno(), 1 << 16)
+        except ConnectionError:
+            return None
+        if not chunk:
+            return None
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self, *, is_unused: bool) -> None:
+        """Let the parent go: a private one ends once its runs have, at once when it was given none."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if is_unused:
+            process.kill()  # it may be importing torch, and would see only later that nobody wants it
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1.0)
+
+    def _spawn(self, command: list[str]) -> None:
+        """Start a parent that will outlive this process and answers to nobody."""
+        with self.log.open("ab") as log:
+            self.log_from = log.tell()
+            self._pid = os.posix_spawn(
+                command[0],
+                command,
+                self._environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+                ],
+                setsid=True,
+            )
+
+    def _has_failed(self) -> bool:
+        """Whether the parent that was spawned here has ended, and not because another was there first."""
+        if self._pid is None:
+            return False
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if not pid:
+            return False
+        self._pid = None
+        return os.waitstatus_to_exitcode(status) != EXIT_ANOTHER
+
+    def _start(self, command: list[str], place: Path) -> None:
+        with self.log.open("ab") as log:
+            self.log_from = log.tell()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=place,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C reaches the command line alone, which decides what stops
+            )
+
+    def _stdout(self) -> IO[bytes]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def _connect(self) -> bool:
+        """Return whether the parent listens; the first thing that it is told is for whom it works."""
+        if self._socket is not None:
+            return True
+        found = socket.socket(socket.AF_UNIX)
+        try:
+            found.connect(str(self._address))
+        except OSError:
+            found.close()
+            return False
+        self._socket = found
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        umask = os.umask(0o077)
+        os.umask(umask)
+        with contextlib.suppress(OSError):
+            self.send(op="hello", environment=self._environment, cores=cores, umask=umask)
+        return True
+
+
+def runtime_folder() -> Path:
+    """Return a folder for sockets that is this user's alone; their names must be short (108 bytes)."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base) / "branchlab" if base else Path("/tmp") / f"branchlab-{os.getuid()}"  # noqa: S108  made 0700 below, owner checked
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if (
+            stat.S_ISDIR(found.st_mode)
+            and found.st_uid == os.getuid()
+            and not found.st_mode & 0o077
+        ):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="branchlab-"))
+
+
+def _identity(preload: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return what tells a parent that would be started now from any other: interpreter, code, variables."""
+    torch = importlib.util.find_spec("torch")
+    home = Path(branchlab.__file__).parent
+    sources = [path for room in _OURS for path in sorted((home / room).rglob("*.py"))]
+    if torch is not None and torch.origin is not None:
+        sources += [Path(torch.origin), Path(torch.origin).with_name("version.py")]
+    found = {
+        "python": [sys.executable, sys.version],
+        "branchlab": [__version__, str(home)],
+        "sources": [[str(path), path.stat().st_mtime_ns] for path in sources if path.exists()],
+        "preload": list(preload),
+        "variables": {n: v for n, v in sorted(environment.items()) if n.startswith(_AT_IMPORT)},
+    }
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
