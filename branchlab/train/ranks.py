@@ -52,7 +52,7 @@ class Ranks:
         """Return this process's part of the rows of a batch."""
         return rows
 
-    def join(self, model: nn.Module, loss: Loss) -> Loss:  # noqa: ARG002  of the others' signature
+    def join(self, model: nn.Module, loss: Loss) -> Loss:
         """Return the loss whose backward pass leaves the mean gradient of all processes in the model."""
         return loss
 
@@ -84,7 +84,9 @@ class JoinedRanks(Ranks):
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self._group = dist.new_group(backend="gloo")
+        group = dist.new_group(backend="gloo")
+        assert isinstance(group, dist.ProcessGroup)
+        self._group = group
         self._model: nn.Module | None = None
         self._stride, self._until = 1, 1
         self._agreed_at = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from branchlab.run_folder import (
     write_atomically,
 )
 from branchlab.train import randomness
+from branchlab.train.launch import train_together
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.trainer import Ending, train
@@ -81,7 +83,10 @@ def work(order: Order, attempt: Attempt) -> int:
     randomness.seed_global(run.seed, "task")
     try:
         asked = folder.asked_recording()
-        if asked is None:
+        if asked is None and run.processes > 1:
+            ending = train_together(run, order.worktree, folder, attempt, should_stop=stopping)
+            events.follow()
+        elif asked is None:
             task = load_task(run, order.worktree)
             ending = train(
                 task,
@@ -134,16 +139,16 @@ def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -
 
 
 class _StopRequest:
-    """True once SIGTERM has come; whoever asks shows that the training gets on."""
+    """True once SIGTERM has come, here or in a process forked from here; whoever asks shows that the training gets on."""
 
     def __init__(self, attempt: Attempt) -> None:
-        self._is_set = False
+        self._shared = mmap.mmap(-1, 1)
         self._pulse = attempt.pulse
         self._felt_at = 0.0
         signal.signal(signal.SIGTERM, self._set)
 
     def _set(self, _number: int, _frame: object) -> None:
-        self._is_set = True
+        self._shared[0] = 1
 
     def __call__(self) -> bool:
         now = time.monotonic()
@@ -151,4 +156,4 @@ class _StopRequest:
             self._felt_at = now
             with contextlib.suppress(OSError):
                 os.utime(self._pulse)
-        return self._is_set
+        return self._shared[0] == 1

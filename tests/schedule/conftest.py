@@ -132,14 +132,14 @@ class Lab:
         self.tree.mkdir()
         (self.tree / "tiny.py").write_text(TASK)
 
-    def plan(self, run_id: str, **flags: object) -> Run:
+    def plan(self, run_id: str, *, processes: int = 1, **flags: object) -> Run:
         """Record a run; its gate, a file that its deed opens, is called after it."""
         if "deed" in flags:
             flags["gate"] = str(self.gate(run_id))
         run = Run(
             id=run_id, key=f"key of {run_id}", branch="main", commit="c" * 40, tree="t" * 40,
             task="tiny:Tiny", seed=0, scale=Scale.SAMPLE, sample=Sample(fraction=1.0),
-            flags=flags, planned_at=datetime(2026, 11, 23, tzinfo=UTC),
+            flags=flags, processes=processes, planned_at=datetime(2026, 11, 23, tzinfo=UTC),
         )  # type: ignore[arg-type]  # fmt: skip
         self.state.run(run_id).write_plan(run)
         return run
