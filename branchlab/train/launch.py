@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -177,7 +176,6 @@ def _rank(together: Together) -> Ending:
 def _train(together: Together) -> Ending:
     run, ranks = together.run, JoinedRanks()
     events = EventWriter(together.attempt.events if ranks.is_first else Path(os.devnull))
-    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified")
     randomness.seed_global(run.seed, "task")
     task = load_task(run, together.worktree)
     return train(

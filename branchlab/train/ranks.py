@@ -6,6 +6,7 @@ one of several. Whatever they agree on goes over a group of its own on the CPU, 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -115,9 +116,8 @@ class JoinedRanks(Ranks):
     def join(self, model: nn.Module, loss: Loss) -> Loss:
         # Parameters that a step leaves out are looked for at every step: a branch may have some, and without looking torch
         # lays its buckets out anew after the first step, so that a resumed run of three processes summed in another order.
-        joined = DistributedDataParallel(_Joined(model, loss), find_unused_parameters=True)
         self._model = model
-        return joined
+        return _Parallel(_Joined(model, loss), find_unused_parameters=True)
 
     def agree(self, *, should_stop: bool, should_save: bool) -> tuple[bool, bool]:
         """Return what holds for all. It is asked now and then: the first process says after how many steps again."""
@@ -192,3 +192,22 @@ class _Joined(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         return self._loss(batch)
+
+
+class _Parallel(DistributedDataParallel):
+    """Torch's own, but for a line on stderr that advises against looking for parameters that are left out."""
+
+    _is_quiet = True
+
+    def _post_forward(self, output: Tensor) -> Tensor:
+        if not self._is_quiet:
+            return super()._post_forward(output)  # type: ignore[no-any-return, no-untyped-call]
+        self._is_quiet = False  # it is said once a process
+        kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        try:
+            return super()._post_forward(output)  # type: ignore[no-any-return, no-untyped-call]
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(null)
