@@ -80,6 +80,8 @@ def train_together(
     logging.disable(logging.CRITICAL)  # the launcher's own: ranks turn theirs on again
     # Ranks are on this machine, whatever its host name leads to.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    # Counting GPUs, as the launcher does, must make no CUDA context before the fork.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
