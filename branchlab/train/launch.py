@@ -37,7 +37,7 @@ from branchlab.train.usage import out_of_memory_kills
 
 _EXIT_WITH_PEER = 75
 _LOOK_EVERY_S = 0.2
-_GRACE_S = 2.0
+_GRACE_S = 1.0
 """So long a rank waits for the launcher to end it once a peer is gone."""
 _CLOSING_S = 0.3
 """Connections of a process close a moment before it counts as ended."""
@@ -228,7 +228,7 @@ def _give_up(error: BaseException, together: Together, peers: list[int]) -> None
             f"it ends with another process of its run: {say_why(error, together.worktree)}\n"
         )
         sys.stderr.flush()
-        time.sleep(2 * _GRACE_S)
+        time.sleep(_GRACE_S)
         os._exit(_EXIT_WITH_PEER)
     if isinstance(error, ConfigError):
         sys.stderr.write(f"{error.message}\n")
