@@ -168,8 +168,11 @@ def are_gone(folder: Path) -> bool:
 
 @pytest.mark.parametrize(
     ("how", "tolerance"),
-    [({}, 1e-5), ({"optimizer": "sgd", "clip": 0.1}, 1e-5), ({"precision": "bf16"}, 1e-2)],
-    ids=["plain", "clipped", "bf16"],
+    [
+        pytest.param({}, 1e-5, id="plain"),
+        pytest.param({"optimizer": "sgd", "clip": 0.1}, 1e-5, id="clipped", marks=pytest.mark.slow),
+        pytest.param({"precision": "bf16"}, 1e-2, id="bf16", marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_train_like_one(joint, how: dict, tolerance: float) -> None:
     runs = [joint.plan_joint("one", processes=1, **how), joint.plan_joint("two", **how)]
@@ -220,6 +223,7 @@ def test_a_stopped_run_of_two_processes_goes_on_bit_for_bit(joint) -> None:
     assert_same_bits(joint, "a", "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["0", "1", "launcher"])
 def test_whichever_process_is_asked_all_stop_at_one_step(joint, tmp_path: Path, whom: str) -> None:
     pids = tmp_path / "pids"
@@ -235,6 +239,7 @@ def test_whichever_process_is_asked_all_stop_at_one_step(joint, tmp_path: Path, 
     assert record.reason == f"stopped at step {checkpoint(joint, 'a')['step']}"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_on_one_process_fails_the_run_with_its_step(joint) -> None:
     record = joint.carry_out(joint.plan_joint("a", deed="poison"))["a"]
     assert record.state is RunState.FAILED
@@ -256,7 +261,14 @@ def test_a_run_goes_on_bit_for_bit_after_one_of_its_processes_was_killed(
     assert_same_bits(joint, "a", "whole")
 
 
-@pytest.mark.parametrize("rank", [0, 1, -1], ids=["first", "second", "all"])
+@pytest.mark.parametrize(
+    "rank",
+    [
+        pytest.param(0, id="first", marks=pytest.mark.slow),
+        pytest.param(1, id="second"),
+        pytest.param(-1, id="all", marks=pytest.mark.slow),
+    ],
+)
 def test_a_process_that_raises_ends_the_run_with_its_reason(joint, rank: int) -> None:
     record = joint.carry_out(joint.plan_joint("a", deed="blow", rank=rank))["a"]
     assert record.state is RunState.FAILED
@@ -271,6 +283,7 @@ def test_a_process_that_raises_ends_the_run_with_its_reason(joint, rank: int) ->
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_leaves_is_named(joint) -> None:
     record = joint.carry_out(joint.plan_joint("a", deed="leave"))["a"]
     assert record.reason == "process 1 of 2 left with exit code 7 without a result"
@@ -299,6 +312,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(joint, size: int, said: str) -
     assert "Traceback" not in joint.log("a")
 
 
+@pytest.mark.slow
 def test_a_training_set_smaller_than_a_batch_must_be_shared_too(joint) -> None:
     record = joint.carry_out(joint.plan_joint("a", processes=3, size=99))["a"]
     assert record.reason == (
