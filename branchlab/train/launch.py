@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
 import os
 import signal
 import sys
@@ -24,6 +25,9 @@ from typing import TextIO
 import psutil
 import torch
 import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing import LogsDest, LogsSpecs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from branchlab.domain import Run, RunState
 from branchlab.errors import ConfigError
@@ -41,13 +45,19 @@ _GRACE_S = 1.0
 """So long a rank waits for the launcher to end it once a peer is gone."""
 _CLOSING_S = 0.3
 """Connections of a process close a moment before it counts as ended."""
+_FORK_S = 0.002
 _COLLECTIVE_S = 30 * 86_400
 """A rank waits for its peers as long as they live: what bounds time and silence is the shim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Together:
-    """What every rank of a run is given. ``report`` is the pipe into which a rank writes why it failed."""
+    """What every rank of a run is given.
+
+    Attributes:
+        report: Pipe into which a rank writes why it failed.
+        forked: Shared memory in which every rank sets its byte once it is there.
+    """
 
     run: Run
     worktree: Path
@@ -56,6 +66,7 @@ class Together:
     should_stop: Callable[[], bool]
     launcher: int
     report: int
+    forked: mmap.mmap
 
 
 def train_together(
@@ -70,10 +81,6 @@ def train_together(
 
     ``should_stop`` is asked in every rank, so it has to be true in all of them once this process is asked to stop.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
     kills_before = out_of_memory_kills()
     reader, report = os.pipe()
     os.set_blocking(reader, False)
@@ -88,11 +95,11 @@ def train_together(
         nproc_per_node=run.processes,
         run_id=run.id,
         rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
         max_restarts=0,
         start_method="fork",
-        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
+        logs_specs=_NoFiles(),
         signals_to_handle="SIGQUIT",  # SIGTERM asks for a checkpoint here
     )
     together = Together(
@@ -103,6 +110,7 @@ def train_together(
         should_stop=should_stop,
         launcher=os.getpid(),
         report=report,
+        forked=mmap.mmap(-1, run.processes),
     )
     try:
         ending: Ending = elastic_launch(config, _rank)(together)[0]
@@ -165,7 +173,7 @@ def _rank(together: Together) -> Ending:
     is_over = threading.Event()
     try:
         torch.set_num_threads(run.threads)
-        _meet(run, number, peers)
+        _meet(together, number, peers)
         threading.Thread(target=_end_with_peers, args=(peers, is_over), daemon=True).start()
         ending = _train(together)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result
@@ -191,9 +199,14 @@ def _train(together: Together) -> Ending:
     )
 
 
-def _meet(run: Run, number: int, peers: list[int]) -> None:
+def _meet(together: Together, number: int, peers: list[int]) -> None:
     """Make the process group, and learn the process ids of all peers. Until then, SIGTERM simply ends this process."""
-    asked = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    asked, run = signal.signal(signal.SIGTERM, signal.SIG_DFL), together.run
+    # The launcher's store looks up who connects to it, in a thread: a fork at that moment would leave its child with a lock
+    # of the C library that nobody gives back (seen once in some fifty runs on a busy machine).
+    together.forked[number] = 1
+    while not all(together.forked[:]):
+        time.sleep(_FORK_S)
     is_cuda = run.device == "cuda"
     if is_cuda:
         torch.cuda.set_device(number)
@@ -242,6 +255,21 @@ def _give_up(error: BaseException, together: Together, peers: list[int]) -> None
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
+
+
+class _NoFiles(LogsSpecs):
+    """Ranks write where their launcher does: no files of its own, and no threads that follow them."""
+
+    def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
+        """Return where each rank writes, by its number."""
+        for environment in envs.values():
+            environment["TORCHELASTIC_ERROR_FILE"] = ""
+        own = dict.fromkeys(envs, "")
+        return LogsDest(stdouts=own, stderrs=own, error_files=dict.fromkeys(envs, os.devnull))
+
+    @property
+    def root_log_dir(self) -> str:
+        return os.devnull
 
 
 class _Prefixed:

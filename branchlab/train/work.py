@@ -32,7 +32,6 @@ from branchlab.run_folder import (
     write_atomically,
 )
 from branchlab.train import randomness
-from branchlab.train.launch import train_together
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.trainer import Ending, train
@@ -84,6 +83,8 @@ def work(order: Order, attempt: Attempt) -> int:
     try:
         asked = folder.asked_recording()
         if asked is None and run.processes > 1:
+            from branchlab.train.launch import train_together
+
             ending = train_together(run, order.worktree, folder, attempt, should_stop=stopping)
             events.follow()
         elif asked is None:
