@@ -64,6 +64,7 @@ class Together:
     folder: RunFolder
     attempt: Attempt
     should_stop: Callable[[], bool]
+    checkpoint_every_s: float
     launcher: int
     report: int
     forked: mmap.mmap
@@ -76,6 +77,7 @@ def train_together(
     attempt: Attempt,
     *,
     should_stop: Callable[[], bool],
+    checkpoint_every_s: float = 30.0,
 ) -> Ending:
     """Train a run in as many processes as it plans; return the first one's ending, or why one failed.
 
@@ -108,6 +110,7 @@ def train_together(
         folder=folder,
         attempt=attempt,
         should_stop=should_stop,
+        checkpoint_every_s=checkpoint_every_s,
         launcher=os.getpid(),
         report=report,
         forked=mmap.mmap(-1, run.processes),
@@ -195,6 +198,7 @@ def _train(together: Together) -> Ending:
         together.attempt,
         events,
         should_stop=together.should_stop,
+        checkpoint_every_s=together.checkpoint_every_s,
         ranks=ranks,
     )
 

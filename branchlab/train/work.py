@@ -85,8 +85,14 @@ def work(order: Order, attempt: Attempt) -> int:
         if asked is None and run.processes > 1:
             from branchlab.train.launch import train_together
 
-            ending = train_together(run, order.worktree, folder, attempt, should_stop=stopping)
-            events.follow()
+            ending = train_together(
+                run,
+                order.worktree,
+                folder,
+                attempt,
+                should_stop=stopping,
+                checkpoint_every_s=order.checkpoint_s,
+            )
         elif asked is None:
             task = load_task(run, order.worktree)
             ending = train(
@@ -116,6 +122,8 @@ def work(order: Order, attempt: Attempt) -> int:
         )
     sys.stdout.flush()
     sys.stderr.flush()
+    if run.processes > 1:
+        events.follow()
     events.write("end", state=str(ending.state), reason=ending.reason)
     attempt.write_result(
         ending.state,

@@ -156,10 +156,11 @@ class Lab:
         num_slots: int = 2,
         timeout_s: float = 600.0,
         silence_s: float = 600.0,
+        checkpoint_s: float = 30.0,
         **manner: Any,
     ) -> Iterator[Change]:
         manner = Manner(
-            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s),
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=checkpoint_s),
             **{"prepare": lambda _: self.tree, **manner},
         )
         slots = [Slot(device="cpu", number=number) for number in range(num_slots)]

@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from torch import nn
 import branchlab
-import branchlab.train.trainer
 
 RANK = int(os.environ.get("RANK", 0))
 
@@ -39,7 +38,7 @@ class Net(nn.Module):
 
 class Joint(branchlab.Task):
     def __init__(self, *, normed=False, dropout=0.0, noise=0.0, spare=False, around=False,
-                 size=12, optimizer="adamw", clip=0.0, precision="auto", deed="", rank=1, at=6, gate="", saves=False, pids=""):
+                 size=12, optimizer="adamw", clip=0.0, precision="auto", deed="", rank=1, at=6, gate="", pids=""):
         self.recipe = branchlab.Recipe(
             epochs=4, batch_size=size, lr=0.02, optimizer=optimizer, clip_norm=clip or None,
             precision=precision,
@@ -50,8 +49,6 @@ class Joint(branchlab.Task):
         # A deed is done once, by one rank: a run that goes on finds its gate open.
         is_done = gate and Path(gate).exists()
         self.deed = "" if is_done or (rank != RANK and rank >= 0) else deed
-        if saves:
-            branchlab.train.trainer._CHECKPOINT_EVERY_S = 0.0
         if pids:
             Path(pids, f"{RANK}-{os.getpid()}").touch()
             Path(pids, f"launcher-{os.getppid()}").touch()
@@ -250,9 +247,9 @@ def test_a_loss_that_is_not_finite_on_one_process_fails_the_run_with_its_step(jo
 def test_a_run_goes_on_bit_for_bit_after_one_of_its_processes_was_killed(
     joint, processes: int
 ) -> None:
-    how = {"processes": processes, "saves": True, **RANDOM}
+    how = {"processes": processes, **RANDOM}
     run = joint.plan_joint("a", deed="die", **how)
-    record = joint.carry_out(run)["a"]
+    record = joint.carry_out(run, checkpoint_s=0.0)["a"]
     assert record.state is RunState.FAILED
     assert record.reason == f"process 1 of {processes} was ended by SIGKILL"
     assert 0 < checkpoint(joint, "a")["step"] < 16
