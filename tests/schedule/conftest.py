@@ -147,7 +147,7 @@ class Lab:
     def gate(self, run_id: str) -> Path:
         return self.root / f"{run_id}.gate"
 
-    def start(
+    def start(  # noqa: PLR0913  what a test may bound
         self,
         runs: Sequence[Run],
         stop: StopRequest | None = None,
