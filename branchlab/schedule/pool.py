@@ -310,7 +310,8 @@ def _is_over(folder: RunFolder, *, is_new: bool) -> bool:
         case RunState.CANCELLED:
             # By whom? An interrupt of the other command stops none of ours; a run that somebody cancelled stays so.
             return is_new and folder.stop.exists()
-    return False
+        case _:
+            return False
 
 
 def slots_for(
