@@ -168,14 +168,14 @@ def test_a_run_whose_command_died_before_it_began_is_taken_over(state) -> None:
     assert flat(changes, "again") == []
 
 
-@pytest.mark.parametrize(("is_asked", "tries"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("by", "tries"), [("branchlab cancel", 1), ("an interrupt", 2)])
 def test_a_run_that_another_command_was_interrupted_in_goes_on_and_a_cancelled_one_does_not(
-    state, is_asked: bool, tries: int
+    state, by: str, tries: int
 ) -> None:
     def ending(order: Start) -> Outcome:
         if order.attempt > 1:
             return result(order)
-        if is_asked:
+        if by == "branchlab cancel":
             order.run_folder.ask_to_stop()
         result(order, RunState.CANCELLED)
         return Outcome.ELSEWHERE
