@@ -82,14 +82,17 @@ class RunSession:
         device = device_of(request.device or project.config.run.device, facts)
         seeds = range(request.seeds or project.config.run.seeds)
         jobs = project.config.run.jobs if request.jobs is None else request.jobs
+        processes = project.config.run.processes
+        _check_processes(device, processes)
         slots = slots_for(
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
             jobs=jobs,
             num_cores=num_cores(),
             num_runs=len(targets) * len(seeds),
-            most_per_gpu=1 if request.budget_s else _MOST_PER_GPU,
+            most_per_gpu=1 if request.budget_s or processes > 1 else _MOST_PER_GPU,
+            processes=processes,
         )
-        protocol = self._protocol(facts, device, threads=threads_of(jobs))
+        protocol = self._protocol(facts, device, threads=threads_of(jobs, processes))
         plan = make_plan(
             targets,
             seeds,
@@ -207,6 +210,7 @@ class RunSession:
             environment=environment_of(facts, device, threads=threads),
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
+            processes=config.run.processes,
             budget_s=request.budget_s,
         )
 
@@ -244,12 +248,21 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads_of(jobs: int) -> int:
-    """Divide the cores by the jobs that were asked for, not by the runs that happen to be left.
+def _check_processes(device: str, processes: int) -> None:
+    """See that several processes may share a run there: each needs a device of its own, or a core."""
+    if processes > 1 and (":" in device or device == "mps"):
+        raise ConfigError(
+            f"device '{device}' is one device, and [run] processes = {processes} takes {processes}: needs cuda or cpu",
+            hint="branchlab run --device auto, or set processes = 1",
+        )
+
+
+def threads_of(jobs: int, processes: int = 1) -> int:
+    """Divide the cores by the jobs that were asked for, and their processes, not by the runs that happen to be left.
 
     Sums over two threads round otherwise than over one: the same key must never be trained with another number.
     """
-    return max(1, num_cores() // (jobs or num_cores()))
+    return max(1, num_cores() // ((jobs or num_cores()) * processes))
 
 
 def environment_of(facts: Facts, device: str, *, threads: int) -> Mapping[str, str]:

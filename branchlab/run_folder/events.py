@@ -18,11 +18,19 @@ class EventWriter:
     """Appends events to an attempt, each with one ``write``, so that a kill loses none that was acknowledged."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(
             path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
         )
         self._seq = 0
         self._is_torn = False
+
+    def follow(self) -> None:
+        """Go on after what another process has appended meanwhile; it may have been killed within a line."""
+        events = read_events(self._path).events
+        self._seq = 1 + max((event["seq"] for event in events), default=-1)
+        content = self._path.read_bytes()
+        self._is_torn = bool(content) and not content.endswith(b"\n")
 
     def write(self, kind: str, **values: object) -> None:
         """Append one event; ``values`` must be plain types."""

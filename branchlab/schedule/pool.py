@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from branchlab.domain import Run, RunState
-from branchlab.errors import BranchlabError
+from branchlab.errors import BranchlabError, ConfigError
 from branchlab.run_folder import RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
 from branchlab.schedule.packing import NOTHING_YET, Packing, Reading
@@ -315,21 +315,36 @@ def _is_over(folder: RunFolder, *, is_new: bool) -> bool:
 
 
 def slots_for(
-    devices: Sequence[str], *, jobs: int, num_cores: int, num_runs: int, most_per_gpu: int = 1
+    devices: Sequence[str],
+    *,
+    jobs: int,
+    num_cores: int,
+    num_runs: int,
+    most_per_gpu: int = 1,
+    processes: int = 1,
 ) -> list[Slot]:
     """Return the slots of a machine.
 
     On a CPU there is one a core (two runs of one thread each do two to four times the images/s of one run with two
     threads on small images), on GPUs ``most_per_gpu`` a device; ``jobs`` above 0 sets their number, spread evenly over
-    the devices.
+    the devices. A run of several processes takes as many GPUs, or cores.
+
+    Raises:
+        ConfigError: There are fewer GPUs than one run takes.
     """
     gpus = [device for device in devices if device.startswith("cuda")]
-    as_many = len(gpus) * most_per_gpu or num_cores
+    groups = [gpus[i : i + processes] for i in range(0, len(gpus) - processes + 1, processes)]
+    if gpus and not groups:
+        raise ConfigError(
+            f"[run] processes = {processes}: a run takes {processes} GPUs, and there are {len(gpus)}: {', '.join(gpus)}",
+            hint=f'set processes = {len(gpus)}, or device = "cpu"',
+        )
+    as_many = len(groups) * most_per_gpu or max(1, num_cores // processes)
     wanted = max(1, min(jobs or as_many, num_runs or 1))
     if not gpus:
         wanted = wanted if jobs or devices[:1] == ["cpu"] else 1
         return [Slot(device=devices[0], number=i) for i in range(wanted)]
-    numbers = [device.partition(":")[2] or None for device in gpus]
+    numbers = [",".join(device.partition(":")[2] for device in group) or None for group in groups]
     return [
         Slot(device="cuda", visible_device=numbers[i % len(numbers)], number=i // len(numbers))
         for i in range(wanted)

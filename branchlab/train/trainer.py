@@ -22,6 +22,7 @@ from branchlab.run_folder import Attempt, EventWriter, RunFolder
 from branchlab.train import randomness
 from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.pictures import save_picture
+from branchlab.train.ranks import ALONE, Ranks
 from branchlab.train.task import Task
 from branchlab.train.training import Training, autocast, begin, evaluate, in_layout, take_step
 
@@ -55,13 +56,15 @@ def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
     *,
     should_stop: Callable[[], bool],
     checkpoint_every_s: float = 30.0,
+    ranks: Ranks = ALONE,
 ) -> Ending:
     """Train a task as a run plans it, and write events, checkpoints and per-example results into its folder.
 
     ``should_stop`` is asked after every step; once true, a checkpoint is written and the training ends as cancelled.
     A loss that is not finite is an ending too. Whatever the project's own code raises passes through.
+    Of several ``ranks`` the first one writes; what the others are given as events leads nowhere.
     """
-    training = begin(task, run)
+    training = begin(task, run, ranks)
     resumed = _resume(training, folder)
     if resumed is None and folder.checkpoint.exists():
         events.write("warning", text="the checkpoint cannot be used, so the run starts anew")
@@ -70,16 +73,19 @@ def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
     while not training.is_finished:
         began_at, first_step = time.monotonic(), training.step
         for loss_is_watched in epoch_steps(training):
-            if should_stop():
+            is_due = time.monotonic() - saved_at > checkpoint_every_s
+            is_stopped, is_saved = ranks.agree(should_stop=should_stop(), should_save=is_due)
+            if is_stopped:
                 _save(training, folder)
                 return _ending(
                     training, RunState.CANCELLED, reason=f"stopped at step {training.step}"
                 )
             if loss_is_watched:
                 _report_step(training, events)
-            if time.monotonic() - saved_at > checkpoint_every_s:
+            if is_saved:
                 _save(training, folder)
                 saved_at = time.monotonic()
+        training.level_losses()
         reason = _loss_trouble(training)
         if reason:
             return _ending(training, RunState.FAILED, reason=reason)
@@ -89,7 +95,7 @@ def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
             training.metrics = _validate(training, attempt, is_last=is_last)
         training.epochs_validated, training.validated_step = training.epoch, training.step
         _report_epoch(training, events, images_per_s=rate)
-        if training.epochs_validated == 1 or is_last:
+        if ranks.is_first and (training.epochs_validated == 1 or is_last):
             with randomness.undisturbed(training.device):
                 _draw(training, folder, events)
     _save(training, folder)
@@ -115,8 +121,10 @@ def epoch_steps(training: Training) -> Iterator[bool]:
             return
         is_watched = time.monotonic() - watched_at > _WATCH_EVERY_S
         with _counted(training, is_waiting=is_watched):
-            batch = training.data.train.batch(rows[number * size : (number + 1) * size])
-            take_step(training, batch)
+            share = training.ranks.share(rows[number * size : (number + 1) * size])
+            take_step(training, training.data.train.batch(share))
+        if training.budget is not None:
+            training.budget.spent_s = training.ranks.of_first(training.budget.spent_s)
         if is_watched:
             watched_at = time.monotonic()
         yield is_watched
@@ -147,11 +155,11 @@ def _validate(training: Training, attempt: Attempt, *, is_last: bool) -> dict[st
     metrics["train/loss"] = float(
         training.losses[max(0, since) : training.step].cpu().double().mean()
     )
-    if is_last:
+    if is_last and training.ranks.is_first:
         per_example = {name: value.cpu() for name, value in values.items() if name != "loss"}
         save_tensors(attempt.val_examples, {"ids": training.data.val.ids.cpu(), **per_example})
-        if training.data.test is not None:
-            metrics |= _means("test", evaluate(training, training.data.test))
+    if is_last and training.data.test is not None:
+        metrics |= _means("test", evaluate(training, training.data.test))
     return metrics
 
 
@@ -227,12 +235,17 @@ def _draw(training: Training, folder: RunFolder, events: EventWriter) -> None:
 
 
 def _save(training: Training, folder: RunFolder) -> None:
+    training.level_losses()
+    streams = [randomness.snapshot(training.device), training.augmenting.get_state()]
+    own, *others = training.ranks.gather(streams) or [streams]
+    if not training.ranks.is_first:
+        return
     document = {
         "model": training.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "schedule": training.schedule.state_dict(),
-        "random": randomness.snapshot(training.device),
-        "augmenting": training.augmenting.get_state(),
+        "random": own[0],
+        "augmenting": own[1],
         "order_state": training.order_state,
         "order": training.order.get_state(),
         "losses": training.losses[: training.step].clone(),
@@ -241,6 +254,7 @@ def _save(training: Training, folder: RunFolder) -> None:
         "validated_step": training.validated_step,
         "budget": training.budget.state_dict() if training.budget is not None else None,
         "metrics": training.metrics,
+        **({"other_ranks": others} if others else {}),
     }
     save_tensors(folder.checkpoint, document)
 
@@ -253,22 +267,27 @@ def _resume(training: Training, folder: RunFolder) -> int | None:
     training.model.load_state_dict(saved["model"])
     training.optimizer.load_state_dict(saved["optimizer"])
     training.schedule.load_state_dict(saved["schedule"])
-    training.augmenting.set_state(saved["augmenting"])
     training.order_state = saved["order_state"]
     training.order.set_state(saved["order"])
-    training.step, training.epochs_validated = saved["step"], saved["epochs_validated"]
+    training.num_levelled = training.step = saved["step"]
+    training.epochs_validated = saved["epochs_validated"]
     training.validated_step = saved["validated_step"]
     if training.budget is not None:
         training.budget.load_state_dict(saved["budget"])
     training.make_room()
     training.losses[: training.step] = saved["losses"].to(training.device)
     training.metrics = saved["metrics"]
-    randomness.restore(saved["random"], training.device)
+    every_rank = [[saved["random"], saved["augmenting"]], *saved.get("other_ranks", ())]
+    random, augmenting = every_rank[training.ranks.rank]
+    training.augmenting.set_state(augmenting)
+    randomness.restore(random, training.device)
     return training.step
 
 
 def _serves(saved: Mapping[str, Any], training: Training) -> bool:
     """Whether a document is a checkpoint of this training, of this version."""
+    if len(saved.get("other_ranks", ())) != training.ranks.size - 1:
+        return False
     if "validated_step" not in saved or (saved["budget"] is None) != (training.budget is None):
         return False
     return training.budget is not None or saved["step"] <= training.num_steps

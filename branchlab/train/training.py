@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from branchlab.train import randomness
 from branchlab.train.budget import TICKS, Budget
 from branchlab.train.data import HeldData, HeldSplit, hold
 from branchlab.train.optimizer import make_optimizer, make_schedule
+from branchlab.train.ranks import ALONE, Loss, Ranks
 from branchlab.train.task import Batch, Recipe, Task
 
 _EVAL_BATCH_FACTOR = 4
@@ -30,6 +33,7 @@ class Training:
 
     Attributes:
         losses: Float[Tensor, "steps"] on the device; NaN where no step has been.
+        num_levelled: Steps whose losses are the mean over all ranks; later ones are of this rank's own part of the batch.
         order_state: State of the generator of the data order at the start of the current epoch.
         metrics: Of the last validation, after ``validated_step`` steps.
         budget: The time that ends the training instead of the recipe's epochs, or None.
@@ -51,6 +55,9 @@ class Training:
     validated_step: int = 0
     metrics: dict[str, float]
     budget: Budget | None = None
+    ranks: Ranks = ALONE
+    loss_of: Loss | None = None
+    num_levelled: int = 0
 
     @property
     def batch_size(self) -> int:
@@ -90,6 +97,13 @@ class Training:
         if missing > 0:
             self.losses = torch.cat([self.losses, self.losses.new_full((missing,), math.nan)])
 
+    def level_losses(self) -> None:
+        """Turn the losses since the last time into those of whole batches."""
+        if self.ranks.size > 1 and self.num_levelled < self.step:
+            part = self.losses[self.num_levelled : self.step]
+            part.copy_(self.ranks.mean(part))
+        self.num_levelled = self.step
+
     def advance_schedule(self) -> None:
         """Set the learning rate of the next step."""
         if self.budget is None:
@@ -102,9 +116,9 @@ class Training:
         return hashlib.sha256(self.losses[: self.step].cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def begin(task: Task, run: Run) -> Training:
+def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
     """Return a training before its first step: data held, model built, everything seeded."""
-    device = torch.device(run.device)
+    device = ranks.device_of(run.device)
     randomness.make_deterministic(is_on=run.deterministic)
     recipe = task.recipe if run.epochs is None else replace(task.recipe, epochs=run.epochs)
     randomness.seed_global(run.seed, "data")
@@ -126,23 +140,24 @@ def begin(task: Task, run: Run) -> Training:
         optimizer=optimizer,
         schedule=make_schedule(optimizer, recipe, num_steps=num_steps if budget is None else TICKS),
         order=order,
-        augmenting=randomness.generator(run.seed, "augment", device),
+        augmenting=randomness.generator(run.seed, ranks.stream("augment"), device),
         losses=torch.full((num_steps,), math.nan, device=device),
         order_state=order.get_state(),
         metrics={},
         budget=budget,
+        ranks=ranks,
     )
-    randomness.seed_global(run.seed, "train")
+    ranks.check_batch(training.batch_size, wanted=recipe.batch_size)
+    training.loss_of = ranks.join(model, partial(_loss_of, training))
+    randomness.seed_global(run.seed, ranks.stream("train"))
     return training
 
 
 def take_step(training: Training, batch: Batch) -> None:
-    """Take one optimiser step on a batch as stored."""
+    """Take one optimiser step on a batch as stored, or on this rank's part of one."""
     task, recipe = training.task, training.recipe
-    batch = task.augment(task.prepare(batch), training.augmenting)
-    with autocast(training):
-        outputs = task.forward(training.model, in_layout(batch, recipe))
-        loss = task.loss(outputs, batch)
+    assert training.loss_of is not None
+    loss = training.loss_of(task.augment(task.prepare(batch), training.augmenting))
     training.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if recipe.clip_norm is not None:
@@ -153,25 +168,58 @@ def take_step(training: Training, batch: Batch) -> None:
     training.step += 1
 
 
+def _loss_of(training: Training, batch: Batch) -> Tensor:
+    with autocast(training):
+        outputs = training.task.forward(training.model, in_layout(batch, training.recipe))
+        return training.task.loss(outputs, batch)
+
+
 @torch.inference_mode()
 def evaluate(training: Training, split: HeldSplit) -> dict[str, Tensor]:
-    """Return the loss (one value) and every metric per example (Tensor with N rows) over a whole split."""
-    task, recipe, model = training.task, training.recipe, training.model
+    """Return the loss (one value) and every metric per example (Tensor with N rows) over a whole split.
+
+    Ranks take its batches in turn, and the first one has what all of them found; the others return nothing.
+    """
+    task, recipe, model, ranks = training.task, training.recipe, training.model, training.ranks
+    ranks.level(model)
     model.eval()
     total = torch.zeros((), device=training.device, dtype=torch.float32)
     parts: dict[str, list[Tensor]] = {}
-    size = recipe.batch_size * _EVAL_BATCH_FACTOR
-    for start in range(0, len(split), size):
+    size = max(1, recipe.batch_size // ranks.size) * _EVAL_BATCH_FACTOR
+    for start in range(ranks.rank * size, len(split), ranks.size * size):
         batch = task.prepare(split.slice(start, start + size))
         with autocast(training):
             outputs = task.forward(model, in_layout(batch, recipe))
             total += task.loss(outputs, batch).float() * len(batch)
         for name, values in task.metrics(outputs, batch).items():
             parts.setdefault(name, []).append(_per_example(name, values, len(batch)))
+    if ranks.size > 1:
+        return _gathered(ranks, total, parts, len(split))
     return {
         "loss": total / len(split),
         **{name: torch.cat(values) for name, values in parts.items()},
     }
+
+
+def _gathered(
+    ranks: Ranks, total: Tensor, parts: dict[str, list[Tensor]], num: int
+) -> dict[str, Tensor]:
+    """Put what the ranks found together again, in the order of the examples."""
+    held = {name: [value.cpu() for value in values] for name, values in parts.items()}
+    found = ranks.gather((total.cpu(), held))
+    if not found:
+        return {}
+    in_turn = {
+        name: [
+            part
+            for parts_in_turn in itertools.zip_longest(*(one.get(name, []) for _, one in found))
+            for part in parts_in_turn
+            if part is not None
+        ]
+        for name in held
+    }
+    loss = torch.stack([one for one, _ in found]).sum() / num
+    return {"loss": loss, **{name: torch.cat(values) for name, values in in_turn.items()}}
 
 
 def _per_example(name: str, values: object, num: int) -> Tensor:

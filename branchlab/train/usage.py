@@ -1,4 +1,4 @@
-"""What a run takes of its machine: cores, memory, and its GPU where it has one.
+"""What a run takes of its machine: cores, memory, and its GPUs where it has any.
 
 Processors and memory are those of the trainer and of all that it started (psutil); what a GPU does is asked of its
 driver (NVML), which makes no CUDA context. Whatever cannot be read is left out.
@@ -22,7 +22,7 @@ class Gauge:
 
     Args:
         pid: The trainer.
-        gpu: Number of the GPU that it may see, or None.
+        gpu: Numbers of the GPUs that it may see, with commas between, or None.
     """
 
     def __init__(self, pid: int, gpu: str | None) -> None:
@@ -31,11 +31,11 @@ class Gauge:
         self._cpu_s: dict[int, float] = {}
         self._began_at = self._read_at = time.monotonic()
         self._most_gib = 0.0
-        self._device: Any = None
+        self._devices: list[Any] = []
         self._is_gpu_asked = False
 
     def read(self) -> dict[str, float | bool]:
-        """Return CPU use (100 is one core), memory (GiB, now and the most so far), and the GPU's use, memory, heat (°C)."""
+        """Return CPU use (100 is one core), memory (GiB, now and the most so far), and its GPUs' use and memory (sums), and heat (the hottest, °C)."""
         values: dict[str, float | bool] = {}
         with contextlib.suppress(psutil.Error, OSError):
             trainer = psutil.Process(self._pid)
@@ -81,19 +81,23 @@ class Gauge:
             if not self._is_gpu_asked:
                 self._is_gpu_asked = True
                 pynvml.nvmlInit()
-                self._device = pynvml.nvmlDeviceGetHandleByIndex(int(self._gpu.split(",")[0]))
-            if self._device is None:
+                self._devices = [
+                    pynvml.nvmlDeviceGetHandleByIndex(int(number))
+                    for number in self._gpu.split(",")
+                ]
+            if not self._devices:
                 return {}
-            use = pynvml.nvmlDeviceGetUtilizationRates(self._device)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(self._device)
-            heat = pynvml.nvmlDeviceGetTemperature(self._device, pynvml.NVML_TEMPERATURE_GPU)
+            uses = [pynvml.nvmlDeviceGetUtilizationRates(one) for one in self._devices]
+            memories = [pynvml.nvmlDeviceGetMemoryInfo(one) for one in self._devices]
+            heat = pynvml.NVML_TEMPERATURE_GPU
+            heats = [pynvml.nvmlDeviceGetTemperature(one, heat) for one in self._devices]
         except (pynvml.NVMLError, ValueError):
             return {}
         return {
-            "gpu_percent": float(use.gpu),
-            "gpu_memory_gib": round(memory.used / _GIB, 3),
-            "gpu_memory_gib_total": round(memory.total / _GIB, 3),
-            "gpu_temperature_c": float(heat),
+            "gpu_percent": float(sum(use.gpu for use in uses)),
+            "gpu_memory_gib": round(sum(memory.used for memory in memories) / _GIB, 3),
+            "gpu_memory_gib_total": round(sum(memory.total for memory in memories) / _GIB, 3),
+            "gpu_temperature_c": float(max(heats)),
         }
 
 

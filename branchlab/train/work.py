@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
 import os
 import signal
 import sys
@@ -81,7 +82,18 @@ def work(order: Order, attempt: Attempt) -> int:
     randomness.seed_global(run.seed, "task")
     try:
         asked = folder.asked_recording()
-        if asked is None:
+        if asked is None and run.processes > 1:
+            from branchlab.train.launch import train_together
+
+            ending = train_together(
+                run,
+                order.worktree,
+                folder,
+                attempt,
+                should_stop=stopping,
+                checkpoint_every_s=order.checkpoint_s,
+            )
+        elif asked is None:
             task = load_task(run, order.worktree)
             ending = train(
                 task,
@@ -110,6 +122,8 @@ def work(order: Order, attempt: Attempt) -> int:
         )
     sys.stdout.flush()
     sys.stderr.flush()
+    if run.processes > 1:
+        events.follow()
     events.write("end", state=str(ending.state), reason=ending.reason)
     attempt.write_result(
         ending.state,
@@ -134,16 +148,16 @@ def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -
 
 
 class _StopRequest:
-    """True once SIGTERM has come; whoever asks shows that the training gets on."""
+    """True once SIGTERM has come, here or in a process forked from here; whoever asks shows that the training gets on."""
 
     def __init__(self, attempt: Attempt) -> None:
-        self._is_set = False
+        self._shared = mmap.mmap(-1, 1)
         self._pulse = attempt.pulse
         self._felt_at = 0.0
         signal.signal(signal.SIGTERM, self._set)
 
     def _set(self, _number: int, _frame: object) -> None:
-        self._is_set = True
+        self._shared[0] = 1
 
     def __call__(self) -> bool:
         now = time.monotonic()
@@ -151,4 +165,4 @@ class _StopRequest:
             self._felt_at = now
             with contextlib.suppress(OSError):
                 os.utime(self._pulse)
-        return self._is_set
+        return self._shared[0] == 1

@@ -172,6 +172,28 @@ def test_a_device_that_is_asked_for_by_number_is_the_one_that_runs_get() -> None
         device_of("mps", facts)
 
 
+@pytest.mark.parametrize("device", ["cuda:1", "mps"])
+def test_several_processes_do_not_share_one_device(device: str) -> None:
+    from branchlab.lab.run import _check_processes
+
+    _check_processes(device, 1)
+    with pytest.raises(ConfigError, match=f"'{device}' is one device, and .* processes = 2"):
+        _check_processes(device, 2)
+    _check_processes("cuda", 2)
+    _check_processes("cpu", 2)
+
+
+def test_runs_of_two_processes_are_planned_apart_and_share_their_cores(repo) -> None:
+    alone, _ = repo.run(names=("main",), seeds=1)
+    config = (repo.root / ".branchlab.toml").read_text()
+    repo.commit({".branchlab.toml": config.replace("[run]", "[run]\nprocesses = 2")})
+    prepared, progress = repo.run(names=("main",), seeds=1)
+    assert states(progress) == {RunState.DONE}
+    (run,) = prepared.plan.to_start
+    assert (run.processes, run.threads) == (2, 1)
+    assert run.key != alone.plan.runs[0].run.key
+
+
 def test_a_project_without_a_task_says_what_to_set(repo) -> None:
     repo.commit({".branchlab.toml": "[run]\nseeds = 1\n"})
     session = RunSession(repo.open(), RunRequest(names=("main",)))

@@ -132,14 +132,14 @@ class Lab:
         self.tree.mkdir()
         (self.tree / "tiny.py").write_text(TASK)
 
-    def plan(self, run_id: str, **flags: object) -> Run:
+    def plan(self, run_id: str, *, processes: int = 1, **flags: object) -> Run:
         """Record a run; its gate, a file that its deed opens, is called after it."""
         if "deed" in flags:
             flags["gate"] = str(self.gate(run_id))
         run = Run(
             id=run_id, key=f"key of {run_id}", branch="main", commit="c" * 40, tree="t" * 40,
             task="tiny:Tiny", seed=0, scale=Scale.SAMPLE, sample=Sample(fraction=1.0),
-            flags=flags, planned_at=datetime(2026, 11, 23, tzinfo=UTC),
+            flags=flags, processes=processes, planned_at=datetime(2026, 11, 23, tzinfo=UTC),
         )  # type: ignore[arg-type]  # fmt: skip
         self.state.run(run_id).write_plan(run)
         return run
@@ -147,7 +147,7 @@ class Lab:
     def gate(self, run_id: str) -> Path:
         return self.root / f"{run_id}.gate"
 
-    def start(
+    def start(  # noqa: PLR0913  what a test may bound
         self,
         runs: Sequence[Run],
         stop: StopRequest | None = None,
@@ -156,10 +156,11 @@ class Lab:
         num_slots: int = 2,
         timeout_s: float = 600.0,
         silence_s: float = 600.0,
+        checkpoint_s: float = 30.0,
         **manner: Any,
     ) -> Iterator[Change]:
         manner = Manner(
-            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s),
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=checkpoint_s),
             **{"prepare": lambda _: self.tree, **manner},
         )
         slots = [Slot(device="cpu", number=number) for number in range(num_slots)]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchlab.domain import RunRecord, RunState, Sample, Scale
+from branchlab.errors import ConfigError
 from branchlab.schedule.plan import Protocol, Target, make_plan, run_id, run_key
 from branchlab.schedule.pool import slots_for
 
@@ -168,3 +169,34 @@ def test_slots_are_as_many_as_serve(devices, jobs: int, num_runs: int, slots) ->
     found = slots_for(devices, jobs=jobs, num_cores=CORES, num_runs=num_runs)
     assert [(slot.device, slot.visible_device) for slot in found] == slots
     assert len({slot.name for slot in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "processes", "slots"),
+    [
+        (["cpu"], 0, 2, [("cpu", None)] * 2),
+        (["cpu"], 0, 3, [("cpu", None)]),
+        (["cpu"], 0, 9, [("cpu", None)]),
+        (["cpu"], 3, 2, [("cpu", None)] * 3),
+        (["cuda:0", "cuda:1"], 0, 2, [("cuda", "0,1")]),
+        (["cuda:0", "cuda:1", "cuda:2"], 0, 2, [("cuda", "0,1")]),
+        ([f"cuda:{i}" for i in range(4)], 0, 2, [("cuda", "0,1"), ("cuda", "2,3")]),
+        (
+            [f"cuda:{i}" for i in range(4)],
+            3,
+            2,
+            [("cuda", "0,1"), ("cuda", "2,3"), ("cuda", "0,1")],
+        ),
+    ],
+)
+def test_a_slot_for_several_processes_has_as_many_devices(
+    devices, jobs: int, processes: int, slots
+) -> None:
+    found = slots_for(devices, jobs=jobs, num_cores=CORES, num_runs=9, processes=processes)
+    assert [(slot.device, slot.visible_device) for slot in found] == slots
+    assert len({slot.name for slot in found}) == len(found)
+
+
+def test_fewer_gpus_than_processes_are_refused_with_both_figures() -> None:
+    with pytest.raises(ConfigError, match="a run takes 4 GPUs, and there are 2: cuda:0, cuda:1"):
+        slots_for(["cuda:0", "cuda:1"], jobs=0, num_cores=CORES, num_runs=1, processes=4)

@@ -1,5 +1,10 @@
 """What only a CUDA device can show; run with ``pytest -m gpu``."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -84,3 +89,16 @@ def test_bf16_is_used_where_the_device_has_it():
     training = begin(Watching(), RUN)
     take_step(training, training.data.train.slice(0, 32))
     assert seen == [torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32]
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_processes_on_two_gpus_give_the_same_bits_and_go_on_exactly(tmp_path):
+    """In a process of its own: no fork of this one, which has a CUDA context, could use a GPU."""
+    script = Path(__file__).with_name("gpus_together.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, two, resumed = json.loads(done.stdout.splitlines()[-1])
+    assert one[0] == "done", done.stderr
+    assert one == two == resumed
