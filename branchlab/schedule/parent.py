@@ -57,6 +57,7 @@ class Parent:
         self._socket: socket.socket | None = None
         self._address: Path | None = None
         self._pending = b""
+        self._unsent: list[bytes] = []
         self.log, self.log_from = folder / "host.log", 0
         command = [sys.executable, "-P", "-m", "branchlab.train.host"]
         if not linger_s:
@@ -77,7 +78,9 @@ class Parent:
             OSError: It has ended.
         """
         line = json.dumps(message).encode() + b"\n"
-        if self._socket is not None:
+        if self._address is not None and not self._connect():
+            self._unsent.append(line)
+        elif self._socket is not None:
             self._socket.sendall(line)
         elif self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(line)
@@ -182,8 +185,10 @@ class Parent:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         umask = os.umask(0o077)
         os.umask(umask)
-        with contextlib.suppress(OSError):
-            self.send(op="hello", environment=self._environment, cores=cores, umask=umask)
+        hello = {"op": "hello", "environment": self._environment, "cores": cores, "umask": umask}
+        with contextlib.suppress(OSError):  # reading finds out that it has ended
+            found.sendall(b"".join([json.dumps(hello).encode() + b"\n", *self._unsent]))
+        self._unsent.clear()
         return True
 
 
