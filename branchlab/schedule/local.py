@@ -15,7 +15,7 @@ from typing import Any
 
 from branchlab.errors import ExecutorError
 from branchlab.run_folder import StateFolder
-from branchlab.schedule.executor import Ended, Facts, Outcome, Start
+from branchlab.schedule.executor import Ended, Facts, Outcome, Start, surroundings
 
 _START_WITHIN_S = 120.0
 _EXITS = {3: Outcome.ELSEWHERE, 4: Outcome.BUSY}
@@ -43,13 +43,6 @@ class LocalExecutor:
         """Start importing torch; returns at once."""
         if self._host is not None:
             return
-        # A fixed hash seed: the order of sets of strings differs between seeds, and with it the order of modules.
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        environment.pop("PYTHONPATH", None)
-        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # Branches share most of what torch.compile makes of them.
-        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self._state.compiled / "inductor"))
-        environment.setdefault("TRITON_CACHE_DIR", str(self._state.compiled / "triton"))
         self._num_parents += 1
         with self._state.host_log.open("ab") as log:
             self._log_from = log.tell()
@@ -59,7 +52,7 @@ class LocalExecutor:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self._state.path,
-                env=environment,
+                env=surroundings(self._state),
                 start_new_session=True,  # Ctrl-C reaches the command line alone, which decides what stops
             )
         assert self._host.stdout is not None

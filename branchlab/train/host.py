@@ -20,7 +20,7 @@ import torch
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
-from branchlab.train.trainer import TRAINER_VERSION
+from branchlab.train.versions import TRAINER_VERSION, python_version
 from branchlab.train.work import Order
 
 _NICE_TO_HAVE = ("PIL.Image",)
@@ -61,7 +61,7 @@ def _describe() -> dict[str, Any]:
         "devices": [f"cuda:{i}" for i in range(num_cuda)] or (["mps"] if has_mps else ["cpu"]),
         "torch": str(torch.__version__),
         "trainer": TRAINER_VERSION,
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "python": python_version(),
     }
 
 
