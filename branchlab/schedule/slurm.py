@@ -32,6 +32,9 @@ from branchlab.run_folder import Job, StateFolder
 from branchlab.schedule.executor import Ended, Facts, Outcome, Start, surroundings
 from branchlab.train.versions import versions
 
+EXIT_AGAIN = 75
+"""Of ``branchlab.train.shim``: the cluster has stopped the run, and is to go on with it."""
+
 KIND = "slurm"
 _ANSWER_WITHIN_S = 10.0
 _CONTAINER_WITHIN_S = 120.0
@@ -40,6 +43,17 @@ _ARRAY_MAX = 1000
 _MARGIN_MIN = 2
 """Minutes that a job has beyond its run, whose shim ends it in good order."""
 _LOGS_KEPT_S = 30 * 86_400.0
+_RESTARTS_MAX = 1000
+_QUEUE_AGAIN = f"""
+code=$?
+if [ $code = {EXIT_AGAIN} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {_RESTARTS_MAX} ] &&
+  [ "$(squeue --noheader --format=%T --jobs="$SLURM_JOB_ID")" = RUNNING ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit $code
+"""
+"""What a job's script does last: a run that ends in good order before the grace of its preemption or its time is over
+would count as completed. One that was cancelled is not running any more, and stays so."""
 _DAYS = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
@@ -65,6 +79,7 @@ class SlurmExecutor:
                 "the executor slurm needs submitit, which is not installed",
                 hint="pip install 'branchlab[slurm]'",
             )
+        _check_program("sbatch")
         self._limit_s = _limit_s(_ask("sinfo", "--noheader", "--format=%P|%l"), self._options)
         options = self._options
         return Facts(
@@ -160,6 +175,7 @@ def parameters(options: SlurmOptions, *, minutes: int, at_once: int) -> dict[str
         "wckey": None,
         # srun does not take this over from its job since Slurm 22.05.
         "srun_args": [f"--cpus-per-task={options.cpus}"],
+        "teardown": _QUEUE_AGAIN.strip().splitlines(),
     }
     # One signal for all, which the shim knows; submitit's own, SIGUSR2, would end it. Not before a short job has begun.
     signal = f"TERM@{60 if minutes > 10 else 10}"  # noqa: PLR2004  minutes
@@ -228,12 +244,16 @@ def log_of(state: StateFolder, job: str) -> Path:
     return state.path / KIND / f"{job}_0_log.err"
 
 
-def _ask(*command: str, within_s: float = _ANSWER_WITHIN_S) -> str:
-    if shutil.which(command[0]) is None:
+def _check_program(name: str) -> None:
+    if shutil.which(name) is None:
         raise ExecutorError(
-            f"{command[0]} is not on PATH: this is no machine of a Slurm cluster",
+            f"{name} is not on PATH: this is no machine of a Slurm cluster",
             hint="go to a login node, or: branchlab run --executor local",
         )
+
+
+def _ask(*command: str, within_s: float = _ANSWER_WITHIN_S) -> str:
+    _check_program(command[0])
     hint = f"try: {shlex.join(command)}"
     try:
         done = subprocess.run(

@@ -37,6 +37,9 @@ EXIT_ELSEWHERE = 3
 EXIT_BUSY = 4
 """The slot was taken by another command's run in between."""
 
+EXIT_AGAIN = 75
+"""The run's cluster has stopped it, and is to go on with it from its checkpoint."""
+
 STOP_NOW = signal.SIGUSR1
 """Ends a run without waiting for a checkpoint; SIGTERM lets it write one first."""
 
@@ -137,8 +140,9 @@ class _Watch:
                     usage.write("usage", **(gauge.sum_up(spent) if pid else gauge.read()))
         end_descendants(trainer)
         self._see_to_result(os.waitstatus_to_exitcode(status), reason, kills_before)
-        if self._order.job and not self._is_stopped_by_cluster():
-            self._folder.forget_job()
+        if self._order.job and self._is_stopped_by_cluster():
+            return EXIT_AGAIN
+        self._folder.forget_job()
         return 0
 
     def _hear(self, came: set[int], trainer: int) -> None:
