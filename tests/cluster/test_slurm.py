@@ -360,7 +360,8 @@ def test_a_job_that_is_taken_out_by_hand_is_said_and_the_run_can_be_submitted_ag
     assert lab.ask("show", running)["reason"].startswith("stopped at step")
     lab.quickly()
     lab.submit("main", "--seeds", "2")
-    until(lambda: lab.states() == {"done"}, "both done")
+    lab.call("runs", "-f")
+    assert lab.states() == {"done"}
 
 
 def test_a_container_is_asked_for_its_versions_and_starts_every_run(
