@@ -6,10 +6,10 @@ LAB    ?= build/demo
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: help install demo test check bench docs clean
+.PHONY: help install demo test check check-cluster bench docs clean
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 install: $(STAMP)  ## make .venv and install branchlab with its dependencies
 
@@ -33,6 +33,10 @@ check: install  ## ruff, mypy --strict, the floors, generated pages, all tests t
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 	$(PYTEST) -m 'not gpu and not slurm and not ray'
+
+check-cluster: install  ## tests on simulated clusters of three nodes; Slurm's need apt-get install slurm-wlm munge
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,slurm,ray]'
+	$(BIN)/python -m pytest -q -m 'slurm or ray'
 
 bench: install  ## compare with what one would use instead; figures go into benchmarks/RESULTS.md by hand
 	$(BIN)/python benchmarks/startup.py

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _HEADER = re.compile(r"\s*\[{1,2}([^\[\]]+)\]")
 _ASSIGNED = re.compile(r"\s*([^=#\[\]]+?)\s*=")
 _SEEDS_MAX = 1000
+_TIME_S_MIN = 60
+EXECUTORS = ("local", "slurm", "ray")
+_SET_BY_BRANCHLAB = {"array", "error", "open-mode", "output", "requeue", "signal", "time"}
+"""Parameters of ``sbatch`` that say how a run is carried out, and where it is found again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +119,31 @@ class MergeBackOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmOptions:
+    """``[executor.slurm]``: what each run asks of a Slurm cluster; what is left out is the cluster's own default.
+
+    Attributes:
+        time_s: Limit of a job; else ``[run] timeout_s``, or the partition's own where that is less.
+        container: Image of Apptainer that holds Python, branchlab and what the task imports.
+        extra: Further parameters of ``sbatch``, by their long names.
+        jobs: Runs at once; else ``[run] jobs``. 0 leaves that to the cluster.
+    """
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    gpus: int = 0
+    cpus: int = 1
+    memory_gib: float | None = None
+    time_s: float | None = None
+    container: str = ""
+    extra: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """``[executor]``: what starts runs. This version knows ``local``.
+    """``[executor]``: what starts runs, with a table of options for each kind.
 
     Attributes:
         linger_s: On this machine, the process that has imported torch stays for so long after the last run, so that the
@@ -124,6 +152,7 @@ class Executor:
 
     kind: str = "local"
     linger_s: float = 300.0
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +207,14 @@ class _Reader:
             raise self.error(name, "", f"[{name}] must be a table, found {shown(found)}")
         known = {f.name: f for f in fields(kind)}
         self.check_known(found, known, table=name)
-        values = {
-            key: self.value(value, str(known[key].type), name, key) for key, value in found.items()
-        }
+        values: dict[str, object] = {}
+        for key, value in found.items():
+            nested: object = known[key].default_factory
+            values[key] = (
+                self.table(value, nested, f"{name}.{key}")
+                if isinstance(nested, type) and is_dataclass(nested)
+                else self.value(value, str(known[key].type), name, key)
+            )
         return kind(**values)
 
     def check_known(
@@ -200,7 +234,7 @@ class _Reader:
                 return value
             case "bool", bool():
                 return value
-            case "int", int() if not isinstance(value, bool) and is_plain(value):
+            case (("int" | "int | None"), int()) if not isinstance(value, bool) and is_plain(value):
                 return value
             case (("float" | "float | None"), int() | float()) if not isinstance(
                 value, bool
@@ -254,6 +288,7 @@ _IN_WORDS = {
     "str": "a string",
     "bool": "true or false",
     "int": "a whole number",
+    "int | None": "a whole number",
     "float": "a number",
     "float | None": "a number",
     "tuple[str, ...]": "a list of strings",
@@ -300,11 +335,17 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             "is a full commit id",
         ),
         (not 0 <= config.executor.linger_s < math.inf, "executor", "linger_s", "needs 0 or more"),
-        (config.executor.kind != "local", "executor", "kind", 'is "local" in this version'),
+        (
+            config.executor.kind not in EXECUTORS,
+            "executor",
+            "kind",
+            'is "local", "slurm" or "ray"',
+        ),
+        *_slurm_checks(config.executor.slurm),
     ]
     for is_wrong, table, key, needed in checks:
         if is_wrong:
-            found = getattr(getattr(config, table), key)
+            found = attrgetter(f"{table}.{key}")(config)
             raise reader.error(table, key, f"{key} = {shown(found)}: {key} {needed}")
     for shared in config.run.share:
         if (
@@ -315,6 +356,30 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             raise reader.error(
                 "run", "share", f"share: {shown(shared)} is not a path inside the repository"
             )
+
+
+def _slurm_checks(slurm: SlurmOptions) -> list[tuple[bool, str, str, str]]:
+    memory_gib, time_s = slurm.memory_gib, slurm.time_s
+    ours = ", ".join(sorted(_SET_BY_BRANCHLAB))
+    return [
+        (where, "executor.slurm", key, needed)
+        for where, key, needed in [
+            (slurm.gpus < 0, "gpus", "needs 0 or more"),
+            (slurm.cpus < 1, "cpus", "needs 1 or more"),
+            (
+                memory_gib is not None and not 0 < memory_gib < math.inf,
+                "memory_gib",
+                "needs more than 0",
+            ),
+            (
+                time_s is not None and not _TIME_S_MIN <= time_s < math.inf,
+                "time_s",
+                f"needs at least {_TIME_S_MIN} seconds",
+            ),
+            (slurm.jobs is not None and slurm.jobs < 0, "jobs", "needs 0 (no limit) or more"),
+            (bool(_SET_BY_BRANCHLAB & set(slurm.extra)), "extra", f"may not set {ours}"),
+        ]
+    ]
 
 
 def is_device(text: str) -> bool:

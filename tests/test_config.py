@@ -44,7 +44,15 @@ tolerance = 0.005
 source = "where the figure stands"
 
 [executor]
-kind = "local"
+kind = "slurm"
+
+[executor.slurm]
+partition = "main"
+gpus = 1
+memory_gib = 16
+time_s = 3600
+extra = { constraint = "a100", exclusive = true }
+jobs = 0
 """
 
 
@@ -64,6 +72,14 @@ def test_every_key_has_a_meaning() -> None:
     assert (config.run.seeds, config.run.jobs, config.run.deterministic) == (5, 2, False)
     assert config.run.share == ("data", "big/weights.pt")
     assert config.sample.sample() == Sample(fraction=1.0, strategy="random", seed=3)
+    slurm = config.executor.slurm
+    assert (config.executor.kind, slurm.partition, slurm.gpus, slurm.cpus) == (
+        "slurm",
+        "main",
+        1,
+        1,
+    )
+    assert (slurm.memory_gib, slurm.extra["constraint"], slurm.jobs) == (16.0, "a100", 0)
     assert (config.baseline.published, config.baseline.source) == (0.925, "where the figure stands")
 
 
@@ -85,6 +101,8 @@ def test_whole_numbers_serve_where_a_fraction_is_expected() -> None:
         ("[branches]\n[runs]\n", ":2:", "did you mean 'run'?"),
         ("[run]\ngoal = 'max'\n[sample]\nfration = 0.1\n", ":4:", "did you mean 'fraction'?"),
         ("run.seed = 3\n", ":1:", "did you mean 'seeds'?"),
+        ("[executor.slurm]\npartitoin = 'x'\n", ":2:", "did you mean 'partition'?"),
+        ("[executor]\nslrum = { gpus = 1 }\n", ":2:", "did you mean 'slurm'?"),
         ("# a\nrun = { 'seed' = 3 }\n", ":2:", "did you mean 'seeds'?"),
     ],
 )
@@ -127,6 +145,14 @@ def test_an_unknown_name_is_said_with_its_line_and_the_nearest_known_one(
         (f"[trainer]\narguments = {{ x = 0x{'F' * 40} }}\n", 2, "a table of strings"),
         ("[branches]\nreference_commit = 'abc'\n", 2, "full commit id"),
         ("[executor]\nkind = 'kubernetes'\n", 2, '"local"'),
+        ("[executor]\nslurm = 3\n", 2, "[executor.slurm] must be a table"),
+        ("[executor]\n[executor.slurm]\ngpus = -1\n", 3, "0 or more"),
+        ("[executor.slurm]\ncpus = 0\n", 2, "1 or more"),
+        ("[executor.slurm]\nmemory_gib = 0\n", 2, "more than 0"),
+        ("[executor.slurm]\nmemory_gib = '16G'\n", 2, "expected a number"),
+        ("[executor.slurm]\ntime_s = 30\n", 2, "at least 60"),
+        ("executor.slurm.jobs = -1\n", 1, "0 (no limit) or more"),
+        ("[executor.slurm]\nextra = { array = '0-9' }\n", 2, "may not set array"),
         ("run = 3\n", 1, "must be a table"),
         ("[[run]]\nseeds = 3\n", 1, "must be a table"),
         ("# a\x85b\n[run]\nseeds = '3'\n", 3, "expected a whole number"),

@@ -39,10 +39,15 @@ def show_progress(
     about = prepared.estimate.total_s
     long = f", about {duration(about)}" if about else ""
     click.echo(
-        f"{to_start} runs to train, {len(prepared.plan.runs) - to_start} known, {prepared.num_slots} at once{long}",
+        f"{to_start} runs to train, {len(prepared.plan.runs) - to_start} known, {at_once(prepared)}{long}",
         err=True,
     )
     yield from _plain(changes, stop)
+
+
+def at_once(prepared: Prepared) -> str:
+    """Say how many runs work at the same time."""
+    return f"{prepared.num_slots} at once" if prepared.num_slots else "as many at once as fit"
 
 
 def show_followed(changes: Iterator[Progress], stop: StopRequest) -> Iterator[Progress]:

@@ -20,10 +20,12 @@ from branchlab.cli.options import (
     parse_flags,
     project_here,
 )
-from branchlab.cli.progress import show_progress
+from branchlab.cli.progress import at_once, show_progress
 from branchlab.cli.table import state_text, table
+from branchlab.cli.telling import say_notes
 from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError
+from branchlab.lab.executors import LOCAL, kind_of
 from branchlab.lab.judge import compare
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
@@ -75,6 +77,9 @@ class Outlook:
 @click.option(
     "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
 )
+@click.option(
+    "--executor", metavar="E", help="What carries runs out: local, slurm or ray. [executor.kind]"
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, start nothing.")
 @click.option(
     "--detach",
@@ -99,6 +104,7 @@ def run(
     experiment: str | None,
     device: str | None,
     jobs: int | None,
+    executor: str | None,
     dry_run: bool,
     detach: bool,
     follow: bool,
@@ -129,9 +135,10 @@ def run(
         experiment=experiment,
         device=device,
         jobs=jobs,
+        executor=executor,
         is_forced=force,
     )
-    if detach:
+    if detach and kind_of(project, executor) == LOCAL:  # a cluster goes on by itself
         return _detach(project, request, as_json=as_json)
     return run_and_report(
         project, request, Outlook(as_json=as_json, is_dry=dry_run, is_following=follow)
@@ -144,8 +151,7 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
     shown = contextlib.nullcontext() if outlook.is_dry else project.state.at_work()
     with shown, contextlib.closing(session):
         prepared = session.prepare()
-        for note in prepared.notes:
-            click.echo(f"{click.style('note:', bold=True)} {safe_text(note)}", err=True)
+        say_notes(prepared.notes)
         if outlook.is_dry:
             _print_plan(prepared, as_json=outlook.as_json)
             return 0
@@ -208,7 +214,7 @@ def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
     )
     click.echo(
         f"\n{len(plan.to_start)} to train, {len(plan.runs) - len(plan.to_start)} known; "
-        f"{prepared.num_slots} at once on {first.device}, {part}"
+        f"{at_once(prepared)} on {first.device}, {part}"
     )
     if guess.total_s is not None and plan.to_start:
         earlier = (
@@ -232,7 +238,13 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
     if outlook.as_json:
         runs = [run_document(record) for record in last.records.values()]
         verdicts = compare_document(comparison) if comparison else None
-        document = {"batch": prepared.plan.batch, "runs": runs, "compare": verdicts}
+        document = {
+            "batch": prepared.plan.batch,
+            "runs": runs,
+            "compare": verdicts,
+            "submitted": [{"run": run_id, "job": job} for run_id, job in last.given.items()],
+            "queued": [{"run": run_id, "job": j.job} for run_id, j in prepared.jobs.items()],
+        }
         print_document({"event": "end", **document} if outlook.is_following else document)
         return
     for record in failed:
@@ -241,11 +253,26 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         )
     if failed:
         click.echo(f"see why: branchlab show {failed[0].run.id}", err=True)
-    stopped = last.count(RunState.CANCELLED, RunState.PLANNED)
+    _say_submitted(last)
+    on_a_cluster = last.given.keys() | prepared.jobs.keys()
+    stopped = sum(
+        record.state in {RunState.CANCELLED, RunState.PLANNED}
+        for run_id, record in last.records.items()
+        if run_id not in on_a_cluster
+    )
     if stopped:
         click.echo(f"{stopped} runs are not finished; the same command goes on with them", err=True)
     if comparison is not None and outlook.shows_verdicts:
         print_comparison(comparison)
+
+
+def _say_submitted(last: Progress) -> None:
+    if not last.given:
+        return
+    rows = [[run_id, job] for run_id, job in last.given.items()]
+    click.echo(table(rows, header=["RUN", "JOB"]))
+    click.echo("\nthey go on by themselves; follow: branchlab runs -f; see: branchlab runs")
+    click.echo("take one back: branchlab cancel RUN")
 
 
 def _main(project: Project) -> str:

@@ -12,6 +12,7 @@ from branchlab.cli.documents import print_document, print_events, run_document, 
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.progress import show_followed
 from branchlab.cli.table import state_text, table
+from branchlab.cli.telling import say_notes
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab import runs as verbs
 from branchlab.lab.progress import follow
@@ -53,6 +54,7 @@ def runs(
     the watching and no run.
     """
     project = project_here()
+    say_notes(verbs.look_after_jobs(project))
     if follow:
         _watch(project, branches, as_json=as_json)
     found = verbs.list_runs(
@@ -141,6 +143,7 @@ def show(run: str, as_json: bool) -> None:
         "device": f"{plan.device}, {plan.threads} threads" if plan.device == "cpu" else plan.device,
         "progress": f"epoch {record.epoch} of {record.epochs}, step {record.step} of {record.steps}",
         "attempts": record.attempts,
+        **({"job": f"{found.job.job} of {found.job.executor}"} if found.job else {}),
         "time": duration(record.duration_s),
         "speed": f"{record.images_per_s:,.0f} images/s" if record.images_per_s else "-",
         "folder": found.folder,

@@ -1,17 +1,24 @@
-"""One line on stderr about what takes long."""
+"""What is said on stderr beside the result: notes, and one line about what takes long."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from branchlab.git.memo import Tell, silently
+from branchlab.terminal_text import safe_text
 
 _QUIET_S = 0.5
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Say what the user should know before the result."""
+    for note in notes:
+        click.echo(f"{click.style('note:', bold=True)} {safe_text(note)}", err=True)
 
 
 @contextmanager

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.project import Project
+from branchlab.schedule.jobs import look_after
 from branchlab.schedule.plan import Plan
 from branchlab.schedule.pool import Change
 from branchlab.store.index import Index
+
+_LOOK_AT_JOBS_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class Progress:
         started: Records that have just begun; ``ended``: that have just ended.
         moved: Running records that have got on.
         remarks: What else has just happened to a run: it goes on after a kill, it is left out, its time is over.
+        given: Runs that were handed over to a cluster, which carries them out by itself: what it calls each, by run.
     """
 
     records: Mapping[str, RunRecord]
@@ -34,6 +38,7 @@ class Progress:
     remarks: tuple[tuple[RunRecord, str], ...] = ()
     elapsed_s: float
     is_last: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, *states: RunState) -> int:
         """Return how many runs are in one of some states."""
@@ -64,15 +69,21 @@ def left_s(record: RunRecord, now: datetime) -> float | None:
 
 
 class Watcher:
-    """Looks at a plan's runs through the index; one a batch, owned by the loop that carries it out."""
+    """Looks at a plan's runs through the index; one a batch, owned by the loop that carries it out.
 
-    def __init__(self, index: Index, plan: Plan) -> None:
+    Runs that are ``left`` to others are shown as they were when they were planned.
+    """
+
+    def __init__(self, index: Index, plan: Plan, *, left: Container[str] = ()) -> None:
         self._index = index
         self._records = {
             p.run.id: p.known or RunRecord(run=p.run, state=RunState.PLANNED) for p in plan.runs
         }
         self._reused = frozenset(p.run.id for p in plan.runs if p.is_reused)
-        self._open = {run.id: self._records[run.id].attempts for run in plan.to_start}
+        self._open = {
+            run.id: self._records[run.id].attempts for run in plan.to_start if run.id not in left
+        }
+        self._given: dict[str, str] = {}
         self._began = time.monotonic()
         self._steps: dict[str, tuple[int, int, int]] = {}
         for run_id in self._open:
@@ -92,6 +103,7 @@ class Watcher:
         for run in change.elsewhere:
             # Another process works on it, or has finished it: whatever it shows is the truth of this batch too.
             self._records[run.id] = self._index.run(run.id) or self._records[run.id]
+        self._given |= {run.id: job for run, job in change.handed_over}
         over = [
             *change.ended,
             *(run for run, _ in change.refused),
@@ -109,6 +121,7 @@ class Watcher:
             remarks=tuple((self._records[run.id], reason) for run, reason in change.again),
             elapsed_s=time.monotonic() - self._began,
             is_last=is_last,
+            given=dict(self._given),
         )
 
 
@@ -125,7 +138,11 @@ def follow(
     index, began = project.index(), time.monotonic()
     steps: dict[str, tuple[int, int, int]] = {}
     seen: dict[str, RunState] = {}
+    looked_at = began
     while True:
+        if time.monotonic() - looked_at > _LOOK_AT_JOBS_EVERY_S:
+            look_after(project.state)
+            looked_at = time.monotonic()
         is_more_to_come = project.state.is_at_work()
         index.refresh()
         found = [r for r in index.runs() if not names or r.run.branch in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from branchlab.lab.branches import (
     main_branch,
 )
 from branchlab.lab.early_stop import EarlyStop
+from branchlab.lab.executors import LOCAL, cluster_executor, kind_of
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
-from branchlab.run_folder import locked
+from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
+from branchlab.schedule.jobs import look_after
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
@@ -35,7 +37,12 @@ _MOST_PER_GPU = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A plan that is ready to be carried out, and what the user should know before."""
+    """A plan that is ready to be carried out, and what the user should know before.
+
+    Attributes:
+        slots: Without any, the executor shares its machines out itself.
+        jobs: Of clusters that have runs of the plan already, by run; these are left to them.
+    """
 
     plan: Plan
     facts: Facts
@@ -44,6 +51,7 @@ class Prepared:
     reasons: Mapping[str, str]
     """Why each run is trained or known, by id."""
     notes: tuple[str, ...]
+    jobs: Mapping[str, Job] = field(default_factory=dict)
 
     @property
     def num_slots(self) -> int:
@@ -77,6 +85,7 @@ class RunSession:
         project.state.create()
         executor = self._executor or self._warm_up(main)
         targets = [self._target(branch, main) for branch in wanted]
+        looked = look_after(project.state)
         index = project.index()
         facts = executor.facts()
         device = device_of(request.device or project.config.run.device, facts)
@@ -92,7 +101,8 @@ class RunSession:
             most_per_gpu=1 if request.budget_s or processes > 1 else _MOST_PER_GPU,
             processes=processes,
         )
-        protocol = self._protocol(facts, device, threads=threads_of(jobs, processes))
+        threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
+        protocol = self._protocol(facts, device, threads=threads)
         plan = make_plan(
             targets,
             seeds,
@@ -103,13 +113,17 @@ class RunSession:
         )
         records = index.runs()
         index.close()
+        to_start = {run.id for run in plan.to_start}
+        given = {run_id: job for run_id, job in looked.jobs.items() if run_id in to_start}
+        num_at_once = len(slots) if facts.has_slots else max(1, jobs or len(to_start))
         return Prepared(
             plan=plan,
             facts=facts,
-            slots=tuple(slots),
-            estimate=estimate(plan, records, num_slots=len(slots)),
+            slots=tuple(slots) if facts.has_slots else (),
+            estimate=estimate(plan, records, num_slots=num_at_once),
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
-            notes=_notes(project, wanted),
+            notes=(*_notes(project, wanted), *looked.notes, *_left_to_jobs(given)),
+            jobs=given,
         )
 
     def carry_out(self, prepared: Prepared) -> Iterator[Progress]:
@@ -119,13 +133,13 @@ class RunSession:
         """
         project, plan = self.project, prepared.plan
         assert self._executor is not None
-        runs = plan.to_start
+        runs = [run for run in plan.to_start if run.id not in prepared.jobs]
         new = [planned.run for planned in plan.runs if planned.known is None]
         project.repository.keep_all({run.id: run.commit for run in new})
         for run in new:
             project.state.run(run.id).write_plan(run)
         index = project.index()
-        watcher = Watcher(index, plan)
+        watcher = Watcher(index, plan, left=prepared.jobs)
         yield watcher.look()
         if not runs:
             return
@@ -146,7 +160,7 @@ class RunSession:
                 ),
                 why_not=early.why_not if project.config.run.stop_early else lambda _: "",
                 starts_for_s=self.request.budget_total_s,
-                shares_slots=True,
+                shares_slots=prepared.facts.has_slots,
                 packing=packing,
             ),
         )
@@ -177,6 +191,12 @@ class RunSession:
         return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
     def _warm_up(self, main: Branch) -> Executor:
+        kind = kind_of(self.project, self.request.executor)
+        if kind != LOCAL:
+            asked = self.request.jobs
+            jobs = self.project.config.run.jobs if asked is None else asked
+            self._executor = cluster_executor(self.project, kind, jobs=jobs)
+            return self._executor
         executor = LocalExecutor(
             self.project.state,
             preload=preload_of(self.project, main.tip),
@@ -285,6 +305,18 @@ def _notes(project: Project, wanted: Sequence[Branch]) -> tuple[str, ...]:
     return (f"{changed}; runs train its commit {branch.tip[:10]} without them",)
 
 
+def _left_to_jobs(jobs: Mapping[str, Job]) -> tuple[str, ...]:
+    """Say which runs of the plan a cluster has already."""
+    if not jobs:
+        return ()
+    first, job = next(iter(jobs.items()))
+    more = f" and {len(jobs) - 1} more are" if len(jobs) > 1 else " is"
+    given = (
+        f"{first} (job {job.job} of {job.executor}){more} queued already and left to the cluster"
+    )
+    return (f"{given}; to take one back: branchlab cancel {first}",)
+
+
 def _end(project: Project, run: Run, state: RunState, reason: str) -> None:
     """Record how a run ended that never began: without a work tree, or needed no more."""
     folder = project.state.run(run.id)
@@ -309,6 +341,10 @@ def _readings(progress: Progress) -> dict[str, Reading]:
 def _tidy(project: Project) -> None:
     """Give back work trees of commits that no branch points to and no run uses."""
     index = project.index()
-    busy = {record.run.commit for record in index.runs() if record.state is RunState.RUNNING}
+    busy = {
+        record.run.commit
+        for record in index.runs()
+        if record.state is RunState.RUNNING or project.state.run(record.run.id).job.exists()
+    }
     index.close()
     reclaim(project.repository, keep=busy | {branch.tip for branch in all_branches(project)})

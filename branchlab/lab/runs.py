@@ -12,9 +12,11 @@ from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError, nearest
 from branchlab.lab.branches import all_branches, find_branches
 from branchlab.lab.project import Project
-from branchlab.run_folder import JSON, locked, read_events
+from branchlab.run_folder import JSON, Job, locked, read_events
+from branchlab.schedule.jobs import look_after, withdraw
 
 _TAIL_BYTES = 1 << 20
+_LOOK_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,16 @@ class RunDetails:
     events: tuple[JSON, ...]
     log_tail: tuple[str, ...]
     pictures: tuple[Path, ...]
+    job: Job | None = None
+
+
+def look_after_jobs(project: Project) -> tuple[str, ...]:
+    """Find out what became of runs that were given to a cluster; return what the user should know.
+
+    Asked before runs are listed: a job that is gone would leave its run planned for ever. Without runs on a cluster
+    nothing is started, and a cluster that does not answer costs seconds and is a note.
+    """
+    return look_after(project.state).notes
 
 
 def list_runs(
@@ -83,6 +95,7 @@ def show(project: Project, run_id: str, *, num_log_lines: int = 10) -> RunDetail
         events=read_events(attempt.events).events if attempt else (),
         log_tail=tuple(tail(attempt.log, num_log_lines)) if attempt else (),
         pictures=tuple(sorted(folder.pictures.glob("*.png"))) if folder.pictures.is_dir() else (),
+        job=folder.read_job(),
     )
 
 
@@ -105,9 +118,14 @@ def follow_log(
     record = find_run(project, run_id)
     folder = project.state.run(record.run.id)
     offset, number = 0, folder.attempts()
+    looked_at = float("-inf")
     while True:
+        if is_following and time.monotonic() - looked_at > _LOOK_EVERY_S:
+            look_after_jobs(project)
+            looked_at = time.monotonic()
+        has_job = folder.job.exists()
         with locked(folder.lease) as is_free:
-            is_over = is_free and (folder.attempts() > 0 or not is_following)
+            is_over = is_free and not has_job and (folder.attempts() > 0 or not is_following)
         log = folder.attempt(number).log
         content = b""
         if log.exists():
@@ -138,16 +156,20 @@ def cancel(project: Project, run_ids: Sequence[str], *, within_s: float = 40.0) 
             raise ConfigError(
                 f"{record.run.id} is {record.state} already", hint="see: branchlab runs"
             )
+    jobs: list[Job] = []
     for record in records:
         folder = project.state.run(record.run.id)
         with locked(folder.lease) as is_free:
-            if is_free:
+            if is_free and not folder.breathes_elsewhere():
                 folder.ask_to_stop()
                 folder.attempt(folder.attempts() + 1).write_result(
                     RunState.CANCELLED, reason="cancelled before it began"
                 )
+                jobs += [job] if (job := folder.read_job()) is not None else []
+                folder.forget_job()
                 continue
         folder.ask_to_stop()
+    withdraw(jobs)
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         now = [find_run(project, record.run.id) for record in records]

@@ -28,6 +28,7 @@ from branchlab.run_folder.events import (
 )
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.folders import LOST, STATE_FOLDER, Attempt, RunFolder, StateFolder
+from branchlab.run_folder.jobs import Job
 from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
 from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
 
@@ -40,6 +41,7 @@ __all__ = [
     "EventChunk",
     "EventWriter",
     "Holder",
+    "Job",
     "RunFolder",
     "StateFolder",
     "boot_id",

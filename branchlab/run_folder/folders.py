@@ -15,6 +15,7 @@ from pathlib import Path
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
+from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
 from branchlab.run_folder.recordings import AskedRecording
 
@@ -119,6 +120,18 @@ class RunFolder:
         """Which job of a cluster was given the run, while it is queued or works."""
         return self.path / "job.json"
 
+    def read_job(self) -> Job | None:
+        """Return the job that was given the run; None where no cluster is to go on with it."""
+        return read_job(self.job)
+
+    def write_job(self, job: Job) -> None:
+        """Record which job was given the run."""
+        write_job(self.job, job)
+
+    def forget_job(self) -> None:
+        """Record that no cluster will go on with the run."""
+        self.job.unlink(missing_ok=True)
+
     @property
     def stop(self) -> Path:
         """There while somebody asks the run to write a checkpoint and end."""
@@ -168,7 +181,7 @@ class RunFolder:
         """Whether another machine works on the run, as far as a shared folder shows; asked while the lease is free."""
         holder = read_holder(self.lease)
         latest = self.latest()
-        if holder is None or holder.is_of_this_machine or latest is None:
+        if holder is None or holder.is_of_this_machine or latest is None or latest.result.exists():
             return False
         try:
             # Held against the clock of the file system itself: those of two machines differ.

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from branchlab.run_folder import RunFolder
+from branchlab.run_folder import RunFolder, StateFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What plans depend on: the devices there are, and the versions that results depend on."""
+    """What plans depend on: the devices there are, and the versions that results depend on.
+
+    Attributes:
+        threads: Threads of computation of each run; None divides the cores of this machine.
+        has_slots: Whether runs share devices out among themselves by slots; a cluster does that itself.
+    """
 
     devices: tuple[str, ...]
     environment: Mapping[str, str]
+    threads: int | None = None
+    has_slots: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +80,29 @@ class Outcome(StrEnum):
     """Somebody else works on the run or has finished it, or nobody watches it any more."""
     BUSY = "busy"
     """Another command's run took the slot first."""
+    HANDED_OVER = "handed over"
+    """A cluster carries it out by itself, whether anybody waits or not: ``job.json`` in the run's folder says which job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An order is over."""
+    """An order is over; ``job`` is what a cluster calls one that was handed over."""
 
     ticket: int
     outcome: Outcome = Outcome.ENDED
+    job: str = ""
+
+
+def surroundings(state: StateFolder) -> dict[str, str]:
+    """Return the environment that trainers start in, wherever that is."""
+    # A fixed hash seed: the order of sets of strings differs between seeds, and with it the order of modules.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+    environment.pop("PYTHONPATH", None)
+    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Branches share most of what torch.compile makes of them.
+    environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(state.compiled / "inductor"))
+    environment.setdefault("TRITON_CACHE_DIR", str(state.compiled / "triton"))
+    return environment
 
 
 class Executor(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from branchlab.errors import ExecutorError
 from branchlab.run_folder import StateFolder
-from branchlab.schedule.executor import Ended, Facts, Outcome, Start
+from branchlab.schedule.executor import Ended, Facts, Outcome, Start, surroundings
 from branchlab.schedule.parent import Parent
 
 _START_WITHIN_S = 120.0
@@ -47,15 +46,10 @@ class LocalExecutor:
         """Start importing torch, where no parent has done so already; returns at once."""
         if self._parent is not None:
             return
-        # A fixed hash seed: the order of sets of strings differs between seeds, and with it the order of modules.
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        environment.pop("PYTHONPATH", None)
-        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # Branches share most of what torch.compile makes of them.
-        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self._state.compiled / "inductor"))
-        environment.setdefault("TRITON_CACHE_DIR", str(self._state.compiled / "triton"))
         self._num_parents += 1
-        self._parent = Parent(self._preload, self._state.path, environment, self._linger_s)
+        self._parent = Parent(
+            self._preload, self._state.path, surroundings(self._state), self._linger_s
+        )
 
     def facts(self) -> Facts:
         """Return what plans depend on; waits until the parent is warm.

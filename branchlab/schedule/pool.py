@@ -41,6 +41,10 @@ class Slot:
         return f"{self.device}{which}-{self.number}"
 
 
+_NOWHERE = Slot(device="")
+"""Of runs whose executor decides where they work."""
+
+
 @dataclass(slots=True)
 class StopRequest:
     """Set from outside while a pool works: ``level`` 1 lets runs write a checkpoint, 2 ends them at once."""
@@ -55,6 +59,7 @@ class Change:
     Attributes:
         elsewhere: Runs that another command carried out, and that are over.
         refused: Runs whose work tree could not be made, with the reason.
+        handed_over: Runs that a cluster carries out by itself from here on, with what it calls each.
         again: Runs that went back into the queue, with the reason.
         dropped: Runs that are not needed any more, with the reason.
         late: Runs whose turn came after the time that there was.
@@ -63,6 +68,7 @@ class Change:
     started: tuple[Run, ...] = ()
     ended: tuple[Run, ...] = ()
     elsewhere: tuple[Run, ...] = ()
+    handed_over: tuple[tuple[Run, str], ...] = ()
     refused: tuple[tuple[Run, str], ...] = ()
     again: tuple[tuple[Run, str], ...] = ()
     dropped: tuple[tuple[Run, str], ...] = ()
@@ -106,6 +112,7 @@ class _News:
     started: list[Run] = field(default_factory=list)
     ended: list[Run] = field(default_factory=list)
     elsewhere: list[Run] = field(default_factory=list)
+    handed_over: list[tuple[Run, str]] = field(default_factory=list)
     refused: list[tuple[Run, str]] = field(default_factory=list)
     again: list[tuple[Run, str]] = field(default_factory=list)
     dropped: list[tuple[Run, str]] = field(default_factory=list)
@@ -115,7 +122,10 @@ class _News:
 
 
 class Pool:
-    """Starts runs as slots become free, and says what changes until none is left."""
+    """Starts runs as slots become free, and says what changes until none is left.
+
+    Without slots everything is started at once: the executor shares its machines out itself.
+    """
 
     def __init__(
         self, executor: Executor, state: StateFolder, slots: Sequence[Slot], manner: Manner
@@ -190,6 +200,8 @@ class Pool:
 
     def _free_slot(self, queued: _Queued) -> Slot | None:
         """Return the first slot that a run can have: of the devices with the fewest runs on them."""
+        if not self._slots:
+            return _NOWHERE
         held = [slot for _, slot in self._active.values()]
         lonely = {slot.visible_device for one, slot in self._active.values() if one.is_alone}
         packing, now = self._manner.packing, time.monotonic()
@@ -226,7 +238,9 @@ class Pool:
             worktree=worktree,
             bounds=self._manner.bounds,
             visible_device=slot.visible_device,
-            slot=self._state.slots / slot.name if self._manner.shares_slots else None,
+            slot=self._state.slots / slot.name
+            if self._manner.shares_slots and self._slots
+            else None,
         )
 
     def _collect(self) -> Change:
@@ -239,6 +253,8 @@ class Pool:
                         self._settle(queued, slot, news)
                     case Outcome.ELSEWHERE:
                         self._watched[queued.run.id] = queued
+                    case Outcome.HANDED_OVER:
+                        news.handed_over.append((queued.run, end.job))
                     case Outcome.BUSY:
                         self._busy[slot] = time.monotonic() + _LOOK_EVERY_S
                         self._queue.appendleft(queued)

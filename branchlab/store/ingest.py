@@ -32,6 +32,7 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
         row is not None
         and row["attempt"] == number
         and row["state"] in {RunState.FAILED, RunState.CANCELLED, RunState.LOST}
+        and not folder.job.exists()
     ):
         return None
     # How it ended is looked for before the events: a run that ends in between is found unfinished, and read again later.
@@ -137,7 +138,10 @@ def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
             result = folder.attempt(number).read_result()
     if result is None:  # there is one, and it is damaged
         result = {"state": RunState.LOST, "reason": "its result cannot be read"}
-    return number, RunState(result["state"]), result
+    state = RunState(result["state"])
+    if state is not RunState.DONE and folder.job.exists():
+        return number, RunState.PLANNED, None  # its cluster goes on with it
+    return number, state, result
 
 
 def _plan_columns(run: Run) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from branchlab.run_folder import locked
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
-from branchlab.train.trainer import TRAINER_VERSION
+from branchlab.train.versions import TRAINER_VERSION, python_version
 from branchlab.train.work import Order
 
 _EXIT_ANOTHER = 75
@@ -207,7 +206,7 @@ def _describe() -> dict[str, Any]:
         "devices": [f"cuda:{i}" for i in range(num_cuda)] or (["mps"] if has_mps else ["cpu"]),
         "torch": str(torch.__version__),
         "trainer": TRAINER_VERSION,
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "python": python_version(),
     }
 
 

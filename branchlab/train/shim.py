@@ -37,6 +37,9 @@ EXIT_ELSEWHERE = 3
 EXIT_BUSY = 4
 """The slot was taken by another command's run in between."""
 
+EXIT_AGAIN = 75
+"""The run's cluster has stopped it, and is to go on with it from its checkpoint."""
+
 STOP_NOW = signal.SIGUSR1
 """Ends a run without waiting for a checkpoint; SIGTERM lets it write one first."""
 
@@ -46,6 +49,8 @@ RUN_VARIABLE = "BRANCHLAB_RUN"
 _LOG_BYTES_MAX = 64 << 20
 _LOG_BYTES_KEPT = 8 << 20
 _GRACE_S = 30.0
+_BREATHLESS_S = 180.0
+"""Longer than a breath is taken for one, see ``branchlab.run_folder``."""
 _SAMPLE_EVERY_S = 2.0
 
 
@@ -56,7 +61,7 @@ def stand_for(order: Order) -> int:
     become_subreaper()
     folder = RunFolder(order.run_folder)
     with _slot(order) as has_slot, locked(folder.lease, wait_s=2.0) as is_ours:
-        if not is_ours or folder.breathes_elsewhere() or not _is_wanted(order, folder):
+        if not is_ours or _is_worked_on(order, folder) or not _is_wanted(order, folder):
             return EXIT_ELSEWHERE
         if not has_slot:
             return EXIT_BUSY
@@ -82,12 +87,24 @@ def _slot(order: Order) -> Iterator[bool]:
 
 
 def _is_wanted(order: Order, folder: RunFolder) -> bool:
-    """Whether the attempt still has to be made. A job that its cluster starts anew goes on with what it left."""
+    """Whether the attempt still has to be made. A job that its cluster starts anew goes on with what it left, unless it was taken back."""
     latest = folder.latest()
     result = latest.read_result() if latest is not None else None
     if result is not None and result["state"] == RunState.DONE:
         return False
-    return order.is_restart or folder.attempts() < order.attempt
+    if order.is_restart:
+        return folder.read_job() is not None
+    return folder.attempts() < order.attempt
+
+
+def _is_worked_on(order: Order, folder: RunFolder) -> bool:
+    """Whether another machine works on the run. A job that is started anew waits: its lost node may be cut off, and alive."""
+    until = time.monotonic() + (_BREATHLESS_S if order.is_restart else 0.0)
+    while folder.breathes_elsewhere():
+        if time.monotonic() >= until:
+            return True
+        time.sleep(1.0)
+    return False
 
 
 class _Watch:
@@ -123,6 +140,9 @@ class _Watch:
                     usage.write("usage", **(gauge.sum_up(spent) if pid else gauge.read()))
         end_descendants(trainer)
         self._see_to_result(os.waitstatus_to_exitcode(status), reason, kills_before)
+        if self._order.job and self._is_stopped_by_cluster():
+            return EXIT_AGAIN
+        self._folder.forget_job()
         return 0
 
     def _hear(self, came: set[int], trainer: int) -> None:
@@ -161,12 +181,20 @@ class _Watch:
             and None not in {kills, kills_before}
             and kills != kills_before
         )
-        is_cancelled = self._stop_by < float("inf") and not reason
+        # A cluster's signal may reach the trainer before it reaches its shim.
+        is_signalled = bool(self._order.job) and code == -signal.SIGTERM
+        is_cancelled = (self._stop_by < float("inf") or is_signalled) and not reason
         self._attempt.write_result(
             RunState.CANCELLED if is_cancelled else RunState.FAILED,
             reason=reason or _say_status(code, is_out_of_memory=is_out_of_memory),
             is_out_of_memory=is_out_of_memory,
         )
+
+    def _is_stopped_by_cluster(self) -> bool:
+        """Whether the run was stopped by a signal that nobody asked for: its cluster may start the job anew."""
+        result = self._attempt.read_result()
+        is_stopped = result is not None and result["state"] == RunState.CANCELLED
+        return is_stopped and not self._folder.stop.exists()
 
 
 def _trainer(order: Order, attempt: Attempt, shims_waker: Waker) -> int:

@@ -26,9 +26,6 @@ from branchlab.train.ranks import ALONE, Ranks
 from branchlab.train.task import Task
 from branchlab.train.training import Training, autocast, begin, evaluate, in_layout, take_step
 
-TRAINER_VERSION = "1"
-"""Raised whenever the same task would give other bits; part of every run's key."""
-
 _WATCH_EVERY_S = 1.0
 
 

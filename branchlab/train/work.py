@@ -10,6 +10,7 @@ import contextlib
 import math
 import mmap
 import os
+import platform
 import signal
 import sys
 import time
@@ -35,6 +36,7 @@ from branchlab.train import randomness
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.trainer import Ending, train
+from branchlab.train.versions import TRAINER_VERSION, python_version
 
 _PULSE_EVERY_S = 1.0
 
@@ -81,6 +83,7 @@ def work(order: Order, attempt: Attempt) -> int:
     torch.set_num_threads(run.threads)
     randomness.seed_global(run.seed, "task")
     try:
+        _check_versions(run)
         asked = folder.asked_recording()
         if asked is None and run.processes > 1:
             from branchlab.train.launch import train_together
@@ -137,6 +140,18 @@ def work(order: Order, attempt: Attempt) -> int:
         duration_s=round(time.monotonic() - started, 3),
     )
     return 0 if ending.state is RunState.DONE else 1
+
+
+def _check_versions(run: Run) -> None:
+    """Refuse to train where other versions are installed than those that the run's key speaks of."""
+    here = {"torch": torch.__version__, "trainer": TRAINER_VERSION, "python": python_version()}
+    for name, found in here.items():
+        planned = run.environment.get(name, found)
+        if planned != found:
+            raise ConfigError(
+                f"{platform.node()} has {name} {found}, the run was planned for {planned}",
+                hint="install the same versions everywhere",
+            )
 
 
 def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -> Ending:
