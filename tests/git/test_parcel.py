@@ -17,10 +17,10 @@ def files_of(folder: Path) -> dict[str, tuple[bytes | str, bool]]:
     found: dict[str, tuple[bytes | str, bool]] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if name.split("/")[0] == ".git" or (path.is_dir() and not path.is_symlink()):
+        if name.startswith(".git/") or (path.is_dir() and not path.is_symlink()):
             continue
         is_link = path.is_symlink()
-        content = os.readlink(path) if is_link else path.read_bytes()
+        content = str(path.readlink()) if is_link else path.read_bytes()
         found[name] = content, not is_link and os.access(path, os.X_OK)
     return found
 
