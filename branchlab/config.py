@@ -114,6 +114,32 @@ class MergeBackOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """``[executor.ray]``: which cluster, and what of it each run gets.
+
+    Attributes:
+        address: ``auto`` (RAY_ADDRESS, or a node of the cluster on this machine), ``host:port`` of its head, or
+            ``ray://host:port``.
+        cpus: Of each run; it computes on so many threads.
+        gpus: Of each run; a part of one lets several runs share it.
+        memory_gib: Of each run; 0 reserves none.
+        shared: Whether nodes see the repository and its run folders under the same paths.
+        data_root: Folder of the nodes that holds what ``[run] share`` names; where nothing is shared.
+        scratch: Folder of the nodes in which runs work; "" is their usual one for temporary files.
+        checkpoint_every_s: How often a checkpoint is fetched at most, where nothing is shared.
+    """
+
+    address: str = "auto"
+    cpus: int = 1
+    gpus: float = 0.0
+    memory_gib: float = 0.0
+    shared: bool = False
+    data_root: str = ""
+    scratch: str = ""
+    checkpoint_every_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """``[executor]``: what starts runs. This version knows ``local``."""
 
