@@ -39,13 +39,12 @@ _SWEPT_AFTER_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goods:
-    """What travels with an order where no file system is shared.
+    """What travels with an order and its commit where no file system is shared.
 
     Attributes:
         share: Paths that the work tree gets links for; ``data_root``: the folder of that machine that has them.
     """
 
-    parcel: Parcel
     run_id: str
     share: tuple[str, ...] = ()
     data_root: str = ""
@@ -96,20 +95,21 @@ class Outpost:
         assert self._copy is not None
         self._copy.take(piece)
 
-    def begin(self, order: Mapping[str, Any], goods: Goods | None) -> str:
+    def begin(self, order: Mapping[str, Any], goods: Goods | None, parcel: Parcel | None) -> str:
         """Start the run; return why that cannot be, or nothing.
 
         Args:
-            order: What ``branchlab.train.node`` is told; its paths are those of this machine.
-            goods: The commit; None where the paths of the order can be seen from here.
+            order: What ``branchlab.train.node`` is told; its paths are those of the machine that asks.
+            goods: None where those paths can be seen from here.
+            parcel: The commit; comes with the goods.
         """
         if self._process is not None:
             return ""
         assert self._scratch is not None
         order = dict(order)
-        if goods is not None:
+        if goods is not None and parcel is not None:
             try:
-                order |= self._lay_out(goods)
+                order |= self._lay_out(goods, parcel)
             except (BranchlabError, OSError) as error:
                 return getattr(error, "message", str(error))
         self._folder = RunFolder(Path(order["run_folder"]))
@@ -158,11 +158,11 @@ class Outpost:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._alive.close()
 
-    def _lay_out(self, goods: Goods) -> dict[str, str]:
+    def _lay_out(self, goods: Goods, parcel: Parcel) -> dict[str, str]:
         assert self._scratch is not None
         tree = self._scratch / "tree"
         shutil.rmtree(tree, ignore_errors=True)
-        unpack(goods.parcel, tree)
+        unpack(parcel, tree)
         for path in goods.share:
             source = Path(goods.data_root) / path
             if not source.exists():

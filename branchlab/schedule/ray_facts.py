@@ -182,7 +182,7 @@ def main() -> None:
     question = json.loads(sys.argv[1])
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        answer = {"nodes": _look(question)}
+        answer: dict[str, Any] = {"nodes": _look(question)}
     except Exception as error:  # noqa: BLE001  whatever Ray raises is the answer
         why = " ".join(str(error).split())[:_LINE_LENGTH_MAX]
         answer = {"error": f"{type(error).__name__}: {why}"}
@@ -210,7 +210,7 @@ def _look(question: dict[str, Any]) -> list[dict[str, Any]]:
             asked.append((node, look.options(scheduling_strategy=there).remote(question["data"])))
     for node, answer in asked:
         try:
-            node |= ray.get(answer, timeout=_TASKS_WITHIN_S)
+            node.update(ray.get(answer, timeout=_TASKS_WITHIN_S))
         except ray.exceptions.RayError as error:
             node["error"] = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return nodes
@@ -220,23 +220,19 @@ def _looker() -> Callable[[list[str]], dict[str, Any]]:
     """Return a function that is sent with its code: a node need not have branchlab to say that it has none."""
 
     def look(paths: list[str]) -> dict[str, Any]:
+        import importlib
         import os
         import shutil
-        import sys
 
-        found: dict[str, Any] = {"python": ".".join(map(str, sys.version_info[:3]))}
         try:
-            import torch
-
-            import branchlab
-            from branchlab.train.trainer import TRAINER_VERSION
+            version = importlib.import_module("branchlab.version").__version__
+            found = importlib.import_module("branchlab.train.host").describe()
         except ImportError as error:
-            return {**found, "error": f"{type(error).__name__}: {error}"}
+            return {"error": f"{type(error).__name__}: {error}"}
         if shutil.which("git") is None:
-            return {**found, "error": "git was not found on PATH"}
-        found |= {"torch": str(torch.__version__), "trainer": TRAINER_VERSION}
+            return {"error": "git was not found on PATH"}
         missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110
-        return {**found, "branchlab": branchlab.__version__, "missing": missing}
+        return {**found, "branchlab": version, "missing": missing}
 
     return look
 

@@ -37,7 +37,7 @@ def main() -> None:
     waker = Waker([signal.SIGCHLD])
     become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _say(op="ready", **_describe())
+    _say(op="ready", **describe())
     tickets: dict[int, int] = {}
     pending = b""
     is_open = True
@@ -53,7 +53,7 @@ def main() -> None:
     clear()
 
 
-def _describe() -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Return what plans depend on. Counting devices goes through NVML, which makes no CUDA context."""
     num_cuda = torch.cuda.device_count()
     has_mps = torch.backends.mps.is_available()
