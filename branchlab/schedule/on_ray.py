@@ -51,17 +51,25 @@ class RayExecutor:
         repository: Where the commits of runs are.
         options: ``[executor.ray]``.
         share: ``[run] share``: paths that work trees get links for.
+        jobs: Runs at once; 0 hands over all, and Ray lets those wait that have no room.
     """
 
     def __init__(
-        self, repository: Repository, options: RayOptions, *, share: Sequence[str] = ()
+        self,
+        repository: Repository,
+        options: RayOptions,
+        *,
+        share: Sequence[str] = (),
+        jobs: int = 0,
     ) -> None:
         self._repository = repository
         self._options = options
         self._share = tuple(share)
+        self._jobs = jobs
         self._ray: Any = None
         self._is_connection_ours = False
         self._facts: Facts | None = None
+        self._waiting: dict[int, Start] = {}
         self._running: dict[int, _Running] = {}
         self._parcels: dict[str, Any] = {}
         self._over: list[Ended] = []
@@ -85,45 +93,30 @@ class RayExecutor:
     def start(self, orders: Sequence[Start]) -> None:
         """Hand runs over; Ray lets them wait until a node has room."""
         self._connect()
-        for order in orders:
-            errand = Errand(order, engine=_ENGINE, is_shared=self._options.shared)
-            if not errand.take_up():
-                self._over.append(Ended(ticket=order.ticket, outcome=Outcome.ELSEWHERE))
-                continue
-            try:
-                course = self._course(errand)
-            except BranchlabError as error:
-                errand.fail(error.message)
-                errand.close()
-                self._over.append(Ended(ticket=order.ticket))
-                continue
-            actor, call = self._actor(), next(course)
-            self._running[order.ticket] = _Running(
-                errand=errand,
-                course=course,
-                actor=actor,
-                call=call,
-                answer=_ask(actor, call),
-                asked_at=time.monotonic(),
-            )
+        self._waiting |= {order.ticket: order for order in orders}
+        self._fill()
 
     def wait(self, timeout_s: float) -> list[Ended]:
         """Return the orders that are over, as soon as there are any."""
         if not self._over:
             self._carry_on(timeout_s)
             self._look_after()
+            self._fill()
         over, self._over = self._over, []
         return over
 
     def stop(self, ticket: int, *, is_now: bool) -> None:
         """Ask a run to write a checkpoint and end, or end it at once."""
-        if ticket in self._running:
+        if self._waiting.pop(ticket, None) is not None:
+            self._over.append(Ended(ticket=ticket))
+        elif ticket in self._running:
             self._running[ticket].errand.ask_to_stop(is_now=is_now)
 
     def close(self) -> None:
         """Leave the cluster. Runs that are still under way end, and are gone on with by the next command."""
         for ticket in list(self._running):
             self._end(ticket, Outcome.ENDED)
+        self._waiting.clear()
         self._over.clear()
         self._parcels.clear()
         if self._ray is not None and self._is_connection_ours:
@@ -144,6 +137,33 @@ class RayExecutor:
                     address=self._options.address, log_to_driver=False, logging_level="CRITICAL"
                 )
         self._ray = ray
+
+    def _fill(self) -> None:
+        while self._waiting and not 0 < self._jobs <= len(self._running):
+            ticket = next(iter(self._waiting))
+            self._send_out(self._waiting.pop(ticket))
+
+    def _send_out(self, order: Start) -> None:
+        errand = Errand(order, engine=_ENGINE, is_shared=self._options.shared)
+        if not errand.take_up():
+            self._over.append(Ended(ticket=order.ticket, outcome=Outcome.ELSEWHERE))
+            return
+        try:
+            course = self._course(errand)
+        except BranchlabError as error:
+            errand.fail(error.message)
+            errand.close()
+            self._over.append(Ended(ticket=order.ticket))
+            return
+        actor, call = self._actor(), next(course)
+        self._running[order.ticket] = _Running(
+            errand=errand,
+            course=course,
+            actor=actor,
+            call=call,
+            answer=_ask(actor, call),
+            asked_at=time.monotonic(),
+        )
 
     def _actor(self) -> Any:  # noqa: ANN401  Ray's handle
         options = self._options

@@ -151,25 +151,20 @@ def _facts(nodes: list[dict[str, Any]], options: RayOptions) -> Facts:
                 f"[run] share: {node['missing'][0]} does not exist on the Ray node {node['name']}",
                 hint="put the data there, or set [executor.ray] data_root",
             )
-    for what, of in (("python", _minor), ("torch", str), ("trainer", str)):
-        found = {of(node[what]): node for node in fit}
+    versions = ("python", "torch", "trainer")
+    for what in versions:
+        found = {node[what]: node for node in fit}
         if len(found) > 1:
             (one, a), (other, b) = list(found.items())[:2]
             raise ExecutorError(
                 f"Ray nodes differ: {a['name']} has {what} {one}, {b['name']} has {what} {other}",
                 hint="results of both could not be compared; install the same on all",
             )
-    pythons = {node["python"] for node in fit}
-    python = pythons.pop() if len(pythons) == 1 else _minor(fit[0]["python"])
     num_gpus = math.ceil(options.gpus)
     return Facts(
         devices=tuple(f"cuda:{i}" for i in range(num_gpus)) or ("cpu",),
-        environment={"python": python, "torch": fit[0]["torch"], "trainer": fit[0]["trainer"]},
+        environment={what: fit[0][what] for what in versions},
     )
-
-
-def _minor(python: str) -> str:
-    return ".".join(python.split(".")[:2])
 
 
 def _sizes(node: dict[str, Any]) -> str:
