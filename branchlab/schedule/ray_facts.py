@@ -16,8 +16,10 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from branchlab.config import RayOptions
 from branchlab.errors import ExecutorError
@@ -27,6 +29,9 @@ from branchlab.version import __version__
 _CONNECT_WITHIN_S = 5.0
 _ANSWER_WITHIN_S = 90.0
 _TASKS_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.1
+_COMPLAINTS_READ = 1 << 16
+_TOKEN_REFUSED = b"InvalidAuthToken"
 _GIB = 1 << 30
 _LINE_LENGTH_MAX = 300
 
@@ -90,35 +95,42 @@ def _unreachable(address: str, why: str) -> ExecutorError:
 
 def _ask(question: dict[str, Any], address: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-P", "-m", "branchlab.schedule.ray_facts", json.dumps(question)]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=_ANSWER_WITHIN_S,
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=complaints, start_new_session=True
         )
-    except subprocess.TimeoutExpired as late:
-        said = (late.stderr or b"").decode(errors="replace")
-        raise _refusal(address, said, f"it did not answer within {_ANSWER_WITHIN_S:g} s") from None
-    said = done.stderr.decode(errors="replace")
+        try:
+            _wait_for(child, complaints, address)
+        finally:
+            child.kill()
+            child.wait()
+        out.seek(0)
+        said = out.read().decode(errors="replace")
     try:
-        answer = json.loads(done.stdout.decode().strip().splitlines()[-1])
+        answer = json.loads(said.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        raise _refusal(address, said, f"asking it ended with {done.returncode}") from None
+        raise _unreachable(address, f"asking it ended with {child.returncode}") from None
     if "error" in answer:
-        raise _refusal(address, said, answer["error"])
+        raise _unreachable(address, answer["error"])
     nodes: list[dict[str, Any]] = answer["nodes"]
     return nodes
 
 
-def _refusal(address: str, said: str, why: str) -> ExecutorError:
-    if "InvalidAuthToken" in said or "AuthenticationError" in why:
-        return ExecutorError(
-            f"the Ray cluster at {address} refuses the token of this machine, or there is none",
-            hint="export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE",
-        )
-    return _unreachable(address, why)
+def _wait_for(child: subprocess.Popen[bytes], complaints: IO[bytes], address: str) -> None:
+    """Wait for an answer; raises ExecutorError as soon as it is plain that none will come: Ray goes on for 20 s."""
+    until = time.monotonic() + _ANSWER_WITHIN_S
+    while (code := child.poll()) is None or code:
+        # Not read(): that would move the place at which the child writes.
+        if _TOKEN_REFUSED in os.pread(complaints.fileno(), _COMPLAINTS_READ, 0):
+            raise ExecutorError(
+                f"the Ray cluster at {address} refuses the token of this machine, or there is none",
+                hint="export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE",
+            )
+        if code is not None:
+            return
+        if time.monotonic() > until:
+            raise _unreachable(address, f"it did not answer within {_ANSWER_WITHIN_S:g} s")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _facts(nodes: list[dict[str, Any]], options: RayOptions) -> Facts:
