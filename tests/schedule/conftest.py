@@ -128,6 +128,8 @@ def until(is_so: Callable[[], bool]) -> None:
 class Lab:
     """A state folder, a work tree with the tiny task, and pools over a warm parent."""
 
+    checkpoint_s = 30.0
+
     def __init__(self, root: Path, executor: Executor) -> None:
         self.root, self.executor = root, executor
         self.state = StateFolder(root / ".branchlab")
@@ -163,7 +165,7 @@ class Lab:
         **manner: Any,
     ) -> Iterator[Change]:
         manner = Manner(
-            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s),
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=self.checkpoint_s),
             **{"prepare": lambda _: self.tree, **manner},
         )
         slots = [Slot(device="cpu", number=number) for number in range(num_slots)]
@@ -233,19 +235,14 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
     return until
 
 
-HURRIED = """
-import branchlab.train.trainer
-assert hasattr(branchlab.train.trainer, "_CHECKPOINT_EVERY_S")
-branchlab.train.trainer._CHECKPOINT_EVERY_S = 0.2  # a training of seconds writes one, too
-"""
-
-
 class CommittedLab(Lab):
-    """A lab whose tiny task is committed, so that it can travel; its checkpoints come often."""
+    """A lab whose tiny task is committed, so that it can travel; its checkpoints come often: a training of seconds writes some, too."""
+
+    checkpoint_s = 0.2
 
     def __init__(self, root: Path, executor: Executor) -> None:
         super().__init__(root, executor)
-        (self.tree / "tiny.py").write_text(HURRIED + TASK)
+        (self.tree / "tiny.py").write_text(TASK)
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", "tiny.py")
         self.git("commit", "--quiet", "-m", "the tiny task")

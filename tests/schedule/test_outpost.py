@@ -17,6 +17,7 @@ from branchlab.run_folder import locked, read_holder
 from branchlab.schedule.errand import Errand
 from branchlab.schedule.executor import Bounds, Outcome, Start
 from branchlab.schedule.outpost import Goods, Outpost
+from branchlab.schedule.watchdog import Watchdog
 
 
 class Road:
@@ -24,7 +25,7 @@ class Road:
 
     def __init__(self, lab, run, scratch: Path, **goods: object) -> None:
         self.lab, self.folder = lab, lab.state.run(run.id)
-        bounds = Bounds(timeout_s=600.0, silence_s=600.0)
+        bounds = Bounds(timeout_s=600.0, silence_s=600.0, checkpoint_s=0.2)
         attempt = self.folder.attempts() + 1
         order = Start(
             ticket=1, run_folder=self.folder, attempt=attempt, worktree=lab.tree, bounds=bounds
@@ -173,6 +174,21 @@ def test_a_loss_while_it_is_stopped_is_the_stop_that_was_asked_for(
     road.errand.ask_to_stop(is_now=False)
     road.errand.lose("gone")
     assert committed.result("a")["state"] == RunState.CANCELLED
+    road.errand.close()
+
+
+def test_the_command_that_stands_for_it_is_not_ended_for_standing_still(
+    committed, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("branchlab.schedule.watchdog._STILL_FOR_S", 0.0)
+    monkeypatch.setattr("branchlab.schedule.watchdog._GONE_FOR_S", 0.0)
+    road = Road(committed, committed.plan("a"), tmp_path)
+    road.folder.attempt(1).write_result(RunState.LOST)
+    road = Road(committed, committed.plan("a"), tmp_path)
+    assert road.errand.take_up()
+    watchdog = Watchdog()
+    for _ in range(3):
+        watchdog.look(road.folder)  # it would end this test
     road.errand.close()
 
 

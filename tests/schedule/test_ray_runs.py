@@ -215,7 +215,7 @@ address, tree, state, far = sys.argv[1:]
 options = RayOptions(address=address, scratch=far, checkpoint_every_s=0.0)
 executor = RayExecutor(Repository.find(Path(tree)), options)
 state = StateFolder(Path(state))
-manner = Manner(prepare=lambda _: Path(tree), bounds=Bounds(timeout_s=600, silence_s=600))
+manner = Manner(prepare=lambda _: Path(tree), bounds=Bounds(timeout_s=600, silence_s=600, checkpoint_s=0.2))
 run = state.run("a").read_plan()
 for _ in Pool(executor, state, [Slot(device="cpu")], manner).carry_out([run], StopRequest()):
     pass
