@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _HEADER = re.compile(r"\s*\[{1,2}([^\[\]]+)\]")
 _ASSIGNED = re.compile(r"\s*([^=#\[\]]+?)\s*=")
 _SEEDS_MAX = 1000
+EXECUTORS = ("local", "slurm", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +143,10 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """``[executor]``: what starts runs. This version knows ``local``."""
+    """``[executor]``: what starts runs, with a table of options for each kind."""
 
     kind: str = "local"
+    ray: RayOptions = field(default_factory=RayOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +201,14 @@ class _Reader:
             raise self.error(name, "", f"[{name}] must be a table, found {shown(found)}")
         known = {f.name: f for f in fields(kind)}
         self.check_known(found, known, table=name)
-        values = {
-            key: self.value(value, str(known[key].type), name, key) for key, value in found.items()
-        }
+        values: dict[str, object] = {}
+        for key, value in found.items():
+            nested: object = known[key].default_factory
+            values[key] = (
+                self.table(value, nested, f"{name}.{key}")
+                if isinstance(nested, type) and is_dataclass(nested)
+                else self.value(value, str(known[key].type), name, key)
+            )
         return kind(**values)
 
     def check_known(
@@ -319,11 +327,17 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             "reference_commit",
             "is a full commit id",
         ),
-        (config.executor.kind != "local", "executor", "kind", 'is "local" in this version'),
+        (
+            config.executor.kind not in EXECUTORS,
+            "executor",
+            "kind",
+            'is "local", "slurm" or "ray"',
+        ),
+        *_ray_checks(config.executor.ray),
     ]
     for is_wrong, table, key, needed in checks:
         if is_wrong:
-            found = getattr(getattr(config, table), key)
+            found = attrgetter(f"{table}.{key}")(config)
             raise reader.error(table, key, f"{key} = {shown(found)}: {key} {needed}")
     for shared in config.run.share:
         if (
@@ -334,6 +348,29 @@ def _check_meaning(config: Config, reader: _Reader) -> None:
             raise reader.error(
                 "run", "share", f"share: {shown(shared)} is not a path inside the repository"
             )
+
+
+def _ray_checks(ray: RayOptions) -> list[tuple[bool, str, str, str]]:
+    return [
+        (is_wrong, "executor.ray", key, needed)
+        for is_wrong, key, needed in [
+            (not ray.address, "address", "needs auto, HOST:PORT or ray://HOST:PORT"),
+            (ray.cpus < 1, "cpus", "needs 1 or more"),
+            (not 0 <= ray.gpus < math.inf, "gpus", "needs 0 or more"),
+            (1 < ray.gpus != int(ray.gpus), "gpus", "is a part of one, or a whole number"),
+            (not 0 <= ray.memory_gib < math.inf, "memory_gib", "needs 0 (none reserved) or more"),
+            (
+                not 0 <= ray.checkpoint_every_s < math.inf,
+                "checkpoint_every_s",
+                "needs 0 seconds or more",
+            ),
+            (
+                bool(ray.data_root) and not Path(ray.data_root).is_absolute(),
+                "data_root",
+                "is an absolute path of the nodes",
+            ),
+        ]
+    ]
 
 
 def is_device(text: str) -> bool:

@@ -67,17 +67,22 @@ def test_commands_in_the_readme_exist() -> None:
 
 
 def test_every_key_of_the_config_is_explained() -> None:
-    from dataclasses import fields
+    from dataclasses import fields, is_dataclass
 
     from branchlab.config import Config, parse_config
 
     text = (ROOT / "docs/config.md").read_text()
     example = text.partition("```toml\n")[2].partition("```")[0].replace("1f3c…", "1f3c" * 10)
     config = parse_config(example)
-    for section in fields(Config):
-        table = example.partition(f"[{section.name}]")[2].partition("\n[")[0]
-        for key in fields(getattr(config, section.name)):
-            assert f"\n{key.name} = " in table, f"[{section.name}] {key.name}"
+    sections = {section.name: getattr(config, section.name) for section in fields(Config)}
+    while sections:
+        name, options = sections.popitem()
+        table = example.partition(f"[{name}]")[2].partition("\n[")[0]
+        for key in fields(options):
+            if is_dataclass(nested := getattr(options, key.name)):
+                sections[f"{name}.{key.name}"] = nested
+            else:
+                assert f"\n{key.name} = " in table, f"[{name}] {key.name}"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["run", "--help"]])

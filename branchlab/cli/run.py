@@ -75,6 +75,9 @@ class Outlook:
 @click.option(
     "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
 )
+@click.option(
+    "--executor", metavar="E", help="What carries runs out: local, slurm or ray. [executor.kind]"
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, start nothing.")
 @click.option(
     "--detach",
@@ -99,6 +102,7 @@ def run(
     experiment: str | None,
     device: str | None,
     jobs: int | None,
+    executor: str | None,
     dry_run: bool,
     detach: bool,
     follow: bool,
@@ -129,6 +133,7 @@ def run(
         experiment=experiment,
         device=device,
         jobs=jobs,
+        executor=executor,
         is_forced=force,
     )
     if detach:

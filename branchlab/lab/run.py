@@ -18,6 +18,7 @@ from branchlab.lab.branches import (
     main_branch,
 )
 from branchlab.lab.early_stop import EarlyStop
+from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_worktrees
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
@@ -89,7 +90,8 @@ class RunSession:
             num_runs=len(targets) * len(seeds),
             most_per_gpu=1 if request.budget_s else _MOST_PER_GPU,
         )
-        protocol = self._protocol(facts, device, threads=threads_of(jobs))
+        threads = threads_of(jobs) if facts.threads is None else facts.threads
+        protocol = self._protocol(facts, device, threads=threads)
         plan = make_plan(
             targets,
             seeds,
@@ -103,7 +105,7 @@ class RunSession:
         return Prepared(
             plan=plan,
             facts=facts,
-            slots=tuple(slots),
+            slots=tuple(slots) if facts.has_slots else (),
             estimate=estimate(plan, records, num_slots=len(slots)),
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
             notes=_notes(project, wanted),
@@ -143,7 +145,7 @@ class RunSession:
                 ),
                 why_not=early.why_not if project.config.run.stop_early else lambda _: "",
                 starts_for_s=self.request.budget_total_s,
-                shares_slots=True,
+                shares_slots=prepared.facts.has_slots,
                 packing=packing,
             ),
         )
@@ -174,6 +176,12 @@ class RunSession:
         return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
     def _warm_up(self, main: Branch) -> Executor:
+        kind = kind_of(self.project, self.request.executor)
+        if kind != LOCAL:
+            asked = self.request.jobs
+            jobs = self.project.config.run.jobs if asked is None else asked
+            self._executor = cluster_executor(self.project, kind, jobs=jobs)
+            return self._executor
         executor = LocalExecutor(self.project.state, preload=preload_of(self.project, main.tip))
         self._executor = executor
         executor.warm_up()
@@ -207,6 +215,8 @@ class RunSession:
         )
 
     def _checkout(self, run: Run) -> Path:
+        if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):
+            return self.project.repository.root
         share = self.project.config.run.share
         return checkout(self.project.repository, run.commit, label=run.branch, share=share).path
 

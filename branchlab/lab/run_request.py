@@ -34,6 +34,7 @@ class RunRequest:
     experiment: str | None = None
     device: str | None = None
     jobs: int | None = None
+    executor: str | None = None
     is_forced: bool = False
     budget_s: float | None = None
     budget_total_s: float | None = None

@@ -13,10 +13,17 @@ from branchlab.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What plans depend on: the devices there are, and the versions that results depend on."""
+    """What plans depend on: the devices there are, and the versions that results depend on.
+
+    Attributes:
+        threads: Threads of computation of each run; None divides the cores of this machine.
+        has_slots: Whether runs share devices out among themselves by slots; a cluster does that itself.
+    """
 
     devices: tuple[str, ...]
     environment: Mapping[str, str]
+    threads: int | None = None
+    has_slots: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

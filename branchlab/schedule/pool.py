@@ -41,6 +41,10 @@ class Slot:
         return f"{self.device}{which}-{self.number}"
 
 
+_NOWHERE = Slot(device="")
+"""Of runs whose executor decides where they work."""
+
+
 @dataclass(slots=True)
 class StopRequest:
     """Set from outside while a pool works: ``level`` 1 lets runs write a checkpoint, 2 ends them at once."""
@@ -115,7 +119,10 @@ class _News:
 
 
 class Pool:
-    """Starts runs as slots become free, and says what changes until none is left."""
+    """Starts runs as slots become free, and says what changes until none is left.
+
+    Without slots everything is started at once: the executor shares its machines out itself.
+    """
 
     def __init__(
         self, executor: Executor, state: StateFolder, slots: Sequence[Slot], manner: Manner
@@ -190,6 +197,8 @@ class Pool:
 
     def _free_slot(self, queued: _Queued) -> Slot | None:
         """Return the first slot that a run can have: of the devices with the fewest runs on them."""
+        if not self._slots:
+            return _NOWHERE
         held = [slot for _, slot in self._active.values()]
         lonely = {slot.visible_device for one, slot in self._active.values() if one.is_alone}
         packing, now = self._manner.packing, time.monotonic()
@@ -226,7 +235,9 @@ class Pool:
             worktree=worktree,
             bounds=self._manner.bounds,
             visible_device=slot.visible_device,
-            slot=self._state.slots / slot.name if self._manner.shares_slots else None,
+            slot=self._state.slots / slot.name
+            if self._manner.shares_slots and self._slots
+            else None,
         )
 
     def _collect(self) -> Change:

@@ -176,6 +176,8 @@ def _facts(nodes: list[dict[str, Any]], options: RayOptions) -> Facts:
     return Facts(
         devices=tuple(f"cuda:{i}" for i in range(num_gpus)) or ("cpu",),
         environment={what: fit[0][what] for what in versions},
+        threads=options.cpus,
+        has_slots=False,
     )
 
 

@@ -40,7 +40,8 @@ def test_equal_nodes_give_their_versions_and_the_devices_that_were_asked_for() -
     environment = {"python": "3.11.7", "torch": "2.10.0", "trainer": "1"}
     nodes = [node("one"), node("other")]
     found = ray_facts._facts(nodes, RayOptions(gpus=2))
-    assert found == Facts(devices=("cuda:0", "cuda:1"), environment=environment)
+    devices = ("cuda:0", "cuda:1")
+    assert found == Facts(devices=devices, environment=environment, threads=1, has_slots=False)
     assert ray_facts._facts(nodes, RayOptions(gpus=0.5)).devices == ("cuda:0",)
     assert ray_facts._facts(nodes, RayOptions()).devices == ("cpu",)
 

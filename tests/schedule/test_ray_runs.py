@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -241,6 +242,47 @@ def test_after_a_kill_of_the_command_nothing_trains_on_and_the_next_one_goes_on(
     assert (record.state, record.attempts) == (RunState.DONE, 2)
     assert committed.resumed_at("a")[1] > 0
     assert committed.outcome("a") == committed.outcome_undisturbed(warm)
+
+
+CONFIG = """
+[trainer]
+task = "tiny:Tiny"
+
+[run]
+seeds = 2
+
+[executor]
+kind = "ray"
+
+[executor.ray]
+address = "{address}"
+scratch = "{far}"
+"""
+
+
+def branchlab(lab, *arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "branchlab.cli", *arguments]
+    done = subprocess.run(command, cwd=lab.tree, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_line_trains_on_ray_what_is_committed(
+    committed, cluster, tmp_path: Path
+) -> None:
+    config = CONFIG.format(address=cluster.address, far=tmp_path / "far")
+    (committed.tree / ".branchlab.toml").write_text(config)
+    rc, out, err = branchlab(committed, "run", "main", "--json")
+    assert rc == 0, err
+    assert "uncommitted changes (tiny.py)" in err
+    runs = json.loads(out)["runs"]
+    assert [(run["state"], run["commit"]) for run in runs] == [("done", committed.commit)] * 2
+    assert not list((committed.tree / ".branchlab" / "worktrees").glob("*"))
+    rc, out, err = branchlab(committed, "run", "main", "--json")
+    assert (rc, json.loads(out)["runs"]) == (0, runs)
+    (committed.tree / ".branchlab.toml").write_text(config.replace(cluster.address, "127.0.0.1:1"))
+    rc, out, err = branchlab(committed, "run", "main", "--force")
+    assert (rc, out) == (2, "")
+    assert "no Ray cluster answers at 127.0.0.1:1" in err
 
 
 def test_a_cluster_that_is_too_small_or_refuses_is_said_in_one_line(
