@@ -68,7 +68,7 @@ def checkout(
                 )
         _restore(entry, folder, commit)
         for path, source in sources.items():
-            _link(folder, path, source)
+            link(folder, path, source)
     return WorkTree(path=folder, commit=commit)
 
 
@@ -88,7 +88,7 @@ def link_shared(repository: Repository, folder: Path, *, share: tuple[str, ...])
     """Link what runs need into a work tree of the user's, where it exists in the main one."""
     for path in share:
         if (repository.root / path).exists():
-            _link(folder.resolve(), path, repository.root / path)
+            link(folder.resolve(), path, repository.root / path)
 
 
 def reclaim(repository: Repository, *, keep: set[str]) -> int:
@@ -158,8 +158,12 @@ def _shared(repository: Repository, path: str) -> Path:
     return source
 
 
-def _link(folder: Path, path: str, source: Path) -> None:
-    """Link a shared path in. What the commit has at that place stays, and so does what a run has put there."""
+def link(folder: Path, path: str, source: Path) -> None:
+    """Link a shared path in. What the commit has at that place stays, and so does what a run has put there.
+
+    Raises:
+        ConfigError: There is no place for it in the work tree.
+    """
     place = folder / path
     if place.exists() or place.is_symlink():
         return

@@ -6,6 +6,7 @@ from branchlab.config import EXECUTORS
 from branchlab.errors import ConfigError, nearest
 from branchlab.lab.project import Project
 from branchlab.schedule.executor import Executor
+from branchlab.schedule.on_ray import RayExecutor
 from branchlab.schedule.slurm import SlurmExecutor
 
 LOCAL = "local"
@@ -32,8 +33,18 @@ def cluster_executor(project: Project, kind: str, *, jobs: int) -> Executor:
     Raises:
         ConfigError: This version has none of that kind.
     """
-    if kind == "slurm":
-        return SlurmExecutor(project.state, project.config.executor.slurm, jobs=jobs)
-    raise ConfigError(
-        f"this version has no executor '{kind}'", hint="branchlab run --executor local"
-    )
+    match kind:
+        case "slurm":
+            return SlurmExecutor(project.state, project.config.executor.slurm, jobs=jobs)
+        case "ray":
+            options, share = project.config.executor.ray, project.config.run.share
+            return RayExecutor(project.repository, options, share=share, jobs=jobs)
+        case _:
+            raise ConfigError(
+                f"there is no executor '{kind}'", hint="branchlab run --executor local"
+            )
+
+
+def needs_worktrees(project: Project, kind: str) -> bool:
+    """Whether runs work in work trees of this machine; else commits travel."""
+    return kind != "ray" or project.config.executor.ray.shared

@@ -18,7 +18,7 @@ from branchlab.lab.branches import (
     main_branch,
 )
 from branchlab.lab.early_stop import EarlyStop
-from branchlab.lab.executors import LOCAL, cluster_executor, kind_of
+from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_worktrees
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
@@ -235,6 +235,8 @@ class RunSession:
         )
 
     def _checkout(self, run: Run) -> Path:
+        if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):
+            return self.project.repository.root
         share = self.project.config.run.share
         return checkout(self.project.repository, run.commit, label=run.branch, share=share).path
 

@@ -166,9 +166,8 @@ class RunFolder:
         """Ask whoever carries the run out, on whatever machine, to write a checkpoint and end, or to end at once."""
         write_atomically(self.stop, b"now" if is_now else b"checkpoint")
         holder = read_holder(self.lease)
-        if (
-            holder is not None and holder.is_alive
-        ):  # here a signal is heard at once, a file within a second
+        # Here a signal is heard at once, a file within a second.
+        if holder is not None and holder.is_for_one and holder.is_alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(holder.pid, signal.SIGTERM)
 

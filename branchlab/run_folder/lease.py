@@ -25,6 +25,7 @@ class Holder:
     Attributes:
         boot: Id of the machine's start, "" where there is none. ``started``: clock ticks from then to the process's own.
         job: What a cluster calls it, for instance ``slurm:17_3``; "" for a run of this machine.
+        is_for_one: Whether it stands for this run alone, so that a signal to it is meant for the run.
     """
 
     pid: int
@@ -32,13 +33,21 @@ class Holder:
     started: int
     host: str
     job: str = ""
+    is_for_one: bool = True
 
     @classmethod
-    def me(cls, *, job: str = "") -> Holder:
+    def me(cls, *, job: str = "", is_for_one: bool = True) -> Holder:
         """Return this process."""
         pid = os.getpid()
         started = _start_time(pid) or 0
-        return cls(pid=pid, boot=boot_id(), started=started, host=platform.node(), job=job)
+        return cls(
+            pid=pid,
+            boot=boot_id(),
+            started=started,
+            host=platform.node(),
+            job=job,
+            is_for_one=is_for_one,
+        )
 
     @property
     def is_of_this_machine(self) -> bool:

@@ -23,8 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import branchlab
-from branchlab.version import __version__
+from branchlab import version
 
 EXIT_ANOTHER = 75
 """A parent that finds another of its kind at its socket."""
@@ -211,13 +210,13 @@ def runtime_folder() -> Path:
 def _identity(preload: Sequence[str], environment: Mapping[str, str]) -> str:
     """Return what tells a parent that would be started now from any other: interpreter, code, variables."""
     torch = importlib.util.find_spec("torch")
-    home = Path(branchlab.__file__).parent
+    home = Path(version.__file__).parent
     sources = [path for room in _OURS for path in sorted((home / room).rglob("*.py"))]
     if torch is not None and torch.origin is not None:
         sources += [Path(torch.origin), Path(torch.origin).with_name("version.py")]
     found = {
         "python": [sys.executable, sys.version],
-        "branchlab": [__version__, str(home)],
+        "branchlab": [version.__version__, str(home)],
         "sources": [[str(path), path.stat().st_mtime_ns] for path in sources if path.exists()],
         "preload": list(preload),
         "variables": {n: v for n, v in sorted(environment.items()) if n.startswith(_AT_IMPORT)},

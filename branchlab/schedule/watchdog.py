@@ -39,6 +39,10 @@ class Watchdog:
         holder, latest = read_holder(folder.lease), folder.latest()
         if holder is None or latest is None or not holder.is_of_this_machine:
             return
+        if (
+            not holder.is_for_one
+        ):  # a command that stands for runs on other machines, this one perhaps
+            return
         try:
             moment = latest.usage.stat().st_mtime
         except OSError:

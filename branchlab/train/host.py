@@ -133,7 +133,7 @@ class _Host:
         if client.writer < 0:
             client.writer = client.reader
         self._clients[client.reader] = client
-        client.say(op="ready", **_describe())
+        client.say(op="ready", **describe())
 
     def _attend(self, client: _Client) -> None:
         messages = client.hear()
@@ -175,7 +175,7 @@ class _Host:
                 break
             if pid in self._tickets:
                 client, ticket = self._tickets.pop(pid)
-                if client.reader in self._clients:
+                if self._clients.get(client.reader) is client:
                     client.say(op="ended", ticket=ticket, code=os.waitstatus_to_exitcode(status))
         for stray in set(children()) - set(self._tickets):
             with contextlib.suppress(ProcessLookupError):
@@ -197,7 +197,7 @@ class _Host:
         return stand_for(order)
 
 
-def _describe() -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Return what plans depend on. Counting devices goes through NVML, which makes no CUDA context."""
     num_cuda = torch.cuda.device_count()
     has_mps = torch.backends.mps.is_available()

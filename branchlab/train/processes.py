@@ -18,6 +18,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+RUN_VARIABLE = "BRANCHLAB_RUN"
+"""Holds the run's folder in the environment of whatever a run starts, so that what escaped is found again."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -2,7 +2,7 @@
 
 A shim is a session of its own and a subreaper. It bounds the time, the silence and the log of its trainer, samples what
 it takes of the machine, ends every descendant, and writes a result when the trainer could not. It outlives whoever
-started it; its trainer does not outlive it, so that nothing trains unwatched.
+started it, unless the order names a parent with which it ends; its trainer does not outlive it, so that nothing trains unwatched.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from branchlab.domain import RunState
 from branchlab.errors import BranchlabError
 from branchlab.run_folder import LOST, Attempt, EventWriter, Holder, RunFolder, locked, write_holder
 from branchlab.train.processes import (
+    RUN_VARIABLE,
     Waker,
     become_subreaper,
     detach_streams,
@@ -42,9 +43,6 @@ EXIT_AGAIN = 75
 
 STOP_NOW = signal.SIGUSR1
 """Ends a run without waiting for a checkpoint; SIGTERM lets it write one first."""
-
-RUN_VARIABLE = "BRANCHLAB_RUN"
-"""Holds the run's folder in the environment of whatever a run starts, so that what escaped is found again."""
 
 _LOG_BYTES_MAX = 64 << 20
 _LOG_BYTES_KEPT = 8 << 20
@@ -129,7 +127,7 @@ class _Watch:
             _, came = self._waker.wait(timeout_s=min(1.0, self._order.timeout_s))
             self._hear(came, trainer)
             reason = reason or self._trouble(time.monotonic() - started)
-            if reason or time.monotonic() > self._stop_by:
+            if reason or self._is_abandoned() or time.monotonic() > self._stop_by:
                 os.kill(trainer, signal.SIGKILL)
             bound_log(self._attempt.log)
             pid, ended, spent = os.wait4(trainer, os.WNOHANG)
@@ -139,6 +137,8 @@ class _Watch:
                 with contextlib.suppress(OSError):  # a full disk ends no training
                     usage.write("usage", **(gauge.sum_up(spent) if pid else gauge.read()))
         end_descendants(trainer)
+        if self._is_abandoned():
+            return EXIT_ELSEWHERE
         self._see_to_result(os.waitstatus_to_exitcode(status), reason, kills_before)
         if self._order.job and self._is_stopped_by_cluster():
             return EXIT_AGAIN
@@ -156,6 +156,10 @@ class _Watch:
             os.kill(trainer, signal.SIGTERM)
         if STOP_NOW in came or asked == "now":
             self._stop_by = 0.0
+
+    def _is_abandoned(self) -> bool:
+        """Whether the process with which this one ends is gone. Asked, not told by the kernel: that watches a thread alone."""
+        return self._order.parent not in {0, os.getppid()}
 
     def _trouble(self, elapsed_s: float) -> str:
         order = self._order

@@ -51,6 +51,7 @@ class Order:
         checkpoint_s: Between two checkpoints.
         slot: Lock that is held while the run lives: its share of the machine.
         job: What a cluster calls the process that carries this out.
+        parent: The process with which it ends, without a result; 0 for one that outlives whoever started it.
         is_restart: Whether the cluster starts a job anew that it has ended or lost.
     """
 
@@ -63,6 +64,7 @@ class Order:
     visible_device: str | None = None
     slot: Path | None = None
     job: str = ""
+    parent: int = 0
     is_restart: bool = False
 
     @classmethod

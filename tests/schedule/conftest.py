@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ from typing import Any
 import pytest
 
 from branchlab.domain import Run, RunRecord, Sample, Scale
-from branchlab.run_folder import JSON, StateFolder
+from branchlab.git.repository import Repository
+from branchlab.run_folder import JSON, StateFolder, read_events
 from branchlab.schedule.executor import Bounds, Executor
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.pool import Change, Manner, Pool, Slot, StopRequest
@@ -124,6 +128,8 @@ def until(is_so: Callable[[], bool]) -> None:
 class Lab:
     """A state folder, a work tree with the tiny task, and pools over a warm parent."""
 
+    checkpoint_s = 30.0
+
     def __init__(self, root: Path, executor: Executor) -> None:
         self.root, self.executor = root, executor
         self.state = StateFolder(root / ".branchlab")
@@ -160,7 +166,7 @@ class Lab:
         **manner: Any,
     ) -> Iterator[Change]:
         manner = Manner(
-            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=checkpoint_s),
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=self.checkpoint_s),
             **{"prepare": lambda _: self.tree, **manner},
         )
         slots = [Slot(device="cpu", number=number) for number in range(num_slots)]
@@ -228,3 +234,57 @@ def lab(tmp_path: Path, warm: LocalExecutor) -> Lab:
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
     return until
+
+
+class CommittedLab(Lab):
+    """A lab whose tiny task is committed, so that it can travel; its checkpoints come often: a training of seconds writes some, too."""
+
+    checkpoint_s = 0.2
+
+    def __init__(self, root: Path, executor: Executor) -> None:
+        super().__init__(root, executor)
+        (self.tree / "tiny.py").write_text(TASK)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("add", "tiny.py")
+        self.git("commit", "--quiet", "-m", "the tiny task")
+        self.commit = self.git("rev-parse", "HEAD")
+        (self.tree / "tiny.py").write_text("raise SystemExit('a dirty file has travelled')")
+
+    def git(self, *args: str) -> str:
+        who = {f"GIT_{w}_{k}": "ada" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
+        env = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, **who}
+        done = subprocess.run(
+            ["git", *args], cwd=self.tree, env=env, check=True, capture_output=True
+        )
+        return done.stdout.decode().strip()
+
+    @property
+    def repository(self) -> Repository:
+        return Repository.find(self.tree)
+
+    def plan(self, run_id: str, **flags: object) -> Run:
+        run = replace(super().plan(run_id, **flags), commit=self.commit)
+        self.state.run(run_id).write_plan(run)
+        return run
+
+    def resumed_at(self, run_id: str) -> list[int]:
+        """Return the step at which each attempt of a run went on."""
+        folder = self.state.run(run_id)
+        return [
+            event["resumed_at_step"]
+            for number in range(1, folder.attempts() + 1)
+            for event in read_events(folder.attempt(number).events).events
+            if event["kind"] == "start"
+        ]
+
+    def outcome_undisturbed(self, warm: Executor) -> tuple[object, ...]:
+        """Return the outcome of a run that this machine carries out by itself."""
+        self.git("worktree", "add", "--detach", "--quiet", str(self.root / "whole"), self.commit)
+        run = self.plan("whole")
+        self.carry_out(run, executor=warm, prepare=lambda _: self.root / "whole")
+        return self.outcome("whole")
+
+
+@pytest.fixture
+def committed(tmp_path: Path, warm: LocalExecutor) -> CommittedLab:
+    return CommittedLab(tmp_path, warm)

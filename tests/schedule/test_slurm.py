@@ -125,9 +125,9 @@ def test_a_login_node_knows_what_plans_depend_on_without_torch(played_slurm) -> 
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    from branchlab.train.host import _describe
+    from branchlab.train.host import describe
 
-    here = _describe()
+    here = describe()
     environment = {name: here[name] for name in ("python", "torch", "trainer")}
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         [["cpu"], environment, 3],
