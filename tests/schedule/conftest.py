@@ -162,11 +162,12 @@ class Lab:
         num_slots: int = 2,
         timeout_s: float = 600.0,
         silence_s: float = 600.0,
-        checkpoint_s: float = 30.0,
+        checkpoint_s: float | None = None,
         **manner: Any,
     ) -> Iterator[Change]:
+        every_s = self.checkpoint_s if checkpoint_s is None else checkpoint_s
         manner = Manner(
-            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=self.checkpoint_s),
+            bounds=Bounds(timeout_s=timeout_s, silence_s=silence_s, checkpoint_s=every_s),
             **{"prepare": lambda _: self.tree, **manner},
         )
         slots = [Slot(device="cpu", number=number) for number in range(num_slots)]
