@@ -64,7 +64,8 @@ def runs(
         limit=-1 if limit is None else limit,
     )
     if as_json:
-        print_document(runs_document(found))
+        listed = runs_document(found)
+        print_document({"event": "end", **listed} if follow else listed)
         return
     if not found:
         click.echo("no runs; start some: branchlab run --all-branches")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,11 @@ import pytest
 def document(done: Any) -> Any:
     assert done.returncode in {0, 1}, done.stderr
     return json.loads(done.stdout)
+
+
+def events(done: Any) -> list[dict[str, Any]]:
+    """Return what a command printed, one JSON document a line."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_run_reports_every_run_and_exits_with_one_when_some_failed(trained: Any) -> None:
@@ -370,14 +374,46 @@ def test_branches_are_completed(project: Any) -> None:
     assert "plain,wide" in done.stdout
 
 
-def test_a_detached_run_answers_at_once_and_goes_on(project: Any) -> None:
+def test_a_detached_run_answers_at_once_and_is_followed_to_its_end(project: Any) -> None:
     started = document(project.branchlab("run", "wide", "--seeds", "1", "--detach", "--json"))
     assert len(started["to_start"]) == 2
-    states: dict[str, str] = {}
-    for _ in range(300):
-        runs = document(project.branchlab("runs", "--json"))["runs"]
-        states = {run["id"]: run["state"] for run in runs}
-        if set(states.values()) == {"done"}:
-            break
-        time.sleep(0.1)
-    assert states == dict.fromkeys(started["to_start"], "done")
+    followed = project.branchlab("runs", "-f", "--json")
+    assert followed.returncode == 0
+    ended = [event["run"] for event in events(followed) if event["event"] == "ended"]
+    assert {run["id"]: run["state"] for run in ended} == dict.fromkeys(started["to_start"], "done")
+    runs = document(project.branchlab("runs", "--json"))["runs"]
+    assert {run["state"] for run in runs} == {"done"}
+    assert all(run["usage"]["memory_gib_max"] > 0 for run in runs)
+
+
+def test_a_run_tells_what_happens_an_event_a_line_and_last_how_it_ended(project: Any) -> None:
+    done = project.branchlab("run", "wide", "--seeds", "1", "--json", "--follow")
+    found = events(done)
+    kinds = [event["event"] for event in found]
+    assert kinds.count("started") == kinds.count("ended") == 2
+    assert kinds[-1] == "end"
+    assert {run["state"] for run in found[-1]["runs"]} == {"done"}
+    assert found[-1]["compare"]["branches"][0]["name"] == "exp/wide"
+
+
+def test_a_dry_run_says_why_and_how_long(trained: Any) -> None:
+    shown = trained.branchlab("run", "wide", "--seeds", "3", "--dry-run").stdout
+    assert "2 to train, 4 known" in shown
+    assert "earlier runs like these" in shown
+    found = document(trained.branchlab("run", "wide", "--epochs", "1", "--dry-run", "--json"))
+    assert found["estimate_s"] is None
+    why = {(run["branch"], run["seed"]): run["why"] for run in found["runs"]}
+    assert why[("exp/wide", 0)].startswith("new: another length than wide-s0-")
+
+
+def test_a_budget_is_a_time_as_people_write_it(trained: Any) -> None:
+    plan = document(trained.branchlab("run", "wide", "--budget", "1m30s", "--dry-run", "--json"))
+    assert {run["budget_s"] for run in plan["runs"]} == {90.0}
+    assert plan["estimate_s"] == 90.0 * 4 / plan["slots"]
+    for wrong, said in (("soon", "no time"), ("0", "more than 0 seconds")):
+        refused = trained.branchlab("run", "wide", "--budget", wrong)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+    both = trained.branchlab("run", "wide", "--budget", "5m", "--epochs", "2")
+    assert both.returncode == 2
+    assert "exclude each other" in both.stderr

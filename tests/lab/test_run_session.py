@@ -4,9 +4,11 @@ import pytest
 
 from branchlab.domain import RunState
 from branchlab.errors import ConfigError, RepositoryError
+from branchlab.lab.progress import follow
 from branchlab.lab.run import RunSession
 from branchlab.lab.run_request import RunRequest
 from branchlab.schedule.executor import Facts
+from tests.lab.conftest import TASK
 
 SE = 'title = "Squeeze"\nflags = { squeeze = true }\n'
 BIASED = "def more(x):\n    return x\n"
@@ -230,8 +232,76 @@ def test_main_runs_a_landed_experiment_by_its_flags(repo) -> None:
 
 @pytest.mark.slow
 def test_a_session_of_its_own_starts_and_ends_its_parent(repo) -> None:
+    config = repo.root / ".branchlab.toml"
+    config.write_text(config.read_text() + "\n[executor]\nlinger_s = 0\n")
     session = RunSession(repo.open(), RunRequest(names=("main",), seeds=1))
     last = list(session.carry_out(session.prepare()))[-1]
     session.close()
     assert states(last) == {RunState.DONE}
     assert repo.open().state.host_log.read_text() == ""
+
+
+def test_a_budget_trains_every_run_for_the_same_time_and_is_a_protocol_of_its_own(repo) -> None:
+    repo.run(names=("main",), seeds=1)
+    prepared, last = repo.run(names=("main",), seeds=1, budget_s=0.5)
+    (record,) = last.records.values()
+    assert not prepared.plan.runs[0].is_reused
+    assert record.state is RunState.DONE
+    assert record.steps == record.step > 4  # the recipe's two epochs are four steps
+    again, _ = repo.run(names=("main",), seeds=1, budget_s=0.5)
+    assert again.plan.to_start == ()
+    assert prepared.estimate.total_s == 0.5
+
+
+def test_after_its_total_budget_a_batch_starts_nothing_and_leaves_the_rest_planned(repo) -> None:
+    _, last = repo.run(names=("main",), seeds=4, jobs=1, flags={"pause": 0.05}, budget_total_s=0.1)
+    assert last.count(RunState.DONE) == 1
+    assert last.count(RunState.PLANNED) == 3
+    _, last = repo.run(names=("main",), seeds=4, jobs=1, flags={"pause": 0.05})
+    assert states(last) == {RunState.DONE}
+
+
+def test_seeds_that_cannot_change_a_verdict_are_left_out_and_say_so(repo) -> None:
+    # Accuracies that differ by a constant would look free of noise: the branch's differ by seed.
+    metric = (
+        "\n    def metrics(self, outputs, batch):\n        import torch\n"
+        "        level = torch.initial_seed() % 97 / 9700\n"
+        "        return {'accuracy': torch.full((len(batch),), BASE + level)}\n"
+    )
+    repo.commit({"tiny/task.py": TASK + metric.replace("BASE", "0.5")})
+    repo.branch(
+        "exp/good",
+        {"tiny/task.py": TASK + metric.replace("BASE + level", "0.9 + level * level * 50")},
+    )
+    config = (repo.root / ".branchlab.toml").read_text()
+    (repo.root / ".branchlab.toml").write_text(
+        config.replace("jobs = 2", "jobs = 1\nstop_early = true")
+    )
+    _, last = repo.run(names=("good",), seeds=12)
+    left_out = [r for r in last.records.values() if r.state is RunState.CANCELLED]
+    assert {record.run.branch for record in left_out} == {"main", "exp/good"}
+    reasons = {record.run.branch: record.reason for record in left_out}
+    assert reasons["exp/good"].startswith("not needed: better than main")
+    assert reasons["main"] == "not needed: every branch's verdict is settled"
+    assert last.count(RunState.DONE) + len(left_out) == 24
+    assert last.count(RunState.DONE) >= 6
+
+
+def test_whoever_follows_sees_runs_begin_get_on_and_end(repo) -> None:
+    session = repo.session(names=("main",), seeds=2, jobs=1, flags={"pause": 0.05})
+    prepared = session.prepare()
+    seen: list[str] = []
+    with repo.open().state.at_work():
+        watching = follow(repo.open(), every_s=0.0)
+        for _ in session.carry_out(prepared):
+            progress = next(watching)
+            seen += [f"started {record.run.seed}" for record in progress.started]
+            seen += [f"ended {record.run.seed}" for record in progress.ended]
+            assert not progress.is_last
+    session.close()
+    rest = list(watching)
+    for progress in rest:
+        seen += [f"ended {record.run.seed}" for record in progress.ended]
+    assert rest[-1].is_last
+    assert seen == ["started 0", "ended 0", "started 1", "ended 1"]
+    assert [progress.is_last for progress in follow(repo.open())] == [True]
