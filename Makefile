@@ -6,7 +6,7 @@ LAB    ?= build/demo
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: help install demo test check check-cluster bench docs clean
+.PHONY: help install demo test check check-cluster bench docs clean stress
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,12 +38,16 @@ check-cluster: install  ## tests on simulated clusters of three nodes; Slurm's n
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,slurm,ray]'
 	$(BIN)/python -m pytest -q -m 'slurm or ray'
 
+stress: install  ## kill a running lab 200 times at random, and prove that nothing was lost or done twice
+	$(BIN)/python tests/stress/kills.py
+
 bench: install  ## compare with what one would use instead; figures go into benchmarks/RESULTS.md by hand
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/status.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/run_overhead.py
 	$(BIN)/python benchmarks/branches.py
+	$(BIN)/python benchmarks/device_use.py
 	$(BIN)/python benchmarks/parity.py
 
 docs: install  ## write the generated pages again
