@@ -106,6 +106,7 @@ class Watcher:
         self._given |= {run.id: job for run, job in change.handed_over}
         over = [
             *change.ended,
+            *change.stillborn,
             *(run for run, _ in change.refused),
             *(run for run, _ in change.dropped),
             *change.elsewhere,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Run, RunState, Sample, Scale
-from branchlab.errors import ConfigError
+from branchlab.errors import ConfigError, StoreError
 from branchlab.git.worktrees import checkout, reclaim
 from branchlab.lab.branches import (
     all_branches,
@@ -31,6 +31,7 @@ from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
 from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
 
+_STILLBORN = "its process ended before it could record anything: is the disk full?"
 _MOST_PER_GPU = 8
 """Runs that are put on one GPU at most, where nobody has said how many."""
 
@@ -167,6 +168,8 @@ class RunSession:
         for change in pool.carry_out(runs, self.stop):
             for run, reason in change.refused:
                 _end(project, run, RunState.FAILED, reason)
+            for run in change.stillborn:
+                _end(project, run, RunState.FAILED, _STILLBORN)
             for run, reason in change.dropped:
                 _end(project, run, RunState.CANCELLED, reason)
             progress = watcher.look(change)
@@ -322,9 +325,14 @@ def _left_to_jobs(jobs: Mapping[str, Job]) -> tuple[str, ...]:
 def _end(project: Project, run: Run, state: RunState, reason: str) -> None:
     """Record how a run ended that never began: without a work tree, or needed no more."""
     folder = project.state.run(run.id)
-    with locked(folder.lease) as is_ours:
-        if is_ours:
-            folder.attempt(folder.attempts() + 1).write_result(state, reason=reason)
+    try:
+        with locked(folder.lease) as is_ours:
+            if is_ours:
+                folder.attempt(folder.attempts() + 1).write_result(state, reason=reason)
+    except OSError as error:
+        raise StoreError(
+            f"{run.id} ended, which cannot be recorded: {error}", hint=f"see: df {folder.path}"
+        ) from None
 
 
 def _readings(progress: Progress) -> dict[str, Reading]:

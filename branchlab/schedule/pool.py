@@ -24,6 +24,8 @@ _TICK_S = 0.2
 _LOOK_EVERY_S = 0.5
 _TRIES_MAX = 3
 """Of a run whose processes are killed, within one batch."""
+_STARTS_MAX = 8
+"""Of a run that did not even come to begin, its own starts and those of others included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ class Change:
         refused: Runs whose work tree could not be made, with the reason.
         handed_over: Runs that a cluster carries out by itself from here on, with what it calls each.
         again: Runs that went back into the queue, with the reason.
+        stillborn: Runs whose processes ended before there was an attempt, again and again.
         dropped: Runs that are not needed any more, with the reason.
         late: Runs whose turn came after the time that there was.
     """
@@ -71,6 +74,7 @@ class Change:
     handed_over: tuple[tuple[Run, str], ...] = ()
     refused: tuple[tuple[Run, str], ...] = ()
     again: tuple[tuple[Run, str], ...] = ()
+    stillborn: tuple[Run, ...] = ()
     dropped: tuple[tuple[Run, str], ...] = ()
     late: tuple[Run, ...] = ()
 
@@ -102,6 +106,7 @@ class _Queued:
     run: Run
     attempt: int
     tries: int = 1
+    starts: int = 1
     is_alone: bool = False
 
 
@@ -115,6 +120,7 @@ class _News:
     handed_over: list[tuple[Run, str]] = field(default_factory=list)
     refused: list[tuple[Run, str]] = field(default_factory=list)
     again: list[tuple[Run, str]] = field(default_factory=list)
+    stillborn: list[Run] = field(default_factory=list)
     dropped: list[tuple[Run, str]] = field(default_factory=list)
 
     def change(self) -> Change:
@@ -274,10 +280,11 @@ class Pool:
             self._watched[queued.run.id] = queued
             return
         latest = folder.latest()
-        result = latest.read_result() if latest is not None else None
+        has_begun = latest is not None and folder.attempts() >= queued.attempt
+        result = latest.read_result() if latest is not None and has_begun else None
         if result is None:
             if not self._try_again(queued, news):
-                news.ended.append(queued.run)
+                (news.ended if has_begun else news.stillborn).append(queued.run)
         elif result.get("is_out_of_memory") and not queued.is_alone:
             if self._manner.packing is not None:
                 self._manner.packing.ran_out(slot.visible_device)
@@ -289,12 +296,14 @@ class Pool:
 
     def _try_again(self, queued: _Queued, news: _News) -> bool:
         """Queue a run again whose processes were killed; returns whether it may be tried once more."""
-        if queued.tries >= _TRIES_MAX:
+        if queued.tries >= _TRIES_MAX or queued.starts >= _STARTS_MAX:
             return False
         attempts = self._folder(queued.run).attempts()
         # One that never came to start has cost nothing.
         tries = queued.tries + (attempts >= queued.attempt)
-        self._queue.appendleft(replace(queued, attempt=attempts + 1, tries=tries))
+        self._queue.appendleft(
+            replace(queued, attempt=attempts + 1, tries=tries, starts=queued.starts + 1)
+        )
         if tries > queued.tries:
             news.again.append(
                 (queued.run, "its processes were killed: it goes on from its last checkpoint")
