@@ -17,7 +17,7 @@ from branchlab.domain import RunRecord, RunState
 from branchlab.lab import runs as verbs
 from branchlab.lab.progress import follow
 from branchlab.lab.project import Project
-from branchlab.lab.words import age, duration, figure
+from branchlab.lab.words import age, duration, figure, progress_text, usage_text
 from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_log_line, safe_text
 
@@ -142,11 +142,12 @@ def show(run: str, as_json: bool) -> None:
         "scale": scale,
         "flags": json.dumps(dict(plan.flags)) if plan.flags else "none",
         "device": f"{plan.device}, {plan.threads} threads" if plan.device == "cpu" else plan.device,
-        "progress": f"epoch {record.epoch} of {record.epochs}, step {record.step} of {record.steps}",
+        "progress": progress_text(record),
         "attempts": record.attempts,
         **({"job": f"{found.job.job} of {found.job.executor}"} if found.job else {}),
         "time": duration(record.duration_s),
         "speed": f"{record.images_per_s:,.0f} images/s" if record.images_per_s else "-",
+        "usage": usage_text(record.usage) or "-",
         "folder": found.folder,
     }
     for name, value in facts.items():

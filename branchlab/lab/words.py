@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from branchlab.domain import (
     Freshness,
     Landed,
     Outcome,
+    RunRecord,
     RunState,
     Standing,
 )
@@ -96,6 +98,28 @@ def figure(value: float | None, *, sign: bool = False) -> str:
     if value is None:
         return "-"
     return f"{value:+.4f}" if sign else f"{value:.4f}"
+
+
+def progress_text(record: RunRecord) -> str:
+    """Return how far a run is; one that a time ends has no number of epochs."""
+    epochs = f" of {record.epochs}" if record.epochs else ""
+    return f"epoch {record.epoch}{epochs}, step {record.step} of {record.steps}"
+
+
+def usage_text(usage: Mapping[str, float]) -> str:
+    """Return what a run takes of its machine, in a few words; empty where nothing is known."""
+    parts = []
+    if "cpu_percent" in usage:
+        parts.append(f"{usage['cpu_percent'] / 100:.1f} cores")
+    if "memory_gib_max" in usage:
+        parts.append(f"{usage['memory_gib_max']:.2f} GiB at most")
+    if "gpu_percent" in usage:
+        total = usage.get("gpu_memory_gib_total", 0.0)
+        parts.append(
+            f"GPU {usage['gpu_percent']:.0f}%, {usage['gpu_memory_gib']:.1f} of {total:.0f} GiB, "
+            f"{usage['gpu_temperature_c']:.0f} °C"
+        )
+    return " · ".join(parts)
 
 
 def age(moment: datetime | None, now: datetime) -> str:

@@ -12,7 +12,7 @@ from textual.widgets import Log, Static
 
 from branchlab.domain import Scale
 from branchlab.lab.runs import RunDetails
-from branchlab.lab.words import duration, figure
+from branchlab.lab.words import duration, figure, progress_text, usage_text
 from branchlab.terminal_text import safe_log_line
 from branchlab.tui import keys
 from branchlab.tui.frame import LabScreen
@@ -131,9 +131,9 @@ def run_lines(details: RunDetails, metric: str) -> list[Line]:
         _fact("flags", json.dumps(dict(run.flags)) if run.flags else "none"),
         _fact(
             "progress",
-            f"epoch {record.epoch} of {record.epochs}, step {record.step} of {record.steps}, "
-            f"attempt {record.attempts}, {duration(record.duration_s)}{speed}, on {run.device}",
+            f"{progress_text(record)}, attempt {record.attempts}, {duration(record.duration_s)}{speed}, on {run.device}",
         ),
+        _fact("usage", usage_text(record.usage) or "not sampled yet"),
         _fact("metrics", metrics or "none yet"),
         _fact("folder", str(details.folder)),
     ]
