@@ -30,6 +30,7 @@ from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
 from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
+from branchlab.schedule.watchdog import release_slots
 
 _STILLBORN = "its process ended before it could record anything: is the disk full?"
 _MOST_PER_GPU = 8
@@ -84,6 +85,7 @@ class RunSession:
         main = main_branch(project, branches)
         wanted = wanted_branches(project, request, branches, main)
         project.state.create()
+        release_slots(project.state.slots)
         executor = self._executor or self._warm_up(main)
         targets = [self._target(branch, main) for branch in wanted]
         looked = look_after(project.state)
@@ -180,6 +182,7 @@ class RunSession:
             yield progress
         yield watcher.look(is_last=True)
         index.close()
+        release_slots(project.state.slots)
         _tidy(project)
 
     def close(self) -> None:

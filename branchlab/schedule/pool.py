@@ -18,7 +18,7 @@ from branchlab.errors import BranchlabError, ConfigError
 from branchlab.run_folder import RunFolder, StateFolder, locked
 from branchlab.schedule.executor import Bounds, Executor, Outcome, Start
 from branchlab.schedule.packing import NOTHING_YET, Packing, Reading
-from branchlab.schedule.watchdog import Watchdog
+from branchlab.schedule.watchdog import Watchdog, run_of_slot
 
 _TICK_S = 0.2
 _LOOK_EVERY_S = 0.5
@@ -231,8 +231,12 @@ class Pool:
     def _is_lock_free(self, slot: Slot) -> bool:
         if not self._manner.shares_slots:
             return True
-        with locked(self._state.slots / slot.name) as is_free:
-            return is_free
+        path = self._state.slots / slot.name
+        with locked(path) as is_free:
+            pass
+        if not is_free and (folder := run_of_slot(path)) is not None:
+            self._watchdog.look(folder)
+        return is_free
 
     def _order(self, queued: _Queued, worktree: Path, slot: Slot) -> Start:
         self._num_tickets += 1

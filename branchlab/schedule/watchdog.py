@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from branchlab.run_folder import RunFolder, read_holder
+from branchlab.run_folder import RunFolder, locked, read_holder
 
 _STILL_FOR_S = 30.0
 """A shim breathes every two seconds. Counted by a clock that stands still while the machine sleeps."""
@@ -61,6 +61,39 @@ class Watchdog:
             # Its trainer ends with it, whatever state it is in.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(holder.pid, signal.SIGKILL)
+
+
+def release_slots(slots: Path) -> None:
+    """End shims that hold a slot of this machine and stand still although their run has its result (Linux)."""
+    for slot in slots.glob("*"):
+        with locked(slot) as is_free:
+            if is_free:
+                continue
+        folder = run_of_slot(slot)
+        latest = folder.latest() if folder is not None else None
+        if folder is None or latest is None or latest.read_result() is None:
+            continue
+        holder = read_holder(folder.lease)
+        if holder is not None and holder.is_alive and holder.is_for_one and _is_stopped(holder.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(holder.pid, signal.SIGKILL)
+
+
+def run_of_slot(slot: Path) -> RunFolder | None:
+    """Return the run that holds a slot, or held it last."""
+    try:
+        text = slot.read_text()
+    except OSError:
+        return None
+    return RunFolder(Path(text)) if text else None
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] in {b"T", b"t"}
 
 
 def _end_whoever_has_open(path: Path) -> None:

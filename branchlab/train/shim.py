@@ -81,6 +81,10 @@ def _slot(order: Order) -> Iterator[bool]:
         yield True
         return
     with locked(order.slot) as is_free:
+        if is_free:
+            order.slot.write_text(
+                str(order.run_folder)
+            )  # who waits for the slot finds whom it waits for
         yield is_free
 
 

@@ -17,6 +17,7 @@ from branchlab.run_folder import StateFolder, locked
 from branchlab.schedule import watchdog
 from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.pool import StopRequest
+from branchlab.schedule.watchdog import release_slots
 from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, bound_log
 
 
@@ -141,6 +142,20 @@ def test_a_shim_that_stands_still_is_ended_and_its_run_goes_on(lab, monkeypatch)
     run = lab.plan("a", deed="freeze_shim")
     assert lab.carry_out(run, lab.plan("whole"))["a"].attempts == 2
     assert lab.outcome("a") == lab.outcome("whole")
+
+
+def test_a_shim_that_stands_still_after_its_run_gives_its_slot_back(lab, wait_until) -> None:
+    run = lab.plan("a", deed="freeze_shim_alone")
+    changes = lab.start([run], num_slots=1, shares_slots=True)
+    for _ in changes:
+        latest = lab.state.run("a").latest()
+        if latest is not None and latest.read_result() is not None:
+            break
+    assert lab.state.run("a").is_held()
+    release_slots(lab.state.slots)
+    wait_until(lambda: not lab.state.run("a").is_held())
+    list(changes)
+    assert lab.records()["a"].state is RunState.DONE
 
 
 def test_a_process_that_escaped_with_the_lease_is_ended(lab, wait_until) -> None:
