@@ -57,7 +57,7 @@ class StateFolder:
 
     @property
     def host_log(self) -> Path:
-        """What the warm parent process printed; empty unless something is wrong with it."""
+        """What a warm parent that does not linger printed; empty unless something is wrong with it."""
         return self.path / "host.log"
 
     def create(self) -> None:

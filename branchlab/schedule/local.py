@@ -48,7 +48,7 @@ class LocalExecutor:
             return
         self._num_parents += 1
         self._parent = Parent(
-            self._preload, self._state.path, surroundings(self._state), self._linger_s
+            self._preload, self._state.host_log, surroundings(self._state), self._linger_s
         )
 
     def facts(self) -> Facts:

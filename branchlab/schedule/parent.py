@@ -42,13 +42,13 @@ class Parent:
 
     Args:
         preload: Modules to import besides torch.
-        folder: Where a private parent stands and keeps its log.
+        log: Where a private parent complains; it stands in the folder of that.
         environment: Of the runs that are started through this connection.
         linger_s: A parent that is shared stays for so long; 0 starts one of our own.
     """
 
     def __init__(
-        self, preload: Sequence[str], folder: Path, environment: Mapping[str, str], linger_s: float
+        self, preload: Sequence[str], log: Path, environment: Mapping[str, str], linger_s: float
     ) -> None:
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,10 +57,10 @@ class Parent:
         self._address: Path | None = None
         self._pending = b""
         self._unsent: list[bytes] = []
-        self.log, self.log_from = folder / "host.log", 0
+        self.log, self.log_from = log, 0
         command = [sys.executable, "-P", "-m", "branchlab.train.host"]
         if not linger_s:
-            self._start([*command, *preload], folder)
+            self._start([*command, *preload])
             os.set_blocking(self._stdout().fileno(), False)
             return
         place = runtime_folder()
@@ -152,7 +152,7 @@ class Parent:
         self._pid = None
         return os.waitstatus_to_exitcode(status) != EXIT_ANOTHER
 
-    def _start(self, command: list[str], place: Path) -> None:
+    def _start(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
             self.log_from = log.tell()
             self._process = subprocess.Popen(
@@ -160,7 +160,7 @@ class Parent:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                cwd=place,
+                cwd=self.log.parent,
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C reaches the command line alone, which decides what stops
             )

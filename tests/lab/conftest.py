@@ -140,10 +140,10 @@ class LabRepo:
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
-    """One warm parent for all tests of a module: its imports take two seconds."""
+    """One warm parent for all tests, of other modules too: its imports take two seconds."""
     state = StateFolder(tmp_path_factory.mktemp("warm") / ".branchlab")
     state.create()
-    executor = LocalExecutor(state)
+    executor = LocalExecutor(state, linger_s=60.0)
     yield executor
     executor.close()
 
