@@ -72,11 +72,15 @@ class StateFolder:
         """Show that a command has runs to start, as long as it lives."""
         self.create()
         path = self.path / "commands" / f"{os.getpid()}-{time.time_ns()}"
-        try:
-            with locked(path):
-                yield
-        finally:
-            path.unlink(missing_ok=True)
+        while True:
+            with locked(path) as is_ours:
+                if not is_ours or not path.exists():
+                    continue  # somebody was just looking whether it is held
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
     def is_at_work(self) -> bool:
         """Whether any command has runs to start; what killed ones left is cleared away."""

@@ -78,6 +78,8 @@ class Outcome(StrEnum):
     """Its processes have ended; how is in the run's folder."""
     ELSEWHERE = "elsewhere"
     """Somebody else works on the run or has finished it, or nobody watches it any more."""
+    ORPHANED = "orphaned"
+    """The run goes on, and whoever was to tell of its end is gone."""
     BUSY = "busy"
     """Another command's run took the slot first."""
     HANDED_OVER = "handed over"
@@ -99,6 +101,8 @@ def surroundings(state: StateFolder) -> dict[str, str]:
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
     environment.pop("PYTHONPATH", None)
     environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # CUDA counts the fastest first unless it is told to count as the driver does.
+    environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     # Branches share most of what torch.compile makes of them.
     environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(state.compiled / "inductor"))
     environment.setdefault("TRITON_CACHE_DIR", str(state.compiled / "triton"))

@@ -81,7 +81,7 @@ class LocalExecutor:
     def wait(self, timeout_s: float) -> list[Ended]:
         """Return the orders that are over, as soon as there are any.
 
-        Runs whose parent was killed go on by themselves, with nobody to tell of their end: they count as elsewhere.
+        Runs whose parent was killed go on by themselves, with nobody to tell of their end: they are orphaned.
         """
         if self._parent is None:
             return self._orphans()
@@ -107,7 +107,7 @@ class LocalExecutor:
         self.close()
         self.parent_pid = None
         orphans, self._open = self._open, set()
-        return [Ended(ticket=ticket, outcome=Outcome.ELSEWHERE) for ticket in orphans]
+        return [Ended(ticket=ticket, outcome=Outcome.ORPHANED) for ticket in orphans]
 
     def close(self) -> None:
         """Let the parent go; runs are never ended by this."""

@@ -13,11 +13,11 @@ import importlib.util
 import json
 import os
 import selectors
+import site
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,11 +30,18 @@ EXIT_ANOTHER = 75
 
 _AT_IMPORT = (
     *("CUBLAS", "CUDA", "GOMP", "HIP", "KMP", "LD_", "MALLOC", "MKL", "NCCL", "NVIDIA", "OMP"),
-    *("OPENBLAS", "PATH", "PYTHON", "PYTORCH", "ROCR", "VIRTUAL_ENV"),
+    *("OPENBLAS", "PATH", "PYTHON", "PYTORCH", "ROCR", "TORCH", "TRITON", "VIRTUAL_ENV"),
 )
 """Beginnings of variables that act when Python starts or torch is imported."""
 _OURS = ("train", "domain", "run_folder")
+_OF_A_REPOSITORY = {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
+"""Set for each repository by ``surroundings``: they would part parents, and act when something is compiled."""
+_STDERR = 2
 _LOOK_EVERY_S = 0.02
+_SPAWN_AGAIN_S = 2.0
+_CONNECT_WITHIN_S = 2.0
+_NAME_MAX = 60
+"""Bytes of a runtime folder's path: the address of a socket takes 108 in all."""
 
 
 class Parent:
@@ -53,22 +60,25 @@ class Parent:
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
+        self._command: list[str] = []
+        self._spawned_at = 0.0
         self._socket: socket.socket | None = None
         self._address: Path | None = None
         self._pending = b""
         self._unsent: list[bytes] = []
         self.log, self.log_from = log, 0
         command = [sys.executable, "-P", "-m", "branchlab.train.host"]
-        if not linger_s:
+        place = runtime_folder() if linger_s else None
+        if place is None:
             self._start([*command, *preload])
             os.set_blocking(self._stdout().fileno(), False)
             return
-        place = runtime_folder()
         name = _identity(preload, environment)
         self._address, self.log = place / f"{name}.sock", place / f"{name}.log"
         if not self._connect():
             words = ["--socket", str(self._address), "--linger", str(linger_s)]
-            self._spawn([*command, *words, *preload])
+            self._command = [*command, *words, *preload]
+            self._spawn()
 
     def send(self, **message: object) -> None:
         """Tell the parent something.
@@ -92,6 +102,8 @@ class Parent:
         if self._address is not None and not self._connect():
             if self._has_failed():
                 return None
+            if self._pid is None and time.monotonic() - self._spawned_at > _SPAWN_AGAIN_S:
+                self._spawn()  # the one that was there first has ended, or was just ending
             time.sleep(min(_LOOK_EVERY_S, max(0.0, timeout_s)))
             return []
         source = self._socket if self._socket is not None else self._stdout()
@@ -126,15 +138,18 @@ class Parent:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1.0)
 
-    def _spawn(self, command: list[str]) -> None:
+    def _spawn(self) -> None:
         """Start a parent that will outlive this process and answers to nobody."""
+        # What this command was started with, a lock or a pipe, is none of the parent's.
+        foreign = _inheritable()
         with self.log.open("ab") as log:
-            self.log_from = log.tell()
+            self.log_from, self._spawned_at = log.tell(), time.monotonic()
             self._pid = os.posix_spawn(
-                command[0],
-                command,
+                self._command[0],
+                self._command,
                 self._environment,
                 file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in foreign),
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
@@ -175,11 +190,13 @@ class Parent:
         if self._socket is not None:
             return True
         found = socket.socket(socket.AF_UNIX)
+        found.settimeout(_CONNECT_WITHIN_S)
         try:
             found.connect(str(self._address))
         except OSError:
             found.close()
             return False
+        found.setblocking(True)  # noqa: FBT003  its only parameter
         self._socket = found
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         umask = os.umask(0o077)
@@ -191,20 +208,39 @@ class Parent:
         return True
 
 
-def runtime_folder() -> Path:
-    """Return a folder for sockets that is this user's alone; their names must be short (108 bytes)."""
+def runtime_folder() -> Path | None:
+    """Return a folder for sockets that is this user's alone, or None where there is none."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base) / "branchlab" if base else Path("/tmp") / f"branchlab-{os.getuid()}"  # noqa: S108  made 0700 below, owner checked
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if (
-            stat.S_ISDIR(found.st_mode)
-            and found.st_uid == os.getuid()
-            and not found.st_mode & 0o077
-        ):
+    for folder in (
+        *([Path(base) / "branchlab"] if base else []),
+        Path("/tmp") / f"branchlab-{os.getuid()}",  # noqa: S108  made 0700, its owner checked
+    ):
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+        except OSError:
+            continue
+        is_ours = found.st_uid == os.getuid() and not found.st_mode & 0o077
+        if stat.S_ISDIR(found.st_mode) and is_ours and len(os.fsencode(folder)) <= _NAME_MAX:
             return folder
-    return Path(tempfile.mkdtemp(prefix="branchlab-"))
+    return None
+
+
+def _inheritable() -> list[int]:
+    """Return the descriptors beyond the standard three that a child would be given."""
+    found = []
+    for path in sorted(Path("/dev/fd").glob("*")):
+        with contextlib.suppress(OSError):  # the one that listing itself opened is closed again
+            if int(path.name) > _STDERR and os.get_inheritable(int(path.name)):
+                found.append(int(path.name))
+    return found
+
+
+def _package_folders() -> list[Path]:
+    """Return where packages are installed, and what adds to that: a parent does not see what is installed after it."""
+    folders = [Path(path) for path in {*site.getsitepackages(), site.getusersitepackages()}]
+    there = [folder for folder in sorted(folders) if folder.is_dir()]
+    return [*there, *(path for folder in there for path in sorted(folder.glob("*.pth")))]
 
 
 def _identity(preload: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -219,6 +255,11 @@ def _identity(preload: Sequence[str], environment: Mapping[str, str]) -> str:
         "branchlab": [version.__version__, str(home)],
         "sources": [[str(path), path.stat().st_mtime_ns] for path in sources if path.exists()],
         "preload": list(preload),
-        "variables": {n: v for n, v in sorted(environment.items()) if n.startswith(_AT_IMPORT)},
+        "packages": [[str(path), path.stat().st_mtime_ns] for path in _package_folders()],
+        "variables": {
+            name: value
+            for name, value in sorted(environment.items())
+            if name.startswith(_AT_IMPORT) and name not in _OF_A_REPOSITORY
+        },
     }
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]

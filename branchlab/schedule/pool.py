@@ -144,6 +144,8 @@ class Pool:
         self._active: dict[int, tuple[_Queued, Slot]] = {}
         self._watched: dict[str, _Queued] = {}
         """Runs that others carry out, by id: another command, or shims whose parent was killed."""
+        self._orphaned: set[str] = set()
+        """Those of them that were started here."""
         self._busy: dict[Slot, float] = {}
         self._watchdog = Watchdog()
         self._num_tickets = 0
@@ -157,7 +159,11 @@ class Pool:
         stopped_at_level = 0
         limit_s = self._manner.starts_for_s
         starts_until = float("inf") if limit_s is None else time.monotonic() + limit_s
-        while self._active or ((self._queue or self._watched) and not stop.level):
+        while (
+            self._active
+            or self._orphaned & self._watched.keys()
+            or ((self._queue or self._watched) and not stop.level)
+        ):
             if self._queue and time.monotonic() > starts_until:
                 yield Change(late=tuple(queued.run for queued in self._queue))
                 self._queue.clear()
@@ -167,6 +173,10 @@ class Pool:
                 stopped_at_level = stop.level
                 for ticket in self._active:
                     self._executor.stop(ticket, is_now=stop.level > 1)
+                for run_id in self._orphaned & self._watched.keys():
+                    self._state.run(run_id).ask_to_stop(is_now=stop.level > 1)
+            if stop.level:
+                self._queue.clear()
             yield self._collect()
 
     def hear(self, readings: Mapping[str, Reading]) -> None:
@@ -263,6 +273,9 @@ class Pool:
                         self._settle(queued, slot, news)
                     case Outcome.ELSEWHERE:
                         self._watched[queued.run.id] = queued
+                    case Outcome.ORPHANED:
+                        self._watched[queued.run.id] = queued
+                        self._orphaned.add(queued.run.id)
                     case Outcome.HANDED_OVER:
                         news.handed_over.append((queued.run, end.job))
                     case Outcome.BUSY:

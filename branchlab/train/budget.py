@@ -42,6 +42,8 @@ class Budget:
             yield
             if is_waiting and device.type == "cuda":
                 torch.cuda.synchronize(device)
+            elif is_waiting and device.type == "mps":
+                torch.mps.synchronize()
         finally:
             self.spent_s += time.monotonic() - started
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -21,7 +22,6 @@ from typing import Any
 
 import torch
 
-from branchlab.run_folder import locked
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
@@ -57,7 +57,10 @@ class _Client:
         if not chunk:
             return None
         *lines, self.pending = (self.pending + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            return None  # whoever it is, it is no command of ours
 
 
 def main() -> int:
@@ -70,16 +73,22 @@ def main() -> int:
     if options.socket is None:
         _Host(options.preload, None).serve()
         return 0
-    with locked(options.socket.with_suffix(".lock")) as is_ours:
-        if not is_ours:
-            return _EXIT_ANOTHER
-        os.chdir(options.socket.parent)
+    lock = os.open(
+        options.socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _EXIT_ANOTHER
+    os.chdir(options.socket.parent)
+    options.socket.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(options.socket))
+        listener.listen(16)
+        host = _Host(options.preload, listener, linger_s=options.linger)
+        host.keeps_alone = (lock,)
+        host.serve()
         options.socket.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(options.socket))
-            listener.listen(16)
-            _Host(options.preload, listener, linger_s=options.linger).serve()
-            options.socket.unlink(missing_ok=True)
     return 0
 
 
@@ -99,6 +108,8 @@ class _Host:
         self._clients: dict[int, _Client] = {}
         self._tickets: dict[int, tuple[_Client, int]] = {}
         self._waker = Waker([signal.SIGCHLD])
+        self.keeps_alone: tuple[int, ...] = ()
+        """Descriptors that no child may have: a lock would outlive this process in it."""
 
     def serve(self) -> None:
         """Warm up, and serve to the end."""
@@ -186,7 +197,8 @@ class _Host:
         self._waker.close()
         detach_streams(None)
         # A command must see the end of its parent, whatever children that has.
-        for fd in {*self._clients, *([self._listener.fileno()] if self._listener else [])} - {0, 1}:
+        listeners = [self._listener.fileno()] if self._listener else []
+        for fd in {*self._clients, *listeners, *self.keeps_alone} - {0, 1}:
             os.close(fd)
         if hello:
             os.environ.clear()

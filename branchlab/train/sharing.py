@@ -34,7 +34,8 @@ def shared_folder() -> Path | None:
         owner = folder.lstat()
     except OSError:
         return None
-    return folder if owner.st_uid == os.getuid() and folder.is_dir() else None
+    is_ours = owner.st_uid == os.getuid() and not owner.st_mode & 0o077
+    return folder if is_ours and folder.is_dir() else None
 
 
 def share(tensor: Tensor) -> Tensor:
@@ -55,8 +56,11 @@ def share(tensor: Tensor) -> Tensor:
             if os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize < _FREE_MIN * size:
                 return tensor
             beside = path.with_suffix(f".{os.getpid()}.tmp")
-            content.tofile(beside)
-            beside.replace(path)
+            try:
+                content.tofile(beside)
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
             if not _take(path):  # cleared away in between
                 return tensor
         mapped = torch.from_file(str(path), shared=False, size=tensor.numel(), dtype=tensor.dtype)

@@ -63,6 +63,7 @@ def stand_for(order: Order) -> int:
             return EXIT_ELSEWHERE
         if not has_slot:
             return EXIT_BUSY
+        folder.stop.unlink(missing_ok=True)  # what is asked from here on is asked of this attempt
         end_strays(RUN_VARIABLE, str(folder.path))
         latest = folder.latest()
         if latest is not None:
@@ -70,7 +71,6 @@ def stand_for(order: Order) -> int:
         attempt = folder.attempt(max(order.attempt, folder.attempts() + 1))
         attempt.path.mkdir(parents=True)
         attempt.pulse.touch()
-        folder.stop.unlink(missing_ok=True)
         write_holder(folder.lease, Holder.me(job=order.job))
         return _Watch(order, folder, attempt, waker).supervise()
 
@@ -116,6 +116,7 @@ class _Watch:
         self._order, self._folder, self._attempt, self._waker = order, folder, attempt, waker
         self._stop_by = float("inf")
         self._is_asked = False
+        self._pulse, self._felt_at = 0.0, time.monotonic()
 
     def supervise(self) -> int:
         kills_before, shim = out_of_memory_kills(), os.getpid()
@@ -123,7 +124,7 @@ class _Watch:
         if trainer == 0:
             die_with_parent(shim)
             leave(_trainer, self._order, self._attempt, self._waker)
-        gauge = Gauge(trainer, self._order.visible_device)
+        gauge = Gauge(trainer, _visible(self._order))
         usage = EventWriter(self._attempt.usage)
         started, sampled_at = time.monotonic(), float("-inf")
         reason, status = "", None
@@ -169,12 +170,12 @@ class _Watch:
         order = self._order
         if elapsed_s > order.timeout_s:
             return f"it took longer than [run] timeout_s = {order.timeout_s:g}"
-        try:
-            silent_s = time.time() - self._attempt.pulse.stat().st_mtime
-        except OSError:
-            return ""
-        # Not longer than it has run: a clock that is set forward is no silence.
-        if min(silent_s, elapsed_s) > order.silence_s:
+        with contextlib.suppress(OSError):
+            pulse = self._attempt.pulse.stat().st_mtime
+            if pulse != self._pulse:
+                self._pulse, self._felt_at = pulse, time.monotonic()
+        # By a clock that stands still while the machine sleeps, and that nobody sets.
+        if time.monotonic() - self._felt_at > order.silence_s:
             return f"it gave no sign of life for [run] silence_s = {order.silence_s:g} seconds"
         return ""
 
@@ -205,6 +206,15 @@ class _Watch:
         return is_stopped and not self._folder.stop.exists()
 
 
+def _visible(order: Order) -> str | None:
+    """Return the GPUs of a run as CUDA calls them: those of a slot are counted among those that the command may see."""
+    if order.visible_device is None:
+        return None
+    listed = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+    numbers = [int(number) for number in order.visible_device.split(",")]
+    return ",".join(listed[n] if n < len(listed) else str(n) for n in numbers)
+
+
 def _trainer(order: Order, attempt: Attempt, shims_waker: Waker) -> int:
     os.setsid()
     shims_waker.close()
@@ -212,8 +222,8 @@ def _trainer(order: Order, attempt: Attempt, shims_waker: Waker) -> int:
         signal.signal(number, signal.SIG_DFL)
     detach_streams(attempt.log)
     os.environ[RUN_VARIABLE] = str(order.run_folder)
-    if order.visible_device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = order.visible_device
+    if (devices := _visible(order)) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
     # Written through: what a killed run printed last is in its log.
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     os.chdir(order.worktree)

@@ -115,7 +115,7 @@ def epoch_steps(training: Training) -> Iterator[bool]:
     watched_at = time.monotonic()
     for number in range(done, training.steps_per_epoch):
         if training.budget is not None and training.budget.is_spent:
-            return
+            break
         is_watched = time.monotonic() - watched_at > _WATCH_EVERY_S
         with _counted(training, is_waiting=is_watched):
             share = training.ranks.share(rows[number * size : (number + 1) * size])
@@ -125,6 +125,11 @@ def epoch_steps(training: Training) -> Iterator[bool]:
         if is_watched:
             watched_at = time.monotonic()
         yield is_watched
+    # What a device still has to do of this epoch is training too.
+    with _counted(training, is_waiting=True):
+        pass
+    if training.budget is not None:
+        training.budget.spent_s = training.ranks.of_first(training.budget.spent_s)
 
 
 def _counted(training: Training, *, is_waiting: bool) -> AbstractContextManager[None]:

@@ -82,8 +82,10 @@ class Gauge:
                 self._is_gpu_asked = True
                 pynvml.nvmlInit()
                 self._devices = [
-                    pynvml.nvmlDeviceGetHandleByIndex(int(number))
-                    for number in self._gpu.split(",")
+                    pynvml.nvmlDeviceGetHandleByIndex(int(name))
+                    if name.isdecimal()
+                    else pynvml.nvmlDeviceGetHandleByUUID(name)
+                    for name in self._gpu.split(",")
                 ]
             if not self._devices:
                 return {}
