@@ -138,7 +138,9 @@ def run(
         executor=executor,
         is_forced=force,
     )
-    if detach and kind_of(project, executor) == LOCAL:  # a cluster goes on by itself
+    if (
+        detach and not dry_run and kind_of(project, executor) == LOCAL
+    ):  # a cluster goes on by itself
         return _detach(project, request, as_json=as_json)
     return run_and_report(
         project, request, Outlook(as_json=as_json, is_dry=dry_run, is_following=follow)

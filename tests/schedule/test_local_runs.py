@@ -16,9 +16,10 @@ from branchlab.errors import ConfigError, ExecutorError
 from branchlab.run_folder import StateFolder, locked
 from branchlab.schedule import watchdog
 from branchlab.schedule.local import LocalExecutor
-from branchlab.schedule.pool import StopRequest
+from branchlab.schedule.pool import Change, StopRequest
 from branchlab.schedule.watchdog import release_slots
-from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, bound_log
+from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, _visible, bound_log
+from branchlab.train.work import Order
 
 
 def stop_at_gate(lab, run, level: int) -> StopRequest:
@@ -413,6 +414,64 @@ def test_a_lingering_parent_that_is_killed_is_followed_by_another(lab, lingering
     executor.facts()
     os.kill(executor.parent_pid, signal.SIGKILL)
     assert lab.carry_out(lab.plan("a"), executor=executor)["a"].state is RunState.DONE
+
+
+def test_a_lingering_parent_that_is_killed_while_runs_go_on_is_followed_by_another(
+    lab, lingering
+) -> None:
+    executor = lingering()
+    executor.facts()
+    runs = [lab.plan("a", deed="slow", at=20), lab.plan("b"), lab.plan("c")]
+    is_killed = False
+    for _ in lab.start(runs, executor=executor, num_slots=1):
+        if lab.gate("a").exists() and not is_killed:
+            is_killed = True
+            os.kill(executor.parent_pid, signal.SIGKILL)
+    assert {name: record.state for name, record in lab.records().items()} == dict.fromkeys(
+        "abc", RunState.DONE
+    )
+    assert lab.records()["a"].attempts == 1
+
+
+def test_an_interrupt_stops_runs_whose_parent_is_gone(lab, own_executor) -> None:
+    run, stop = lab.plan("a", deed="slow", at=4), StopRequest()
+    is_killed = False
+    for change in lab.start([run], stop, executor=own_executor):
+        if lab.gate("a").exists() and not is_killed:
+            is_killed = True
+            os.kill(own_executor.parent_pid, signal.SIGKILL)
+        elif is_killed and change == Change() and own_executor.parent_pid is None:
+            stop.level = 1
+    assert not lab.state.run("a").is_held()
+    assert lab.records()["a"].state is RunState.CANCELLED
+
+
+def test_what_a_command_was_started_with_is_not_handed_to_a_parent_that_lingers(
+    lingering, tmp_path
+) -> None:
+    fd = os.open(tmp_path / "cron.lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(fd, 1)
+    executor = lingering()
+    executor.facts()
+    theirs = {Path(f"/proc/{executor.parent_pid}/fd/{n}").resolve() for n in range(3, 40)}
+    os.close(fd)
+    assert tmp_path / "cron.lock" not in theirs
+
+
+@pytest.mark.parametrize(
+    ("seen", "slot", "given"),
+    [(None, "1", "1"), ("3", "0", "3"), ("2,5,7", "1,2", "5,7"), ("GPU-aa,GPU-bb", "1", "GPU-bb")],
+)
+def test_the_gpus_of_a_slot_are_counted_among_those_that_the_command_sees(
+    monkeypatch, seen: str | None, slot: str, given: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    order = Order(
+        run_folder=Path(), attempt=1, worktree=Path(), timeout_s=1, silence_s=1, visible_device=slot
+    )
+    assert _visible(order) == given
 
 
 def test_closing_a_parent_that_was_never_started_does_nothing(tmp_path: Path) -> None:

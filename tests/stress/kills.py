@@ -51,7 +51,7 @@ checkpoint_s = 0.3
 [sample]
 fraction = 1.0
 [executor]
-linger_s = 0
+linger_s = {linger_s}
 """
 TASK = """\
 import time
@@ -91,18 +91,29 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--linger",
+        type=float,
+        default=2.0,
+        help="seconds that a parent shared by all commands stays; 0: one each",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="branchlab-stress-") as folder:
-        troubles = stress(Path(folder), kills=options.kills, source=random.Random(options.seed))
+        troubles = stress(
+            Path(folder),
+            kills=options.kills,
+            source=random.Random(options.seed),
+            linger_s=options.linger,
+        )
     for trouble in troubles:
         print(f"FAILED: {trouble}")
     return 1 if troubles else 0
 
 
-def stress(folder: Path, *, kills: int, source: random.Random) -> list[str]:
+def stress(folder: Path, *, kills: int, source: random.Random, linger_s: float) -> list[str]:
     """Disturb a lab in a folder; return what is wrong afterwards."""
     template = folder / "template"
-    build(template)
+    build(template, linger_s=linger_s)
     disturbed = shutil.copytree(template, folder / "disturbed")
     started = time.monotonic()
     num_seeds, count = Disturber(disturbed, source).disturb(kills)
@@ -113,7 +124,7 @@ def stress(folder: Path, *, kills: int, source: random.Random) -> list[str]:
     last.communicate()
     undisturbed = shutil.copytree(template, folder / "undisturbed")
     command(undisturbed, num_seeds).communicate()
-    time.sleep(1.0)
+    time.sleep(1.0 + 2 * linger_s)
     troubles = [] if last.returncode == 0 else [f"the last command ended with {last.returncode}"]
     return troubles + compare(disturbed, undisturbed) + leftovers(disturbed)
 
@@ -125,16 +136,17 @@ def git(root: Path, *words: str) -> None:
     )
 
 
-def build(root: Path) -> None:
+def build(root: Path, *, linger_s: float) -> None:
     """Make a repository with four branches that train for about a second and a half a run."""
     (root / "tiny").mkdir(parents=True)
     git(root, "init", "--quiet", "--initial-branch=main")
-    (root / ".branchlab.toml").write_text(CONFIG)
+    (root / ".branchlab.toml").write_text(CONFIG.format(linger_s=linger_s))
+    (root / "r").mkdir()  # its runtime folder, so that its parents are found by where they stand
     for number, branch in enumerate(["main", *BRANCHES]):
         if number:
             git(root, "checkout", "--quiet", "-b", branch, "main")
         (root / "tiny/task.py").write_text(TASK.format(width=8 + number, epochs=6))
-        git(root, "add", ".")
+        git(root, "add", ".branchlab.toml", "tiny")
         git(root, "commit", "--quiet", "-m", f"Train {branch}")
     git(root, "checkout", "--quiet", "main")
 
@@ -152,7 +164,7 @@ def command(root: Path, num_seeds: int) -> subprocess.Popen[bytes]:
     ]
     log = (root / "command.log").open("ab")
     return subprocess.Popen(
-        words, cwd=root, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        words, cwd=root, env={**ENVIRONMENT, "XDG_RUNTIME_DIR": str(root / "r")}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         start_new_session=True,
     )  # fmt: skip
 
