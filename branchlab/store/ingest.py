@@ -127,13 +127,16 @@ def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
     number = folder.attempts()
     if not number:
         return 0, RunState.PLANNED, None
-    result = folder.attempt(number).read_result()
-    if result is None:
-        with locked(folder.lease) as is_free:
-            if not is_free or folder.breathes_elsewhere():
+    with locked(folder.lease) as is_free:
+        if not is_free:
+            # With a result too: its shim still ends what the run has started, and sums up what it took.
+            return number, RunState.RUNNING, None
+        # Under the lease nothing moves: what has ended or begun since the first look is seen now.
+        number = folder.attempts()
+        result = folder.attempt(number).read_result()
+        if result is None:
+            if folder.breathes_elsewhere():
                 return number, RunState.RUNNING, None
-            # Under the lease nothing moves: what has ended or begun since the first look is seen now.
-            number = folder.attempts()
             folder.attempt(number).write_result(RunState.LOST, reason=LOST)
             result = folder.attempt(number).read_result()
     if result is None:  # there is one, and it is damaged

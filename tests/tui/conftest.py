@@ -102,7 +102,7 @@ class TuiLab:
         return run_id
 
     def begin(self, branch: str, seed: int, *, epochs: int = 10) -> EventWriter:
-        """Begin an attempt as a trainer does: with its lease held, until the test ends."""
+        """Begin an attempt as a trainer does: with its lease held, until it is let go or the test ends."""
         folder = self.state.run(self.plan(branch, seed))
         assert self._leases.enter_context(locked(folder.lease))
         attempt = folder.attempt(1)
@@ -111,6 +111,10 @@ class TuiLab:
         events = EventWriter(attempt.events)
         events.write("start", epochs=epochs, steps=epochs * 10)
         return events
+
+    def let_go(self) -> None:
+        """Free the leases of what has begun, as processes that end do."""
+        self._leases.close()
 
     def done(self, branch: str, *values: float) -> None:
         """Add finished runs, one a seed, with these values of the metric."""

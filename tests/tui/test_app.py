@@ -203,6 +203,7 @@ def test_what_a_running_run_appends_appears(full_lab, tui):
         full_lab.state.run("new-idea-s0").attempt(1).write_result(
             "done", metrics={"val/accuracy": 0.75}
         )
+        full_lab.let_go()
         await eyes.see("0.7500")
         assert "✓1" in row_of(eyes, "exp/new-idea")
 
