@@ -24,13 +24,13 @@ from branchlab.run_folder import LOST, Holder, RunFolder, locked, write_holder
 from branchlab.schedule.executor import Outcome, Start
 from branchlab.schedule.mirror import Copy, Piece, whole_file
 from branchlab.schedule.outpost import Goods, News
+from branchlab.train import exits
 
 Call = tuple[str, tuple[Any, ...]]
 """Name of an outpost's method, and its arguments."""
 Course = Generator[Call, Any, Outcome]
 
-_EXITS = {3: Outcome.ELSEWHERE, 4: Outcome.BUSY}
-"""Exit codes of ``branchlab.train.shim``."""
+_EXITS = {exits.ELSEWHERE: Outcome.ELSEWHERE, exits.BUSY: Outcome.BUSY}
 _NOW_WITHIN_S = 15.0
 _WITH_ORDER = ("run.json", "record.json", "checkpoints/last.pt")
 

@@ -12,10 +12,10 @@ from branchlab.errors import ExecutorError
 from branchlab.run_folder import StateFolder
 from branchlab.schedule.executor import Ended, Facts, Outcome, Start, surroundings
 from branchlab.schedule.parent import Parent
+from branchlab.train import exits
 
 _START_WITHIN_S = 120.0
-_EXITS = {3: Outcome.ELSEWHERE, 4: Outcome.BUSY}
-"""Exit codes of ``branchlab.train.shim``."""
+_EXITS = {exits.ELSEWHERE: Outcome.ELSEWHERE, exits.BUSY: Outcome.BUSY}
 _PARENTS_MAX = 4
 """One that is killed is followed by another, within reason."""
 
@@ -50,6 +50,7 @@ class LocalExecutor:
         self._parent = Parent(
             self._preload, self._state.host_log, surroundings(self._state), self._linger_s
         )
+        self._parent.open()
 
     def facts(self) -> Facts:
         """Return what plans depend on; waits until the parent is warm.

@@ -24,9 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from branchlab import version
-
-EXIT_ANOTHER = 75
-"""A parent that finds another of its kind at its socket."""
+from branchlab.train import exits
 
 _AT_IMPORT = (
     *("CUBLAS", "CUDA", "GOMP", "HIP", "KMP", "LD_", "MALLOC", "MKL", "NCCL", "NVIDIA", "OMP"),
@@ -66,18 +64,22 @@ class Parent:
         self._address: Path | None = None
         self._pending = b""
         self._unsent: list[bytes] = []
+        self._preload, self._linger_s = list(preload), linger_s
         self.log, self.log_from = log, 0
+
+    def open(self) -> None:
+        """Find the parent or start one; returns at once."""
         command = [sys.executable, "-P", "-m", "branchlab.train.host"]
-        place = runtime_folder() if linger_s else None
+        place = runtime_folder() if self._linger_s else None
         if place is None:
-            self._start([*command, *preload])
+            self._start([*command, *self._preload])
             os.set_blocking(self._stdout().fileno(), False)
             return
-        name = _identity(preload, environment)
+        name = _identity(self._preload, self._environment)
         self._address, self.log = place / f"{name}.sock", place / f"{name}.log"
         if not self._connect():
-            words = ["--socket", str(self._address), "--linger", str(linger_s)]
-            self._command = [*command, *words, *preload]
+            words = ["--socket", str(self._address), "--linger", str(self._linger_s)]
+            self._command = [*command, *words, *self._preload]
             self._spawn()
 
     def send(self, **message: object) -> None:
@@ -165,7 +167,7 @@ class Parent:
         if not pid:
             return False
         self._pid = None
-        return os.waitstatus_to_exitcode(status) != EXIT_ANOTHER
+        return os.waitstatus_to_exitcode(status) != exits.ANOTHER
 
     def _start(self, command: list[str]) -> None:
         with self.log.open("ab") as log:

@@ -30,10 +30,8 @@ from branchlab.config import SlurmOptions
 from branchlab.errors import ConfigError, ExecutorError, nearest
 from branchlab.run_folder import Job, StateFolder
 from branchlab.schedule.executor import Ended, Facts, Outcome, Start, surroundings
+from branchlab.train import exits
 from branchlab.train.versions import versions
-
-EXIT_AGAIN = 75
-"""Of ``branchlab.train.shim``: the cluster has stopped the run, and is to go on with it."""
 
 KIND = "slurm"
 _ANSWER_WITHIN_S = 10.0
@@ -46,7 +44,7 @@ _LOGS_KEPT_S = 30 * 86_400.0
 _RESTARTS_MAX = 1000
 _QUEUE_AGAIN = f"""
 code=$?
-if [ $code = {EXIT_AGAIN} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {_RESTARTS_MAX} ] &&
+if [ $code = {exits.AGAIN} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {_RESTARTS_MAX} ] &&
   [ "$(squeue --noheader --format=%T --jobs="$SLURM_JOB_ID")" = RUNNING ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -22,13 +22,13 @@ from typing import Any
 
 import torch
 
+from branchlab.train import exits
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
 from branchlab.train.versions import TRAINER_VERSION, python_version
 from branchlab.train.work import Order
 
-_EXIT_ANOTHER = 75
 _NICE_TO_HAVE = ("PIL.Image",)
 _OF_OPTIMIZERS = "torch._dynamo"
 """Torch imports it with the first optimiser: 900 modules, 1.6 s of CPU time (2026-11-23); here once instead of once a run."""
@@ -79,7 +79,7 @@ def main() -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _EXIT_ANOTHER
+        return exits.ANOTHER
     os.chdir(options.socket.parent)
     options.socket.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:

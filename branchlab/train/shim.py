@@ -20,6 +20,7 @@ from typing import Any
 from branchlab.domain import RunState
 from branchlab.errors import BranchlabError
 from branchlab.run_folder import LOST, Attempt, EventWriter, Holder, RunFolder, locked, write_holder
+from branchlab.train import exits
 from branchlab.train.processes import (
     RUN_VARIABLE,
     Waker,
@@ -31,15 +32,6 @@ from branchlab.train.processes import (
 )
 from branchlab.train.usage import Gauge, out_of_memory_kills
 from branchlab.train.work import Order, work
-
-EXIT_ELSEWHERE = 3
-"""Another process works on the run, or has finished it."""
-
-EXIT_BUSY = 4
-"""The slot was taken by another command's run in between."""
-
-EXIT_AGAIN = 75
-"""The run's cluster has stopped it, and is to go on with it from its checkpoint."""
 
 STOP_NOW = signal.SIGUSR1
 """Ends a run without waiting for a checkpoint; SIGTERM lets it write one first."""
@@ -60,9 +52,9 @@ def stand_for(order: Order) -> int:
     folder = RunFolder(order.run_folder)
     with _slot(order) as has_slot, locked(folder.lease, wait_s=2.0) as is_ours:
         if not is_ours or _is_worked_on(order, folder) or not _is_wanted(order, folder):
-            return EXIT_ELSEWHERE
+            return exits.ELSEWHERE
         if not has_slot:
-            return EXIT_BUSY
+            return exits.BUSY
         folder.stop.unlink(missing_ok=True)  # what is asked from here on is asked of this attempt
         end_strays(RUN_VARIABLE, str(folder.path))
         latest = folder.latest()
@@ -143,10 +135,10 @@ class _Watch:
                     usage.write("usage", **(gauge.sum_up(spent) if pid else gauge.read()))
         end_descendants(trainer)
         if self._is_abandoned():
-            return EXIT_ELSEWHERE
+            return exits.ELSEWHERE
         self._see_to_result(os.waitstatus_to_exitcode(status), reason, kills_before)
         if self._order.job and self._is_stopped_by_cluster():
-            return EXIT_AGAIN
+            return exits.AGAIN
         self._folder.forget_job()
         return 0
 

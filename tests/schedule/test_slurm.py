@@ -18,12 +18,12 @@ from branchlab.run_folder import Holder, Job, RunFolder, StateFolder, locked, wr
 from branchlab.schedule.executor import Bounds, Start
 from branchlab.schedule.jobs import look_after
 from branchlab.schedule.slurm import (
-    EXIT_AGAIN,
     SlurmExecutor,
     minutes_of,
     parameters,
     seconds_of,
 )
+from branchlab.train import exits
 
 DAY_S = 86_400.0
 BOUNDS = Bounds(timeout_s=DAY_S, silence_s=900.0)
@@ -321,11 +321,11 @@ def test_without_jobs_nothing_is_asked(state, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("code", "queue", "count", "asked"),
     [
-        (EXIT_AGAIN, "RUNNING", "", "requeue 17\n"),
-        (EXIT_AGAIN, "RUNNING", "7", "requeue 17\n"),
-        (EXIT_AGAIN, "RUNNING", "1000", ""),
-        (EXIT_AGAIN, "CANCELLED", "", ""),
-        (EXIT_AGAIN, "", "", ""),
+        (exits.AGAIN, "RUNNING", "", "requeue 17\n"),
+        (exits.AGAIN, "RUNNING", "7", "requeue 17\n"),
+        (exits.AGAIN, "RUNNING", "1000", ""),
+        (exits.AGAIN, "CANCELLED", "", ""),
+        (exits.AGAIN, "", "", ""),
         (0, "RUNNING", "", ""),
         (1, "RUNNING", "", ""),
     ],
@@ -365,7 +365,7 @@ def test_a_preempted_run_goes_on_where_it_was_when_its_job_is_started_anew_and_n
     wait_until(lambda: lab.gate("a").exists())
     assert "slurm:17_1" in folders["a"].lease.read_text()
     job.send_signal(signal.SIGTERM)
-    assert job.wait(60) == EXIT_AGAIN
+    assert job.wait(60) == exits.AGAIN
     assert lab.result("a")["state"] == "cancelled"
     # Its cluster will go on with it: until then it waits.
     assert lab.records()["a"].state is RunState.PLANNED

@@ -325,9 +325,11 @@ BUDGET_S = 0.4
 def test_a_budget_of_time_ends_the_training_and_the_whole_schedule_is_gone_through(
     training, tiny
 ) -> None:
-    ending = training(tiny(), budget_s=BUDGET_S)
+    task = tiny()
+    task.recipe = branchlab.Recipe(epochs=1, batch_size=8, lr=0.02)  # four steps
+    ending = training(task, budget_s=BUDGET_S)
     assert ending.state is RunState.DONE
-    assert ending.steps > 12  # the recipe's epochs do not count
+    assert ending.steps > 4  # the recipe's epochs do not count
     (start,) = kinds(training, "start")
     assert (start["epochs"], start["steps"]) == (0, 0)
     last = kinds(training, "epoch")[-1]
@@ -335,7 +337,7 @@ def test_a_budget_of_time_ends_the_training_and_the_whole_schedule_is_gone_throu
     document = saved(training)
     assert document["budget"]["spent_s"] >= BUDGET_S
     # The last step is taken at the rate that its beginning calls for.
-    assert 900 < document["budget"]["ticks"] <= 1000
+    assert 500 < document["budget"]["ticks"] <= 1000
     assert document["schedule"]["last_epoch"] == document["budget"]["ticks"]
     assert torch.isfinite(document["losses"]).all()
     assert "val/accuracy" in ending.metrics
