@@ -6,7 +6,7 @@ LAB    ?= build/demo
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: help install demo test check check-cluster bench docs clean stress
+.PHONY: help install demo test check check-cluster check-tools bench docs clean stress
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -24,7 +24,7 @@ demo: install  ## build a lab with real data and branches, train all of them, sh
 	$(BIN)/branchlab demo $(LAB)
 
 test: install  ## pass the tests
-	$(PYTEST) -m 'not slow and not gpu and not slurm and not ray'
+	$(PYTEST) -m 'not slow and not gpu and not slurm and not ray and not tools'
 
 check: install  ## ruff, mypy --strict, the floors, generated pages, all tests that run here
 	$(BIN)/ruff check .
@@ -32,11 +32,15 @@ check: install  ## ruff, mypy --strict, the floors, generated pages, all tests t
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(PYTEST) -m 'not gpu and not slurm and not ray'
+	$(PYTEST) -m 'not gpu and not slurm and not ray and not tools'
 
 check-cluster: install  ## tests on simulated clusters of three nodes; Slurm's need apt-get install slurm-wlm munge
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,slurm,ray]'
 	$(BIN)/python -m pytest -q -m 'slurm or ray'
+
+check-tools: install  ## tests beside the tools that people use: MLflow, TensorBoard, W&B, Lightning, pandas, notebooks
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,tools]'
+	$(BIN)/python -m pytest -q -m tools
 
 stress: install  ## kill a running lab 200 times at random, and prove that nothing was lost or done twice
 	$(BIN)/python tests/stress/kills.py
