@@ -65,6 +65,7 @@ class Run:
         environment: Versions and kind of device that results depend on.
         threads: Threads of computation on a CPU; kept over a resume so that it is exact.
         processes: Processes that share every batch, each on a device of its own.
+        workers: Processes that read streamed data for it; None is as many as serve. They decide nothing of the result.
         budget_s: Seconds of training instead of epochs; None where epochs decide.
         batch: Name of the batch of runs that planned it.
     """
@@ -86,6 +87,7 @@ class Run:
     device: str = "cpu"
     threads: int = 1
     processes: int = 1
+    workers: int | None = None
     budget_s: float | None = None
     batch: str = ""
     planned_at: datetime | None = None

@@ -146,6 +146,11 @@ class RunFolder:
         return self.path / "checkpoints" / "last.pt"
 
     @property
+    def best_checkpoint(self) -> Path:
+        """The weights of the best validation, with its metrics."""
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
     def pictures(self) -> Path:
         return self.path / "pictures"
 

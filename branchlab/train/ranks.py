@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -57,6 +58,10 @@ class Ranks:
         """Return the loss whose backward pass leaves the mean gradient of all processes in the model."""
         return loss
 
+    def summing(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Return what a part of a batch is computed in: gradients are exchanged once, with the last part."""
+        return nullcontext()
+
     def agree(self, *, should_stop: bool, should_save: bool) -> tuple[bool, bool]:
         """Return whether all processes stop after this step, and whether they write a checkpoint."""
         return should_stop, should_save
@@ -89,6 +94,7 @@ class JoinedRanks(Ranks):
         assert isinstance(group, dist.ProcessGroup)
         self._group = group
         self._model: nn.Module | None = None
+        self._parallel: _Parallel | None = None
         self._stride, self._until = 1, 1
         self._agreed_at = time.monotonic()
 
@@ -117,7 +123,13 @@ class JoinedRanks(Ranks):
         # Parameters that a step leaves out are looked for at every step: a branch may have some, and without looking torch
         # lays its buckets out anew after the first step, so that a resumed run of three processes summed in another order.
         self._model = model
-        return _Parallel(_Joined(model, loss), find_unused_parameters=True)
+        self._parallel = _Parallel(_Joined(model, loss), find_unused_parameters=True)
+        return self._parallel
+
+    def summing(self, *, is_last: bool) -> AbstractContextManager[None]:
+        if is_last or self._parallel is None:
+            return nullcontext()
+        return self._parallel.no_sync()
 
     def agree(self, *, should_stop: bool, should_save: bool) -> tuple[bool, bool]:
         """Return what holds for all. It is asked now and then: the first process says after how many steps again."""

@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from branchlab.domain import Note, Noted, Recording, Run
 from branchlab.run_folder import AskedRecording
 from branchlab.train import randomness
+from branchlab.train.data import Split
 from branchlab.train.digests import digest, digest_of_random, digest_of_rows
 from branchlab.train.loading import load_task, say_why
-from branchlab.train.task import Batch, Examples, Splits, Task
+from branchlab.train.streaming import StreamedSplit
+from branchlab.train.task import Batch, Examples, Rows, Splits, Task
 from branchlab.train.trainer import epoch_steps
 from branchlab.train.training import Training, begin, evaluate
 from branchlab.train.witness import Built, Witness
@@ -86,7 +88,8 @@ class _Recorder:
             task = load_task(self.run, self.worktree)
             self._note_task(task)
             self._attach(task)
-            training = begin(task, self.run)
+            # Streamed data is read in this process, where what runs is seen.
+            training = begin(task, replace(self.run, workers=0))
             if not self.asked.is_strict:
                 torch.use_deterministic_algorithms(mode=True, warn_only=True)
             self._note_start(training)
@@ -159,10 +162,11 @@ class _Recorder:
         self._note_random("data")
         for name, split in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
             if isinstance(split, Examples):
-                for what in ("inputs", "targets"):
-                    tensor: Tensor = getattr(split, what)
-                    rows = digest_of_rows(tensor)
-                    row = [str(tensor.dtype), list(tensor.shape), rows, digest(tensor)]
+                for what, rows in _held(split):
+                    kind, unordered = type(rows).__name__, ""
+                    if isinstance(rows, Tensor):
+                        kind, unordered = str(rows.dtype), digest_of_rows(rows)
+                    row = [kind, _size(rows), unordered, digest(rows)]
                     self.note(Noted.DATA, row, f"{name} {what}, all of them")
             else:
                 size = len(split) if split is not None and hasattr(split, "__len__") else 0
@@ -200,9 +204,9 @@ class _Recorder:
 
     def _note_start(self, training: Training) -> None:
         for name, split in (("train", training.data.train), ("val", training.data.val)):
-            for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
-                row = [str(tensor.dtype), list(tensor.shape), "", digest(tensor)]
-                self.note(Noted.DATA, row, f"{name} {what}")
+            for what, rows in _held(split):
+                kind = str(rows.dtype) if isinstance(rows, Tensor) else type(rows).__name__
+                self.note(Noted.DATA, [kind, _size(rows), "", digest(rows)], f"{name} {what}")
             self.note(Noted.DATA, ["", [len(split)], "", digest(split.ids)], f"{name} ids")
         self._note_state(training.model)
         named = {id(p): name for name, p in training.model.named_parameters()}
@@ -239,9 +243,10 @@ class _Recorder:
                 self.note(Noted.METRIC, [digest(value), float(value.cpu().double().mean())], name)
         self._phase = ""
         for name, split in (("train", training.data.train), ("val", training.data.val)):
-            for what, tensor in (("inputs", split.inputs), ("targets", split.targets)):
-                row = ["", list(tensor.shape), "", digest(tensor)]
-                self.note(Noted.DATA, row, f"{name} {what} afterwards")
+            for what, rows in _held(split):
+                self.note(
+                    Noted.DATA, ["", _size(rows), "", digest(rows)], f"{name} {what} afterwards"
+                )
 
     @contextlib.contextmanager
     def _hooked(self, training: Training) -> Iterator[None]:
@@ -282,6 +287,17 @@ class _Recorder:
         again = f"#{number}" if number > 1 else ""
         found = [digest(value), digest_of_random(self.device), type(module).__name__]
         self.note(kind, found, f"{name}{again}")
+
+
+def _held(split: Examples | Split) -> list[tuple[str, Rows]]:
+    """Return what a split holds in memory, by name; nothing of one that is streamed."""
+    if isinstance(split, StreamedSplit):
+        return []
+    return [("inputs", split.inputs), ("targets", split.targets)]
+
+
+def _size(rows: Rows) -> list[int]:
+    return list(rows.shape) if isinstance(rows, Tensor) else [len(rows)]
 
 
 def _default(parameter: inspect.Parameter) -> str | None:

@@ -1,4 +1,4 @@
-"""What a project gives the shared trainer: data, model, loss, metrics, pictures, recipe.
+"""What a project gives the shared trainer: data, model, loss, metrics, pictures; how it is trained is in its recipe.
 
 The trainer is the same for every branch; what a branch may change is its task. A task's constructor takes keyword
 arguments only, and each is a flag whose default leaves the base behaviour as it is.
@@ -8,49 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from branchlab.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How to train: optimiser, schedule, epochs, batch size.
-
-    Attributes:
-        lr: Peak learning rate of the schedule.
-        momentum: Of SGD (Nesterov when above 0); AdamW keeps its own betas.
-        schedule: ``onecycle`` (torch's OneCycleLR, a step a batch), ``cosine`` (to 0) or ``constant``.
-        precision: ``auto`` is bf16 autocast on a GPU that has it and fp32 elsewhere.
-        channels_last: Memory layout of image batches and the model; +25 to 75% images/s on CPU as measured.
-        clip_norm: Largest global gradient norm; None leaves gradients alone.
-    """
-
-    epochs: int = 8
-    batch_size: int = 256
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 3e-3
-    weight_decay: float = 0.01
-    momentum: float = 0.9
-    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    clip_norm: float | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    channels_last: bool = True
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(
-                f"a recipe needs at least one epoch and one example a batch: "
-                f"found epochs = {self.epochs} and batch_size = {self.batch_size}"
-            )
-        if self.precision not in {"auto", "fp32", "bf16"}:
-            raise ValueError(
-                f"recipe.precision = '{self.precision}': known here are auto, fp32 and bf16"
-            )
+Rows = Tensor | Sequence[Any]
+"""One value an example: a tensor with N rows, or a sequence of N values where these differ in shape or are no tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +28,25 @@ class Batch:
     """What flows through one step.
 
     Attributes:
-        inputs: Float[Tensor, "B C H W"] for images, after ``Task.prepare``; as stored (usually uint8) before.
-        targets: Tensor with B rows: Int[Tensor, "B"] for classes, Int[Tensor, "B H W"] for segmentation.
+        inputs: Float[Tensor, "B C H W"] for images, after ``Task.prepare``; as stored (usually uint8) before. A list of B
+            tensors where images differ in size.
+        targets: Int[Tensor, "B"] for classes, Int[Tensor, "B H W"] for segmentation, a list of B values for anything
+            else (``{"boxes": Float[Tensor, "N 4"], "labels": Int[Tensor, "N"]}`` each for detection). While training with
+            label smoothing, mixup or cutmix: Float[Tensor, "B K"], the probability of each class.
         ids: Int[Tensor, "B"], each example's position in its split; it never changes over epochs.
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Any
+    targets: Any
     ids: Tensor
 
-    def with_inputs(self, inputs: Tensor) -> Batch:
+    def with_inputs(self, inputs: Any) -> Batch:  # noqa: ANN401  as above
         """Return the same batch with other inputs."""
         return replace(self, inputs=inputs)
+
+    def part(self, start: int, end: int) -> Batch:
+        """Return the examples from ``start`` to before ``end``."""
+        return Batch(self.inputs[start:end], self.targets[start:end], self.ids[start:end])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,12 +57,13 @@ class Examples:
     """One split held in memory.
 
     Attributes:
-        inputs: Tensor with N rows, best as uint8: it is held on the device as it is, and converted batch by batch.
-        targets: Tensor with N rows.
+        inputs: Tensor with N rows, best as uint8: it is held on the device as it is, and converted batch by batch. A list
+            of N tensors where these differ in size.
+        targets: Tensor with N rows, or a list of N values: numbers, tensors, or tables of them.
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Rows
+    targets: Rows
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets) or not len(self.inputs):
@@ -97,34 +75,8 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    @classmethod
-    def of(cls, source: Examples | Dataset[Any]) -> Examples:
-        """Return ``source`` in memory; a map-style Dataset of (image, target) pairs is read through once.
-
-        Raises:
-            TypeError: An item is not a pair of an image and a target, or the images differ in shape.
-        """
-        if isinstance(source, Examples):
-            return source
-        size = len(source)  # type: ignore[arg-type]
-        items = [source[i] for i in range(size)]
-        try:
-            inputs = torch.stack([_as_tensor(item[0]) for item in items])
-            targets = torch.stack([torch.as_tensor(item[1]) for item in items])
-        except (TypeError, RuntimeError, IndexError, KeyError) as error:
-            raise TypeError(
-                f"a Dataset of {len(items)} items could not be held in memory: {error}; "
-                f"each item must be (image, target) with all images of one shape"
-            ) from None
-        return cls(inputs, targets)
-
-
-def _as_tensor(image: object) -> Tensor:
-    if isinstance(image, Tensor):
-        return image
-    from torchvision.transforms.functional import pil_to_tensor
-
-    return pil_to_tensor(image)  # type: ignore[no-any-return]
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        return self.inputs[row], self.targets[row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +84,18 @@ class Splits:
     """Train, validation and test data. Only ``train`` is ever reduced; the test set is touched at full scale alone.
 
     Attributes:
+        train: Held in memory, on the device where it fits. A map-style Dataset of (image, target) pairs is read through
+            once, so random transforms inside it would be drawn once; such belong into ``Task.augment``, or ``stream``.
         classes: Names of the classes, in the order of their numbers.
+        stream: Read Datasets batch by batch in worker processes instead, for what is larger than the memory. Their random
+            transforms are drawn anew each epoch, from the run's seed.
     """
 
     train: Examples | Dataset[Any]
     val: Examples | Dataset[Any]
     test: Examples | Dataset[Any] | None = None
     classes: Sequence[str] = ()
+    stream: bool = False
 
 
 class Task:
@@ -159,9 +116,10 @@ class Task:
 
     def prepare(self, batch: Batch) -> Batch:
         """Turn stored inputs into what the model takes, in training and validation alike; here uint8 to [0, 1]."""
-        if batch.inputs.dtype == torch.uint8:
-            return batch.with_inputs(batch.inputs.float() / 255)
-        return batch
+        inputs = batch.inputs
+        if isinstance(inputs, Tensor):
+            return batch.with_inputs(_in_unit_range(inputs))
+        return batch.with_inputs([_in_unit_range(one) for one in inputs])
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return the training batch, augmented on its device; draw random numbers from ``generator`` alone.
@@ -171,17 +129,35 @@ class Task:
         return batch
 
     def forward(self, model: nn.Module, batch: Batch) -> Any:  # noqa: ANN401  whatever the project's model gives
-        """Call the model on a batch; override when it takes more than the inputs."""
+        """Call the model on a batch; override when it takes more than the inputs, or images that differ in size."""
+        if not isinstance(batch.inputs, Tensor):
+            raise TypeError(
+                f"the {len(batch)} images of a batch differ in size or type, and Task.forward gives the model one tensor: "
+                f"bring them to one size in data() or prepare(), or override forward()"
+            )
         return model(batch.inputs)
 
-    def loss(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401
-        """Return the scalar that is minimised; cross entropy over class logits here."""
+    def loss(self, outputs: Any, batch: Batch) -> Tensor | None:  # noqa: ANN401
+        """Return the scalar that is minimised; cross entropy over class logits here.
+
+        In validation the outputs are those of a model in ``eval`` mode; where these have no loss (a detector gives boxes),
+        return None there.
+        """
         return nn.functional.cross_entropy(outputs, batch.targets)
 
     def metrics(self, outputs: Any, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ANN401
-        """Return one value per example for each metric (Tensor with B rows), so that runs can be paired."""
+        """Return one value per example for each metric (Tensor with B rows), so that runs can be paired.
+
+        NaN says that an example has no such value (no pixel of that class); it is left out of the mean.
+        """
         return {"accuracy": outputs.argmax(1) == batch.targets}
 
     def pictures(self, outputs: Any, batch: Batch) -> Mapping[str, Tensor]:  # noqa: ANN401
         """Return what to look at, by name: Float[Tensor, "C H W"] in [0, 1] or UInt8; saved as PNG now and then."""
         return {}
+
+
+def _in_unit_range(image: Any) -> Any:  # noqa: ANN401  whatever is stored
+    return (
+        image.float() / 255 if isinstance(image, Tensor) and image.dtype == torch.uint8 else image
+    )

@@ -9,20 +9,26 @@ import contextlib
 import hashlib
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from branchlab.domain import Run
+from branchlab.errors import ConfigError
 from branchlab.train import randomness
+from branchlab.train.average import make_average
 from branchlab.train.budget import TICKS, Budget
-from branchlab.train.data import HeldData, HeldSplit, hold
+from branchlab.train.data import HeldData, Split, hold
+from branchlab.train.freezing import Freezing
+from branchlab.train.mixing import Mixing, make_mixing
 from branchlab.train.optimizer import make_optimizer, make_schedule
 from branchlab.train.ranks import ALONE, Loss, Ranks
-from branchlab.train.task import Batch, Recipe, Task
+from branchlab.train.recipe import Recipe
+from branchlab.train.task import Batch, Task
 
 _EVAL_BATCH_FACTOR = 4
 
@@ -35,7 +41,13 @@ class Training:
         losses: Float[Tensor, "steps"] on the device; NaN where no step has been.
         num_levelled: Steps whose losses are the mean over all ranks; later ones are of this rank's own part of the batch.
         order_state: State of the generator of the data order at the start of the current epoch.
-        metrics: Of the last validation, after ``validated_step`` steps.
+        epochs_validated: Epochs that have ended, with a validation where it was time for one.
+        metrics: Of the last epoch, and of the last validation, after ``validated_step`` steps.
+        lr: Learning rate of the last step's first parameter group.
+        average: The moving average of the weights, or None; ``judged`` is what is validated.
+        best: Value of the recipe's ``monitor`` at ``best_step``; None before the first.
+        num_worse: Validations since then.
+        val: What the last validation found, as ``evaluate`` gives it.
         budget: The time that ends the training instead of the recipe's epochs, or None.
     """
 
@@ -48,6 +60,10 @@ class Training:
     schedule: LRScheduler
     order: torch.Generator
     augmenting: torch.Generator
+    freezing: Freezing
+    mixing: Mixing | None
+    scaler: torch.amp.GradScaler | None
+    average: AveragedModel | None
     losses: Tensor
     order_state: Tensor
     step: int = 0
@@ -58,6 +74,18 @@ class Training:
     ranks: Ranks = ALONE
     loss_of: Loss | None = None
     num_levelled: int = 0
+    lr: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    num_worse: int = 0
+    val: dict[str, Tensor] = field(default_factory=dict)
+    resumed_step: int = -1
+    resumed_gauges: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model whose weights count: what is validated, drawn and kept as the best."""
+        return self.model if self.average is None else self.average.module
 
     @property
     def batch_size(self) -> int:
@@ -80,8 +108,16 @@ class Training:
         return self.step // self.steps_per_epoch
 
     @property
+    def share(self) -> float:
+        """Part of the training that is done, from 0 to 1."""
+        return self.budget.share if self.budget is not None else self.step / self.num_steps
+
+    @property
     def is_trained(self) -> bool:
         """Whether the last step is taken."""
+        patience = self.recipe.patience
+        if patience is not None and self.num_worse >= patience:
+            return True
         if self.budget is not None:
             return self.budget.is_spent
         return self.step >= self.num_steps
@@ -122,12 +158,16 @@ def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
     randomness.make_deterministic(is_on=run.deterministic)
     recipe = task.recipe if run.epochs is None else replace(task.recipe, epochs=run.epochs)
     randomness.seed_global(run.seed, "data")
-    data = hold(task.data(), scale=run.scale, sample=run.sample, device=device)
+    data = hold(task.data(), run, device=device)
     randomness.seed_global(run.seed, "model")
     model = task.model().to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe, device)
+    freezing = Freezing(model, recipe)
+    average = None if recipe.ema is None else make_average(model, recipe.ema)
+    if recipe.compile:
+        model.compile()
     order = randomness.generator(run.seed, "order")
     num_steps = max(1, recipe.epochs * (len(data.train) // min(recipe.batch_size, len(data.train))))
     budget = None if run.budget_s is None else Budget(run.budget_s)
@@ -141,6 +181,12 @@ def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
         schedule=make_schedule(optimizer, recipe, num_steps=num_steps if budget is None else TICKS),
         order=order,
         augmenting=randomness.generator(run.seed, ranks.stream("augment"), device),
+        freezing=freezing,
+        mixing=make_mixing(
+            recipe, num_classes=data.num_classes, seed=run.seed, stream=ranks.stream("augment")
+        ),
+        scaler=torch.amp.GradScaler(device.type) if recipe.precision == "fp16" else None,
+        average=average,
         losses=torch.full((num_steps,), math.nan, device=device),
         order_state=order.get_state(),
         metrics={},
@@ -155,58 +201,116 @@ def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
 
 def take_step(training: Training, batch: Batch) -> None:
     """Take one optimiser step on a batch as stored, or on this rank's part of one."""
-    task, recipe = training.task, training.recipe
-    assert training.loss_of is not None
-    loss = training.loss_of(task.augment(task.prepare(batch), training.augmenting))
-    training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip_norm)
-    training.optimizer.step()
+    optimizer, scaler = training.optimizer, training.scaler
+    optimizer.zero_grad(set_to_none=True)
+    loss = _backward(training, batch)
+    if scaler is not None:
+        scaler.unscale_(optimizer)
+    if training.recipe.clip_norm is not None:
+        nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip_norm)
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)
+        scaler.update()
+    training.lr = optimizer.param_groups[0]["lr"]
+    if training.average is not None:
+        training.average.update_parameters(training.model)
     training.advance_schedule()
-    training.losses[training.step] = loss.detach()
+    training.losses[training.step] = loss
     training.step += 1
+
+
+def _backward(training: Training, batch: Batch) -> Tensor:
+    """Leave the gradient of a batch in the model; return its loss. A batch in parts is the mean over its examples."""
+    task = training.task
+    assert training.loss_of is not None
+    parts = _parts(batch, training.recipe.accumulate)
+    total: Tensor | None = None
+    for number, part in enumerate(parts):
+        ready = task.augment(task.prepare(part), training.augmenting)
+        if training.mixing is not None:
+            ready = training.mixing(ready, training.step * len(parts) + number)
+        with training.ranks.summing(is_last=number == len(parts) - 1):
+            loss = training.loss_of(ready)
+            if len(parts) > 1:
+                loss = loss * (len(part) / len(batch))
+            scaled = loss if training.scaler is None else training.scaler.scale(loss)
+            scaled.backward()  # type: ignore[no-untyped-call]
+        total = loss.detach() if total is None else total + loss.detach()
+    assert total is not None
+    return total
+
+
+def _parts(batch: Batch, num: int) -> list[Batch]:
+    if num == 1:
+        return [batch]
+    size = math.ceil(len(batch) / num)
+    return [batch.part(start, start + size) for start in range(0, len(batch), size)]
 
 
 def _loss_of(training: Training, batch: Batch) -> Tensor:
     with autocast(training):
         outputs = training.task.forward(training.model, in_layout(batch, training.recipe))
-        return training.task.loss(outputs, batch)
+        loss = training.task.loss(outputs, batch)
+    if loss is None:
+        raise ConfigError(
+            f"{type(training.task).__name__}.loss() gave None while training: it must return a scalar tensor"
+        )
+    return loss
+
+
+def gauges(training: Training) -> dict[str, float]:
+    """Return the state of the optimisation after a step: learning rate, norms of the last gradient and of all weights."""
+    if training.step == training.resumed_step:
+        return training.resumed_gauges  # the gradient went with the process that was stopped
+    parameters = [p for p in training.model.parameters() if p.requires_grad]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    with torch.no_grad():
+        found = {"train/weight_norm": nn.utils.get_total_norm([p.detach() for p in parameters])}
+        if gradients:
+            found["train/grad_norm"] = nn.utils.get_total_norm(gradients)
+    return {"train/lr": training.lr, **{name: float(value) for name, value in found.items()}}
 
 
 @torch.inference_mode()
-def evaluate(training: Training, split: HeldSplit) -> dict[str, Tensor]:
-    """Return the loss (one value) and every metric per example (Tensor with N rows) over a whole split.
+def evaluate(training: Training, split: Split) -> dict[str, Tensor]:
+    """Return the loss (one value, where there is one) and every metric per example (Tensor with N rows) over a whole split.
 
     Ranks take its batches in turn, and the first one has what all of them found; the others return nothing.
     """
-    task, recipe, model, ranks = training.task, training.recipe, training.model, training.ranks
-    ranks.level(model)
+    task, recipe, model, ranks = training.task, training.recipe, training.judged, training.ranks
+    for levelled in {training.model, model}:
+        ranks.level(levelled)
     model.eval()
-    total = torch.zeros((), device=training.device, dtype=torch.float32)
+    losses: list[Tensor] = []
     parts: dict[str, list[Tensor]] = {}
     size = max(1, recipe.batch_size // ranks.size) * _EVAL_BATCH_FACTOR
-    for start in range(ranks.rank * size, len(split), ranks.size * size):
-        batch = task.prepare(split.slice(start, start + size))
+    for stored in split.in_order(size, first=ranks.rank, stride=ranks.size):
+        batch = task.prepare(stored)
         with autocast(training):
             outputs = task.forward(model, in_layout(batch, recipe))
-            total += task.loss(outputs, batch).float() * len(batch)
+            loss = task.loss(outputs, batch)
+        if loss is not None:
+            losses.append(loss.float() * len(batch))
         for name, values in task.metrics(outputs, batch).items():
             parts.setdefault(name, []).append(_per_example(name, values, len(batch)))
     if ranks.size > 1:
-        return _gathered(ranks, total, parts, len(split))
-    return {
-        "loss": total / len(split),
-        **{name: torch.cat(values) for name, values in parts.items()},
-    }
+        return _gathered(ranks, losses, parts, len(split))
+    return _whole(losses, parts, len(split))
+
+
+def _whole(losses: list[Tensor], parts: dict[str, list[Tensor]], num: int) -> dict[str, Tensor]:
+    found = {name: torch.cat(values) for name, values in parts.items()}
+    return {"loss": torch.stack(losses).sum() / num, **found} if losses else found
 
 
 def _gathered(
-    ranks: Ranks, total: Tensor, parts: dict[str, list[Tensor]], num: int
+    ranks: Ranks, losses: list[Tensor], parts: dict[str, list[Tensor]], num: int
 ) -> dict[str, Tensor]:
     """Put what the ranks found together again, in the order of the examples."""
     held = {name: [value.cpu() for value in values] for name, values in parts.items()}
-    found = ranks.gather((total.cpu(), held))
+    found = ranks.gather(([loss.cpu() for loss in losses], held))
     if not found:
         return {}
     in_turn = {
@@ -218,8 +322,7 @@ def _gathered(
         ]
         for name in held
     }
-    loss = torch.stack([one for one, _ in found]).sum() / num
-    return {"loss": loss, **{name: torch.cat(values) for name, values in in_turn.items()}}
+    return _whole([loss for one, _ in found for loss in one], in_turn, num)
 
 
 def _per_example(name: str, values: object, num: int) -> Tensor:
@@ -243,12 +346,13 @@ def autocast(training: Training) -> contextlib.AbstractContextManager[None]:
         precision = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(kind, dtype=torch.bfloat16)
+    return torch.autocast(kind, dtype=torch.float16 if precision == "fp16" else torch.bfloat16)
 
 
 def in_layout(batch: Batch, recipe: Recipe) -> Batch:
     """Return the batch in the memory layout of the recipe."""
-    is_image = batch.inputs.ndim == 4  # noqa: PLR2004  B C H W
-    if recipe.channels_last and is_image:
+    if not recipe.channels_last or not isinstance(batch.inputs, Tensor):
+        return batch
+    if batch.inputs.ndim == 4:  # noqa: PLR2004  B C H W
         return batch.with_inputs(batch.inputs.contiguous(memory_format=torch.channels_last))
     return batch

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from branchlab.errors import ExecutorError
 
-TRAINER_VERSION = "1"
+TRAINER_VERSION = "2"
 """Raised whenever the same task would give other bits; part of every run's key."""
 
 _TORCH_VERSION = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)

@@ -11,7 +11,7 @@ from torch import nn
 
 import branchlab
 from branchlab.domain import Run, Sample, Scale
-from branchlab.run_folder import Attempt, EventWriter, RunFolder
+from branchlab.run_folder import Attempt, EventWriter, RunFolder, read_events
 from branchlab.train import randomness
 from branchlab.train.trainer import Ending, train
 
@@ -81,6 +81,10 @@ class Training:
             task or Tiny(), run, self.folder, attempt, EventWriter(attempt.events),
             should_stop=should_stop,
         )  # fmt: skip
+
+    def events(self) -> list[dict]:
+        """Return the events of the latest attempt."""
+        return list(read_events(self.latest.events).events)
 
     @property
     def latest(self) -> Attempt:

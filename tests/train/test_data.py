@@ -7,10 +7,20 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
 import branchlab
-from branchlab.domain import Sample, Scale
+from branchlab.domain import Run, Sample, Scale
 from branchlab.train.data import hold, sample_ids
 
 CPU = torch.device("cpu")
+
+
+def planned(*, scale: Scale = Scale.SAMPLE, fraction: float = 1.0, **more: object) -> Run:
+    sample = Sample(fraction=fraction)
+    return Run(
+        id="r", key="k", branch="b", commit="c", tree="t", task="m:T", seed=0,
+        scale=scale, sample=sample, **more,
+    )  # fmt: skip
+
+
 TARGETS = st.lists(st.integers(0, 4), min_size=1, max_size=120).map(torch.tensor)
 
 
@@ -73,11 +83,11 @@ def test_a_dataset_is_held_in_memory_as_it_is_stored() -> None:
         val=Pairs((inputs[0], 0), (inputs[1], 1)),
         test=Pairs((inputs[0], 0)),
     )
-    held = hold(splits, scale=Scale.FULL, sample=Sample(fraction=0.5), device=CPU)
+    held = hold(splits, planned(scale=Scale.FULL), device=CPU)
     assert torch.equal(held.train.inputs, inputs)
     assert held.val.targets.tolist() == [0, 1]
     assert held.test is not None
-    reduced = hold(splits, scale=Scale.SAMPLE, sample=Sample(fraction=0.4), device=CPU)
+    reduced = hold(splits, planned(fraction=0.4), device=CPU)
     assert len(reduced.train) == 4
     assert torch.equal(reduced.train.inputs, inputs[reduced.train.ids])
     assert reduced.test is None
@@ -87,17 +97,21 @@ def test_a_dataset_is_held_in_memory_as_it_is_stored() -> None:
 @pytest.mark.parametrize(
     "items",
     [
-        [(torch.zeros(1, 4, 4), 0), (torch.zeros(1, 5, 5), 1)],
         [torch.zeros(()), torch.zeros(())],
         [("path.png", 0)],
         [{"image": torch.zeros(1)}],
+        [(torch.zeros(1, 4, 4), 0, 1)],
         [],
     ],
-    ids=["shapes", "no-pairs", "paths", "dicts", "empty"],
+    ids=["no-pairs", "paths", "dicts", "triples", "empty"],
 )
-def test_a_dataset_that_cannot_be_held_says_what_its_items_must_be(items: list[object]) -> None:
+@pytest.mark.parametrize("stream", [False, True], ids=["held", "streamed"])
+def test_a_dataset_of_something_else_says_what_its_items_must_be(
+    items: list[object], *, stream: bool
+) -> None:
+    splits = branchlab.Splits(train=Pairs(*items), val=Pairs(*items), stream=stream)
     with pytest.raises(TypeError, match="each item must be"):
-        branchlab.Examples.of(Pairs(*items))
+        next(hold(splits, planned(workers=0), device=CPU).val.in_order(2))
 
 
 @pytest.mark.parametrize(("num_inputs", "num_targets"), [(3, 2), (0, 0)])

@@ -1,0 +1,50 @@
+"""Parts of a model that stay as they are for a share of the training."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from branchlab.train.optimizer import matching
+from branchlab.train.recipe import Recipe
+
+
+class Freezing:
+    """Freezes and thaws the parameters that a recipe names.
+
+    Raises:
+        ConfigError: A pattern names no trained parameter.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self._model = model
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        names = matching(recipe.frozen, trained, what="frozen")
+        self._until = {
+            name: max(
+                share for pattern, share in recipe.frozen.items() if fnmatchcase(name, pattern)
+            )
+            for name in names
+        }
+        self._parameters = {name: trained[name] for name in names}
+
+    def set_modes(self, share: float) -> None:
+        """Make the model ready to train at a share of the training: frozen parts are in ``eval`` mode and get no gradient."""
+        self._model.train()
+        if not self._until:
+            return
+        frozen: set[int] = set()
+        for name, parameter in self._parameters.items():
+            is_thawed = share >= self._until[name] and self._until[name] < 1
+            parameter.requires_grad_(is_thawed)
+            if not is_thawed:
+                frozen.add(id(parameter))
+        for module in self._model.modules():
+            own = list(module.parameters())
+            if own and all(id(parameter) in frozen for parameter in own):
+                module.eval()
+
+    def is_due(self, before: float, now: float) -> bool:
+        """Whether something thaws between two shares of the training."""
+        return any(before < until <= now for until in self._until.values())
