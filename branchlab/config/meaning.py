@@ -48,6 +48,12 @@ def check_meaning(config: Config, reader: Reader) -> None:
         (not config.run.checkpoint_s > 0, "run", "checkpoint_s", "needs more than 0 seconds"),
         (config.run.processes < 1, "run", "processes", "needs 1 or more"),
         (
+            config.run.workers is not None and config.run.workers < 0,
+            "run",
+            "workers",
+            "needs 0 (reads in the run's own process) or more",
+        ),
+        (
             not config.merge_back.timeout_s > 0,
             "merge_back",
             "timeout_s",

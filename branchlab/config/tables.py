@@ -40,6 +40,7 @@ class RunOptions:
         device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         jobs: Runs at once; 0 means one a core on a CPU, as many as fit and help on GPUs.
         processes: Processes of one run, each on a device of its own.
+        workers: Processes that read streamed data for each process of a run; as many as serve unless given.
         stop_early: Whether a branch's remaining seeds are left out once its verdict cannot change any more.
         timeout_s: A run that takes longer is ended, and says so.
         checkpoint_s: Between two checkpoints within an epoch; what a killed run loses at most.
@@ -58,6 +59,7 @@ class RunOptions:
     silence_s: float = 900.0
     checkpoint_s: float = 30.0
     processes: int = 1
+    workers: int | None = None
     stop_early: bool = False
 
 

@@ -237,6 +237,7 @@ class RunSession:
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
             processes=config.run.processes,
+            workers=config.run.workers,
             budget_s=request.budget_s,
         )
 

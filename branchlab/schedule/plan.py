@@ -41,6 +41,7 @@ class Protocol:
     device: str = "cpu"
     threads: int = 1
     processes: int = 1
+    workers: int | None = None
     budget_s: float | None = None
 
 
@@ -164,6 +165,7 @@ def _new_run(
         device=protocol.device,
         threads=protocol.threads,
         processes=protocol.processes,
+        workers=protocol.workers,
         budget_s=protocol.budget_s,
         batch=_batch_name(now),
         planned_at=now,

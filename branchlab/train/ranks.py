@@ -209,12 +209,8 @@ class _Joined(nn.Module):
 class _Parallel(DistributedDataParallel):
     """Torch's own, but for a line on stderr that advises against looking for parameters that are left out."""
 
-    _is_quiet = True
-
     def _post_forward(self, output: Tensor) -> Tensor:
-        if not self._is_quiet:
-            return super()._post_forward(output)  # type: ignore[no-any-return, no-untyped-call]
-        self._is_quiet = False  # it is said once a process
+        # It is said once a process, after whichever step leaves none out: the first, or one that thaws something.
         kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         try:

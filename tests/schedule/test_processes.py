@@ -38,10 +38,11 @@ class Net(nn.Module):
 
 class Joint(branchlab.Task):
     def __init__(self, *, normed=False, dropout=0.0, noise=0.0, spare=False, around=False,
-                 size=12, optimizer="adamw", clip=0.0, precision="auto", deed="", rank=1, at=6, gate="", pids=""):
+                 size=12, optimizer="adamw", clip=0.0, precision="auto", parts=1, ema=0.0, thaws="", deed="", rank=1, at=6, gate="", pids=""):
         self.recipe = branchlab.Recipe(
             epochs=4, batch_size=size, lr=0.02, optimizer=optimizer, clip_norm=clip or None,
-            precision=precision,
+            precision=precision, accumulate=parts, ema=ema or None,
+            frozen={thaws: 0.5} if thaws else {},
         )
         self.options = dict(is_normed=normed, dropout=dropout, has_spare=spare)
         self.noise, self.around, self.step = noise, around, 0
@@ -169,6 +170,9 @@ def are_gone(folder: Path) -> bool:
         pytest.param({}, 1e-5, id="plain"),
         pytest.param({"optimizer": "sgd", "clip": 0.1}, 1e-5, id="clipped", marks=pytest.mark.slow),
         pytest.param({"precision": "bf16"}, 1e-2, id="bf16", marks=pytest.mark.slow),
+        pytest.param(
+            {"parts": 2, "ema": 0.9, "thaws": "encoder.*"}, 1e-5, id="in-parts-averaged-thawing"
+        ),
     ],
 )
 def test_two_processes_train_like_one(joint, how: dict, tolerance: float) -> None:

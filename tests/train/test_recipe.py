@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -393,6 +396,12 @@ def test_the_norms_of_scaled_gradients_are_those_of_unscaled_ones() -> None:
     assert gauges(scaled)["train/grad_norm"] == pytest.approx(
         gauges(plain)["train/grad_norm"], rel=0.02
     )
+
+
+def test_the_page_of_recipes_names_every_option() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "recipes.md").read_text()
+    names = {field.name for field in fields(branchlab.Recipe)}
+    assert names <= set(re.findall(r"\w+", page))
 
 
 @pytest.mark.slow
