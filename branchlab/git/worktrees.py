@@ -115,6 +115,8 @@ def reclaim(repository: Repository, *, keep: set[str], drop: Collection[str] = f
             if is_mine:
                 with _held(repository.state.path / "worktrees.lock"):
                     remove(repository, folder)
+                if folder.name in drop:
+                    _lock_of(folder).unlink(missing_ok=True)
                 num += 1
     with _held(repository.state.path / "worktrees.lock"):
         drop_moved(repository)

@@ -7,12 +7,12 @@ branch's files and those, so that the script finds the branch's own modules besi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from branchlab.config import CONFIG_NAME, Trainer
-from branchlab.domain import Branch, Flags, FlagStyle, RunRecord, Script, placeholders_of
-from branchlab.errors import ConfigError, nearest
+from branchlab.domain import Branch, Flags, FlagStyle, Script, placeholders_of
+from branchlab.errors import ConfigError
 from branchlab.git.compose import compose, files_at
 from branchlab.lab.project import Project
 from branchlab.lab.run_request import RunRequest
@@ -121,17 +121,6 @@ def needs_task(project: Project, what: str) -> None:
             hint="write a branchlab.Task for it (docs/own-script.md says what that brings); "
             "branchlab features and compare work as they are",
         )
-
-
-def metric_missing(records: Sequence[RunRecord], metric: str) -> str:
-    """Say that runs which are done lack a metric, and which they have instead."""
-    names = sorted({name for record in records for name in record.metrics})
-    if not records or metric in names:
-        return ""
-    if not names:
-        return f"its runs recorded no {metric}"
-    listed = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")  # noqa: PLR2004  enough to recognise
-    return f"its runs recorded no {metric}; {nearest(metric, names)}recorded: {listed}"
 
 
 def _paths(trainer: Trainer) -> Iterator[str]:

@@ -49,7 +49,7 @@ def check_request(project: Project, request: RunRequest) -> None:
     config = project.config
     if not (config.trainer.task or config.trainer.command):
         raise ConfigError(
-            f"neither task nor command is set in [trainer] of {CONFIG_NAME}: nothing says what to train",
+            f"[trainer] task is not set in {CONFIG_NAME}, nor is command: nothing says what to train",
             hint='set one: task = "package.module:Class" (a subclass of branchlab.Task), '
             'or command = ["python", "train.py", "--seed", "{seed}", "{flags}"]',
         )
