@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from branchlab.errors import RepositoryError
-from branchlab.git.call import ask, git, object_id, text, to_bytes
+from branchlab.git.call import git, object_id, text, to_bytes
 from branchlab.git.repository import Repository
 
 _FILE_MODES = {"100644", "100755"}
@@ -49,15 +49,16 @@ def compose(repository: Repository, commit: str, blobs: Mapping[str, str], *, li
     with tempfile.TemporaryDirectory(prefix="branchlab-index-") as folder:
         env = {"GIT_INDEX_FILE": f"{folder}/index", **_MAKER}
         git(repository.root, "read-tree", object_id(commit), env=env)
-        put = ask(
-            repository.root, "update-index", "-z", "--index-info", stdin=to_bytes(rows), env=env
-        )
-        if put.rc:
-            raise RepositoryError(
-                f"{next(iter(blobs))} has no place in {commit[:10]}: {put.complaint}",
-                hint="move what stands in its way on the branch",
-            )
+        git(repository.root, "update-index", "-z", "--index-info", stdin=to_bytes(rows), env=env)
         tree = text(git(repository.root, "write-tree", env=env)).strip()
+        changed = git(repository.root, "diff-tree", "-r", "-z", "--name-only", commit, tree)
+        # Git lets a file take a folder's place, with all that is in it.
+        lost = {text(path) for path in changed.split(b"\0") if path} - blobs.keys()
+        if lost:
+            raise RepositoryError(
+                f"{min(lost)} of {commit[:10]} stands where main's {next(iter(blobs))} belongs",
+                hint="move it on the branch",
+            )
         message = b"The files of its parent with those that train every branch\n"
         how = ("-p", commit, "-F", "-")
         return text(git(repository.root, "commit-tree", tree, *how, stdin=message, env=env)).strip()

@@ -151,7 +151,9 @@ def _environment(run: Run, worktree: Path, folder: RunFolder, attempt: Attempt) 
     usual = {
         "WANDB_MODE": "offline",
         "WANDB_DIR": files,
+        "WANDB_ERROR_REPORTING": "false",
         "MLFLOW_TRACKING_URI": f"sqlite:///{files}/mlflow.db",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     return {
         **usual,
