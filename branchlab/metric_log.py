@@ -17,6 +17,8 @@ from typing import Any
 TOLD_VARIABLE = "BRANCHLAB_TOLD"
 """Holds the file that lines are appended to, while a run goes on."""
 
+STEP_KEYS = ("step", "global_step", "_step", "iter", "iteration")
+"""Names among the metrics that say where the others belong; so does ``epoch``."""
 _DEPTH_MAX = 4
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from branchlab.metric_log import STEP_KEYS
 from branchlab.run_folder import JSON, EventWriter
 
 Value = float | str
 """A number; one that is not finite as text, for JSON has none."""
 
-_STEP_KEYS = ("step", "global_step", "_step", "iter", "iteration")
 _EPOCH_KEY = "epoch"
 _NAMES_MAX = 1000
 _NAME_LENGTH_MAX = 200
@@ -66,7 +66,7 @@ class Tally:
         """Take in what was told; returns whether there was anything."""
         values = {str(name).strip(): value for name, value in told.values.items()}
         step, epoch = told.step, told.epoch
-        for key in _STEP_KEYS:
+        for key in STEP_KEYS:
             if key in values and step is None:
                 step = _whole(values[key])
             values.pop(key, None)

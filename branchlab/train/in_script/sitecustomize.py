@@ -45,7 +45,11 @@ def _watch_wandb(module: Any) -> None:  # noqa: ANN401  a module
     @functools.wraps(plain)
     def log(run: Any, data: Any, step: Any = None, *rest: Any, **more: Any) -> Any:  # noqa: ANN401  W&B's own
         with contextlib.suppress(Exception):
-            _tell(data, run.step if step is None else step)
+            from branchlab.metric_log import STEP_KEYS
+
+            # W&B counts calls; a script that says its own step among the metrics knows better.
+            is_said = step is not None or any(key in data for key in STEP_KEYS)
+            _tell(data, step if is_said else run.step)
         return plain(run, data, step, *rest, **more)
 
     module.Run.log = log
