@@ -46,12 +46,11 @@ def check_script(trainer: Trainer, reader: Reader) -> None:
         if value not in known:
             words = ", ".join(map(shown, known))
             raise reader.error("trainer", key, f"{key} = {shown(value)}: it is one of {words}")
-    if bool(trainer.resume) != bool(trainer.checkpoint):
-        missing = "checkpoint" if trainer.resume else "resume"
+    if trainer.resume and not trainer.checkpoint:
         raise reader.error(
             "trainer",
-            "resume" if trainer.resume else "checkpoint",
-            f"{missing} is missing: resume says how to go on, checkpoint which file to go on from",
+            "resume",
+            "checkpoint is missing: resume says how to go on, checkpoint which file to go on from",
             hint='for instance: resume = ["--resume", "{checkpoint}"] and checkpoint = "*.pt"',
         )
     if trainer.checkpoint.startswith("/") or ".." in trainer.checkpoint.split("/"):

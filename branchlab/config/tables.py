@@ -32,7 +32,7 @@ class Trainer:
         trainer_from: ``main`` takes the files that the command names from main for every branch; ``branch`` the branch's own.
         flag_style: How the script takes flags: ``--name value``, ``--name=value`` or ``name=value``.
         resume: Words that are appended where an earlier attempt has left a checkpoint.
-        checkpoint: Glob below a run's own folder that finds it.
+        checkpoint: Glob below a run's own folder that finds it. Without ``resume`` the script finds it by itself.
         pattern: Regular expression with named groups that finds metrics in lines of output, or ``key: value``.
     """
 
