@@ -118,8 +118,8 @@ def needs_task(project: Project, what: str) -> None:
     if project.config.trainer.command:
         raise ConfigError(
             f"{what} trains a task step by step, and this project trains by a script of its own ([trainer] command)",
-            hint="write a branchlab.Task for it (docs/own-script.md says what that brings); "
-            "branchlab features and compare work as they are",
+            hint="write a branchlab.Task for it; without one, features and compare still judge a branch, "
+            "and git merge brings it in, unproved",
         )
 
 

@@ -218,10 +218,12 @@ class RunSession:
             jobs = self.project.config.run.jobs if asked is None else asked
             self._executor = cluster_executor(self.project, kind, jobs=jobs)
             return self._executor
+        project = self.project
         executor = LocalExecutor(
-            self.project.state,
-            preload=preload_of(self.project, main.tip),
-            linger_s=self.project.config.executor.linger_s,
+            project.state,
+            # A script imports what it needs by itself.
+            preload=() if project.config.trainer.command else preload_of(project, main.tip),
+            linger_s=project.config.executor.linger_s,
         )
         self._executor = executor
         executor.warm_up()

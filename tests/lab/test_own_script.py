@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -578,3 +581,31 @@ def test_signals_are_those_that_a_script_expects(lab) -> None:
         f"print(json.dumps({{n: int(signal.getsignal(getattr(signal, n)) == signal.SIG_DFL) for n in {names!r}}}))\n"
     )
     assert record.metrics == {"SIGINT": 0.0, "SIGTERM": 1.0, "SIGUSR1": 1.0, "SIGCHLD": 1.0, "SIGPIPE": 0.0}  # Python's own  # fmt: skip
+
+
+def test_a_python_without_branchlab_is_lent_its_log(lab, repo) -> None:
+    python = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+    lab.main("import branchlab, sys\nbranchlab.log(a=len(branchlab.__file__))\n")
+    text = (repo.root / ".branchlab.toml").read_text().replace('"python", ', f'"{python}", ')
+    repo.commit({".branchlab.toml": text})
+    assert lab.run(names=("main",))["main"].metrics.keys() == {"a"}
+
+
+def test_the_sitecustomize_of_an_environment_is_run_all_the_same(tmp_path) -> None:
+    from branchlab.train import in_script
+
+    (tmp_path / "sitecustomize.py").write_text("print('theirs')\n")
+    ours = Path(in_script.__file__).parent
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, sitecustomize; print(sitecustomize.__file__, sys.path[1])",
+        ],
+        env={**os.environ, "PYTHONPATH": f"{ours}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == ["theirs", str(tmp_path / "sitecustomize.py"), str(tmp_path)]
