@@ -6,6 +6,7 @@ returns of progress bars included. However long a line or a flood is, what is ke
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections import deque
@@ -122,8 +123,10 @@ def _within(file: str, line: str, worktree: Path) -> str:
 
 def _numbers(line: bytes) -> dict[str, float | str]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        # Trainers of transformers print a dictionary as Python writes it.
+        is_python = line[:2] == b"{'"
+        found = ast.literal_eval(line.decode()) if is_python else json.loads(line)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     return numbers_of(found) if isinstance(found, dict) else {}
 

@@ -24,6 +24,12 @@ def test_a_line_of_json_is_metrics() -> None:
     assert values(text) == [{"epoch": 3.0, "val/accuracy": 0.91, "val/loss": "nan"}]
 
 
+def test_so_is_a_dictionary_as_python_prints_it() -> None:
+    assert values("{'loss': 0.5, 'epoch': 1.0, 'on': True}\n{'loss': nan}\n{'a'\n") == [
+        {"loss": 0.5, "epoch": 1.0}
+    ]
+
+
 def test_the_last_line_counts_without_an_end() -> None:
     assert values('{"a": 1}') == [{"a": 1.0}]
 
