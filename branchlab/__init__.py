@@ -11,6 +11,7 @@ TYPE_CHECKING = (
     False  # type checkers know the name; importing typing would be a third of ``branchlab --help``
 )
 if TYPE_CHECKING:
+    from branchlab.metric_log import log
     from branchlab.train.recipe import Recipe
     from branchlab.train.scores import dice_per_class, iou_per_class
     from branchlab.train.task import Batch, Examples, Splits, Task
@@ -24,6 +25,7 @@ __all__ = [
     "__version__",
     "dice_per_class",
     "iou_per_class",
+    "log",
 ]
 _PLACES = {
     "Batch": "branchlab.train.task",
@@ -33,6 +35,7 @@ _PLACES = {
     "Task": "branchlab.train.task",
     "dice_per_class": "branchlab.train.scores",
     "iou_per_class": "branchlab.train.scores",
+    "log": "branchlab.metric_log",
 }
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchlab.config import parse_config, read_config
-from branchlab.domain import Goal, Sample
+from branchlab.domain import FlagStyle, Goal, Sample, Script
 from branchlab.errors import ConfigError
 
 WHOLE = """\
@@ -275,3 +275,95 @@ def test_no_mutation_of_a_config_is_anything_but_a_config_error(
         return
     assert refused.message.startswith(".branchlab.toml")
     assert refused.hint
+
+
+SCRIPT = """
+[trainer]
+command = ["python", "train.py", "--seed", "{seed}", "{flags}"]
+"""
+
+
+def test_a_command_trains_instead_of_a_task() -> None:
+    trainer = parse_config(
+        SCRIPT
+        + 'trainer_from = "main"\nresume = ["--resume", "{checkpoint}"]\ncheckpoint = "*.pt"\n'
+    ).trainer
+    assert trainer.command[-1] == "{flags}"
+    assert (trainer.trainer_from, trainer.resume[1]) == ("main", "{checkpoint}")
+
+
+@pytest.mark.parametrize(
+    ("line", "named", "hint"),
+    [
+        ('task = "a.b:C"', "task and command are both set", "keep task"),
+        ("arguments = { a = 1 }", "arguments are those of a task", "words of command"),
+        ('trainer_from = "master"', "is one of 'branch', 'main'", ""),
+        ('flag_style = "-name"', "flag_style", ""),
+        ('resume = ["--resume", "{checkpoint}"]', "checkpoint is missing", "for instance"),
+        ('resume = ["{check}"]\ncheckpoint = "*"', "unknown placeholder {check}", "did you mean 'checkpoint'?"),
+        ('checkpoint = "../*.pt"', "pattern of files below {run_dir}", ""),
+        ("pattern = '('", "pattern is no regular expression", ""),
+        ("pattern = 'loss (\\\\d+)'", "pattern names no metric", "name a group"),
+        ("pattern = '(?P<step>.)'", "pattern names no metric", "name a group"),
+        ("pattern = '(?P<name>.)'", "pattern names no metric", "name a group"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_of_a_script_is_named_with_its_line(line, named, hint) -> None:
+    error = error_of(f"{SCRIPT}{line}\n")
+    assert named in error.message
+    assert error.message.startswith(".branchlab.toml:")
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "hint"),
+    [
+        ('["python", "t.py", "{sed}"]', "unknown placeholder {sed}", "did you mean 'seed'?"),
+        ('["python", "t.py", "--x={flags}"]', "{flags} stands for several words", ""),
+        ('["python", ""]', "empty word", ""),
+        ('["python", "{checkpoint}"]', "unknown placeholder {checkpoint}", "known here: {device}"),
+    ],
+)
+def test_a_wrong_word_of_a_command_is_named(words, named, hint) -> None:
+    error = error_of(f"[trainer]\ncommand = {words}\n")
+    assert named in error.message
+    assert hint in error.hint
+
+
+def test_keys_of_a_script_need_a_command() -> None:
+    error = error_of("[trainer]\ntrainer_from = 'main'\n")
+    assert "trainer_from belongs to command, which is not set" in error.message
+
+
+def words(command: str, style: str = "--name value", **values: str) -> list[str]:
+    script = Script(command=tuple(command.split()), flag_style=FlagStyle(style))
+    flags = {"wide": True, "old": False, "lr": 0.1, "model.size": "s", "shift": "-1"}
+    return script.words(values, flags)
+
+
+def test_a_placeholder_without_a_value_takes_its_option_away() -> None:
+    command = "python train.py --epochs {epochs} --budget={budget} fast --seed {seed}"
+    assert words(command, seed="3") == ["python", "train.py", "fast", "--seed", "3"]
+    assert words("t {epochs} --seed={seed}", seed="3") == ["t", "--seed=3"]
+
+
+def test_braces_that_are_meant_as_such_stay() -> None:
+    assert words('t {{seed}} {"a":1} ${oc.env:X} {}', seed="3") == [
+        "t",
+        "{seed}",
+        '{"a":1}',
+        "${oc.env:X}",
+        "{}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ("--name value", "--wide --no-old --lr 0.1 --model.size s --shift=-1"),
+        ("--name=value", "--wide=True --old=False --lr=0.1 --model.size=s --shift=-1"),
+        ("name=value", "wide=True old=False lr=0.1 model.size=s shift=-1"),
+    ],
+)
+def test_flags_are_written_as_a_script_takes_them(style, expected) -> None:
+    assert words("{flags}", style) == expected.split()

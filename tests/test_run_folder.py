@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,14 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branchlab.domain import Run, RunState, Sample, Scale
+from branchlab.domain import FlagStyle, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
 from branchlab.run_folder import (
     Attempt,
     EventWriter,
     RunFolder,
     StateFolder,
+    is_whole,
     locked,
+    newest_whole,
     parse_event,
     read_events,
     write_atomically,
@@ -270,3 +274,48 @@ def test_a_result_holds_no_number_that_json_cannot(tmp_path: Path) -> None:
     attempt = Attempt(tmp_path)
     attempt.write_result(RunState.FAILED, metrics={"val/loss": "nan"})
     assert json.loads(attempt.result.read_text())["metrics"] == {"val/loss": "nan"}
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
+    import torch
+
+    for age, name in enumerate(("a.pt", "deep/b.pt", "c.pt", "d.pt", "e.pt")):
+        place = tmp_path / name
+        place.parent.mkdir(exist_ok=True)
+        torch.save({"weights": torch.zeros(1000)}, place)
+        os.utime(place, (1_000_000 + age, 1_000_000 + age))
+    content = (tmp_path / "e.pt").read_bytes()
+    (tmp_path / "c.pt").write_bytes(b"")
+    (tmp_path / "d.pt").write_bytes(content[:-30])
+    (tmp_path / "e.pt").write_bytes(content[:800] + b"\1" * 64 + content[864:])
+    for age, name in enumerate(("c.pt", "d.pt", "e.pt"), 5):
+        os.utime(tmp_path / name, (1_000_000 + age, 1_000_000 + age))
+    assert newest_whole(tmp_path, "*.pt") == tmp_path / "deep/b.pt"
+    assert newest_whole(tmp_path, "./*.pt") == tmp_path / "a.pt"
+    assert newest_whole(tmp_path, "*.ckpt") is None
+    assert newest_whole(tmp_path / "nowhere", "*.pt") is None
+
+
+@pytest.mark.parametrize(
+    ("size", "is_so"), [(None, True), (-1, False), (20, False), (8, False), (0, False)]
+)
+def test_safetensors_say_how_long_they_are(tmp_path: Path, size, is_so) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
+    content = struct.pack("<Q", len(header)) + header + b"\0" * 16
+    (tmp_path / "m.safetensors").write_bytes(content[:size])
+    assert is_whole(tmp_path / "m.safetensors") is is_so
+
+
+def test_a_plan_with_a_script_is_read_as_it_was_written(tmp_path: Path) -> None:
+    script = Script(
+        command=("python", "t.py", "{flags}"),
+        flag_style=FlagStyle.BARE,
+        resume=("--resume", "{checkpoint}"),
+        checkpoint="*.pt",
+        taken={"t.py": "b" * 40},
+    )
+    run = a_run(task="", script=script, code="d" * 40)
+    folder = RunFolder(tmp_path / run.id)
+    folder.write_plan(run)
+    assert folder.read_plan() == run
+    assert run.checked_out == "d" * 40

@@ -82,7 +82,18 @@ def test_every_key_of_the_config_is_explained() -> None:
             if is_dataclass(nested := getattr(options, key.name)):
                 sections[f"{name}.{key.name}"] = nested
             else:
-                assert f"\n{key.name} = " in table, f"[{name}] {key.name}"
+                # A key that excludes another one of the example stands behind a comment sign.
+                is_there = re.search(rf"^(# )?{key.name} = ", table, re.MULTILINE)
+                assert is_there, f"[{name}] {key.name}"
+
+
+def test_every_config_in_the_docs_can_be_read() -> None:
+    from branchlab.config import parse_config
+
+    texts = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/own-script.md").read_text(), re.DOTALL)
+    assert len(texts) > 3
+    for text in texts:
+        parse_config(text if text.startswith("[") else f"[trainer]\n{text}")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["run", "--help"]])

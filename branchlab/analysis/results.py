@@ -1,7 +1,7 @@
 """Which of the recorded runs speak for a branch, and whether they still do.
 
 A run belongs to its tree: results follow content, not the branch name or the commit. Runs are only held against runs of
-the same protocol (task, scale, sample, recipe overrides, environment).
+the same protocol (task or script, scale, sample, recipe overrides, environment).
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def protocol_of(run: Run) -> ProtocolKey:
     """Return what must be equal for two runs to be comparable."""
     return (
         run.task,
+        run.script.protocol if run.script is not None else None,
         run.scale,
         run.sample if run.scale is Scale.SAMPLE else None,
         tuple(sorted(run.arguments.items())),

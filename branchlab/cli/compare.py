@@ -8,7 +8,7 @@ from branchlab.cli.app import branch_names
 from branchlab.cli.documents import compare_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, table
-from branchlab.lab.judge import Comparison
+from branchlab.lab.judge import Comparison, why_none
 from branchlab.lab.judge import compare as judge
 from branchlab.lab.words import figure
 from branchlab.terminal_text import safe_text
@@ -53,12 +53,13 @@ def print_comparison(found: Comparison) -> None:
     for one in judged:
         values = list(one.results.seeds(found.metric).values())
         verdict = one.verdict
+        why = why_none(one, found) or (verdict.sentence.partition(": ")[2] if verdict else "")
         rows.append(
             [
                 safe_text(one.subject.branch),
                 figure(sum(values) / len(values) if values else None),
                 outcome_text(verdict.outcome) if verdict else "- no result",
-                safe_text(verdict.sentence.partition(": ")[2]) if verdict else "",
+                safe_text(why),
             ]
         )
     if rows:

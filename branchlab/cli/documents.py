@@ -65,6 +65,7 @@ def run_document(record: RunRecord) -> Document:
         "attempts": record.attempts,
         "usage": dict(record.usage),
         "budget_s": run.budget_s,
+        "command": None if run.script is None else list(run.script.command),
         "batch": run.batch,
         "key": run.key,
         "planned_at": to_text(run.planned_at),
@@ -205,6 +206,8 @@ def _upstream(counterpart: Counterpart | None) -> Document | None:
 
 def compare_document(found: Comparison) -> Document:
     """Return the document of ``compare``."""
+    from branchlab.lab.judge import why_none
+
     branches = []
     for judged in found.judged:
         verdict = judged.verdict
@@ -221,7 +224,7 @@ def compare_document(found: Comparison) -> Document:
                 "scale": str(verdict.scale) if verdict else None,
                 "sentence": verdict.sentence
                 if verdict
-                else "undecided: no run of this branch has finished",
+                else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
             }
         )
     return {

@@ -17,6 +17,8 @@ from branchlab.terminal_text import safe_text
 if TYPE_CHECKING:
     from branchlab.lab.project import Project
 
+_FLAG_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+"""An argument of Python, or an option of a script: ``lr-warmup``, ``model.width``."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -79,7 +81,7 @@ def parse_flags(pairs: tuple[str, ...]) -> Mapping[str, bool | int | float | str
     found: dict[str, bool | int | float | str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not _FLAG_NAME.fullmatch(name):
             raise ConfigError(
                 f"--flag {pair}: expected name=value",
                 hint="for instance: --flag squeeze_excite=true",

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -23,10 +24,11 @@ from branchlab.cli.options import (
 from branchlab.cli.progress import at_once, show_progress
 from branchlab.cli.table import state_text, table
 from branchlab.cli.telling import say_notes
+from branchlab.config import CONFIG_NAME
 from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError
 from branchlab.lab.executors import LOCAL, kind_of
-from branchlab.lab.judge import compare
+from branchlab.lab.judge import Comparison, compare, metric_missing
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
 from branchlab.lab.run import Prepared, RunSession
@@ -61,7 +63,7 @@ class Outlook:
 @click.option(
     "--sample", type=float, metavar="F", help="Train on this fraction of it. [sample.fraction]"
 )
-@click.option("--epochs", type=int, metavar="N", help="Other than the recipe's.")
+@click.option("--epochs", type=int, metavar="N", help="Other than the recipe's, or the script's.")
 @click.option(
     "--budget",
     type=Duration(),
@@ -236,7 +238,7 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         for name in dict.fromkeys(r.run.branch for r in last.records.values())
         if name != _main(project)
     ]
-    comparison = compare(project, names) if names and last.count(RunState.DONE) else None
+    comparison, missing = _compared(project, names, last)
     if outlook.as_json:
         runs = [run_document(record) for record in last.records.values()]
         verdicts = compare_document(comparison) if comparison else None
@@ -248,6 +250,8 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
             "queued": [{"run": run_id, "job": j.job} for run_id, j in prepared.jobs.items()],
         }
         print_document({"event": "end", **document} if outlook.is_following else document)
+        if missing is not None:
+            raise missing
         return
     for record in failed:
         click.echo(
@@ -266,6 +270,22 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         click.echo(f"{stopped} runs are not finished; the same command goes on with them", err=True)
     if comparison is not None and outlook.shows_verdicts:
         print_comparison(comparison)
+    if missing is not None:
+        raise missing
+
+
+def _compared(
+    project: Project, names: Sequence[str], last: Progress
+) -> tuple[Comparison | None, ConfigError | None]:
+    """Return what the runs say, or why they say nothing: that is raised when all else has been told."""
+    done = [r for r in last.records.values() if r.state is RunState.DONE]
+    if not done:
+        return None, None
+    metric = project.config.run.metric
+    if lacking := metric_missing(done, metric):
+        hint = f"set [run] metric in {CONFIG_NAME} to one of them, or let the runs record {metric}"
+        return None, ConfigError(f"nothing can be judged: {lacking}", hint=hint)
+    return (compare(project, names) if names else None), None
 
 
 def _say_submitted(last: Progress) -> None:

@@ -13,7 +13,7 @@ from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.progress import show_followed
 from branchlab.cli.table import state_text, table
 from branchlab.cli.telling import say_notes
-from branchlab.domain import RunRecord, RunState
+from branchlab.domain import RunRecord, RunState, Script
 from branchlab.lab import runs as verbs
 from branchlab.lab.progress import follow
 from branchlab.lab.project import Project
@@ -141,6 +141,8 @@ def show(run: str, as_json: bool) -> None:
         "seed": plan.seed,
         "scale": scale,
         "flags": json.dumps(dict(plan.flags)) if plan.flags else "none",
+        **({"command": " ".join(plan.script.command)} if plan.script is not None else {}),
+        **(_taken(plan.script) if plan.script is not None and plan.script.taken else {}),
         "device": f"{plan.device}, {plan.threads} threads" if plan.device == "cpu" else plan.device,
         "progress": progress_text(record),
         "attempts": record.attempts,
@@ -160,6 +162,11 @@ def show(run: str, as_json: bool) -> None:
         click.echo(click.style("\nend of the log", bold=True))
         for line in found.log_tail:
             click.echo(f"  {safe_log_line(line)}")
+
+
+def _taken(script: Script) -> dict[str, str]:
+    """Return which files of a run are main's."""
+    return {"of main": ", ".join(f"{path} ({blob[:10]})" for path, blob in script.taken.items())}
 
 
 @click.command(epilog="\b\nExamples:\n  branchlab logs se-s0 -f")

@@ -85,7 +85,8 @@ def init(
         click.echo("then: branchlab run")
     else:
         click.echo(
-            "no subclass of branchlab.Task was found: write one, and set [trainer] task in .branchlab.toml"
+            "no subclass of branchlab.Task was found: write one and set [trainer] task in .branchlab.toml, "
+            "or set command to run a training script of your own"
         )
 
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from branchlab.config.reader import Reader
+from branchlab.config.script import check_script
 from branchlab.config.tables import Config, RayOptions, SlurmOptions
 from branchlab.toml_file import shown
 
@@ -25,6 +26,7 @@ def check_meaning(config: Config, reader: Reader) -> None:
     Raises:
         ConfigError: With file, line and key.
     """
+    check_script(config.trainer, reader)
     pinned = config.branches.reference_commit
     task = config.trainer.task
     checks = [

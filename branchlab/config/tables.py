@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from branchlab.domain import Goal, Sample
+from branchlab.domain import FlagStyle, Goal, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,26 @@ class Branches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainer:
-    """``[trainer]``: the task, ``module:Class``, and the arguments that every branch's task is given."""
+    """``[trainer]``: what trains every branch: a task for the shared trainer, or a command that runs the project's own script.
+
+    Attributes:
+        task: ``module:Class``. ``arguments``: what every branch's task is given.
+        command: Words of the command, with placeholders.
+        trainer_from: ``main`` takes the files that the command names from main for every branch; ``branch`` the branch's own.
+        flag_style: How the script takes flags: ``--name value``, ``--name=value`` or ``name=value``.
+        resume: Words that are appended where an earlier attempt has left a checkpoint.
+        checkpoint: Glob below a run's own folder that finds it. Without ``resume`` the script finds it by itself.
+        pattern: Regular expression with named groups that finds metrics in lines of output, or ``key: value``.
+    """
 
     task: str = ""
     arguments: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    trainer_from: str = "branch"
+    flag_style: str = str(FlagStyle.WORDS)
+    resume: tuple[str, ...] = ()
+    checkpoint: str = ""
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

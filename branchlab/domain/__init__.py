@@ -31,10 +31,21 @@ from branchlab.domain.parity import (
     Recording,
 )
 from branchlab.domain.runs import Flags, Goal, Run, RunRecord, RunState, Sample, Scale, WorkTree
+from branchlab.domain.scripts import (
+    CHECKPOINT,
+    KEY_VALUE,
+    PLACEHOLDERS,
+    FlagStyle,
+    Script,
+    placeholders_of,
+)
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
 
 __all__ = [
+    "CHECKPOINT",
+    "KEY_VALUE",
     "PARITY_STEPS",
+    "PLACEHOLDERS",
     "Action",
     "Branch",
     "CheckedOut",
@@ -44,6 +55,7 @@ __all__ = [
     "Drift",
     "Feature",
     "FeatureVerdict",
+    "FlagStyle",
     "Flags",
     "Freshness",
     "Goal",
@@ -67,9 +79,11 @@ __all__ = [
     "RunState",
     "Sample",
     "Scale",
+    "Script",
     "Standing",
     "Trace",
     "Verdict",
     "WorkTree",
     "merge_back_of",
+    "placeholders_of",
 ]

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from branchlab.domain.scripts import Script
+
 Flags = Mapping[str, "bool | int | float | str"]
 """Keyword arguments of a task, by name."""
 
@@ -59,7 +61,9 @@ class Run:
         id: Folder name, unique in the repository.
         key: Digest of all that decides the result; two runs of one key are the same experiment.
         branch: The branch it was planned for (a run belongs to its tree, this is a label).
-        task: ``module:Class`` of the task, imported from the work tree.
+        task: ``module:Class`` of the task, imported from the work tree; "" where a ``script`` trains.
+        script: The project's own script, where that trains instead of a task.
+        code: The commit that is checked out where it is not the branch's own: the branch's files with main's script.
         flags: What the experiment switches on. ``arguments``: what the config gives to every branch.
         epochs: Overrides the recipe's own number of epochs when not None.
         environment: Versions and kind of device that results depend on.
@@ -89,8 +93,15 @@ class Run:
     processes: int = 1
     workers: int | None = None
     budget_s: float | None = None
+    script: Script | None = None
+    code: str = ""
     batch: str = ""
     planned_at: datetime | None = None
+
+    @property
+    def checked_out(self) -> str:
+        """The commit that it trains."""
+        return self.code or self.commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

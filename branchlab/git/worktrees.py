@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from branchlab.domain import WorkTree
@@ -53,7 +53,7 @@ def checkout(
     sources = {path: _shared(repository, path) for path in share}
     with _held(repository.state.path / "worktrees.lock"):
         repository.state.create()
-    folder = home_of(repository) / f"{_slug(label)}-{object_id(commit)[:10]}"
+    folder = home_of(repository) / folder_name(commit, label=label)
     with _held(_lock_of(folder)):
         entry = entry_of(repository, folder)
         if entry is None or not _stands_at(entry, commit):
@@ -91,8 +91,15 @@ def link_shared(repository: Repository, folder: Path, *, share: tuple[str, ...])
             link(folder.resolve(), path, repository.root / path)
 
 
-def reclaim(repository: Repository, *, keep: set[str]) -> int:
-    """Remove our work trees whose commit is not in ``keep``; one that another process is making is left alone.
+def folder_name(commit: str, *, label: str) -> str:
+    """Return what the work tree of a commit is called."""
+    return f"{_slug(label)}-{object_id(commit)[:10]}"
+
+
+def reclaim(repository: Repository, *, keep: set[str], drop: Collection[str] = frozenset()) -> int:
+    """Remove our work trees whose commit is not in ``keep``, and those whose name is in ``drop``.
+
+    One that another process is making is left alone.
 
     What they link to survives. A run that still trains needs its commit in ``keep``.
 
@@ -102,12 +109,14 @@ def reclaim(repository: Repository, *, keep: set[str]) -> int:
     kept = {commit[:10] for commit in keep}
     num = 0
     for folder in our_folders(repository):
-        if folder.name.rpartition("-")[2] in kept:
+        if folder.name.rpartition("-")[2] in kept and folder.name not in drop:
             continue
         with locked(_lock_of(folder)) as is_mine:
             if is_mine:
                 with _held(repository.state.path / "worktrees.lock"):
                     remove(repository, folder)
+                if folder.name in drop:
+                    _lock_of(folder).unlink(missing_ok=True)
                 num += 1
     with _held(repository.state.path / "worktrees.lock"):
         drop_moved(repository)

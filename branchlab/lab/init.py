@@ -169,7 +169,8 @@ def _render(main: str, reference: str, commit: str, experiments: tuple[str, ...]
     task_line = (
         f"task = {json.dumps(task)}"
         if task
-        else '# task = "package.module:Class"   # a subclass of branchlab.Task'
+        else '# task = "package.module:Class"   # a subclass of branchlab.Task, or a script of your own:\n'
+        '# command = ["python", "train.py", "--seed", "{seed}", "--device", "{device}", "--out", "{run_dir}", "{flags}"]'
     )
     return f"""\
 [branches]

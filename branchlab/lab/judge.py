@@ -18,7 +18,7 @@ from branchlab.analysis.results import (
     results_of,
 )
 from branchlab.analysis.verdict import Question, Seeds, judge, same
-from branchlab.domain import Branch, Goal, Outcome, RunRecord, Scale, Verdict
+from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
@@ -99,6 +99,28 @@ def compare(
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
     )
+
+
+def metric_missing(records: Sequence[RunRecord], metric: str) -> str:
+    """Say that runs which are done lack a metric, and which they have instead."""
+    names = sorted({name for record in records for name in record.metrics})
+    if not records or metric in names:
+        return ""
+    if not names:
+        return f"its runs recorded no {metric}"
+    listed = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")  # noqa: PLR2004  enough to recognise
+    return f"its runs recorded no {metric}; {nearest(metric, names)}recorded: {listed}"
+
+
+def why_none(judged: Judged, found: Comparison) -> str:
+    """Say why a branch has no verdict although there are runs: they, or those they are held against, lack the metric."""
+    if judged.verdict is not None and judged.verdict.difference is not None:
+        return ""
+    for name, results in ((judged.subject.branch, judged.results), (found.against, judged.against)):
+        done = [record for record in results.records if record.state is RunState.DONE]
+        if missing := metric_missing(done, found.metric):
+            return f"{name}: {missing}"
+    return ""
 
 
 def subjects_of(

@@ -46,7 +46,7 @@ def estimate(plan: Plan, records: Sequence[RunRecord], *, num_slots: int) -> Est
 
 def _is_alike(one: Run, other: Run) -> bool:
     """Whether two runs take about as long, whatever their branches changed."""
-    kept = ("scale", "epochs", "budget_s", "device", "threads", "processes", "task")
+    kept = ("scale", "epochs", "budget_s", "device", "threads", "processes", "task", "script")
     is_same = all(getattr(one, name) == getattr(other, name) for name in kept)
     return is_same and one.sample.fraction == other.sample.fraction
 
@@ -82,14 +82,20 @@ def reason_for(planned: PlannedRun, records: Sequence[RunRecord]) -> str:
 
 def _difference(old: Run, new: Run) -> str:
     """Name what keeps an earlier result of the branch and seed from being used again."""
-    if old.tree != new.tree:
-        return f"the branch has changed since {old.id}"
-    if dict(old.flags) != dict(new.flags) or dict(old.arguments) != dict(new.arguments):
-        return f"other flags than {old.id}"
-    if old.scale is not new.scale or old.sample != new.sample:
-        return f"another sample than {old.id}"
-    if (old.epochs, old.budget_s) != (new.epochs, new.budget_s):
-        return f"another length than {old.id}"
+    differences = {
+        "the branch has changed since": old.tree != new.tree,
+        "other flags than": dict(old.flags) != dict(new.flags)
+        or dict(old.arguments) != dict(new.arguments),
+        "main's script has changed since": old.script is not None
+        and new.script is not None
+        and old.script.taken != new.script.taken,
+        "[trainer] has changed since": (old.task, old.script) != (new.task, new.script),
+        "another sample than": old.scale is not new.scale or old.sample != new.sample,
+        "another length than": (old.epochs, old.budget_s) != (new.epochs, new.budget_s),
+    }
+    for words, is_so in differences.items():
+        if is_so:
+            return f"{words} {old.id}"
     for name in sorted({*old.environment, *new.environment}):
         before, now = old.environment.get(name), new.environment.get(name)
         if before != now:

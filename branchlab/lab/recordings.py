@@ -19,6 +19,7 @@ from branchlab.domain import Flags, Recording, Run, RunState, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
+from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
 from branchlab.lab.run import device_of, environment_of, num_cores, preload_of, threads_of
 from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
@@ -72,6 +73,7 @@ class Recorder:
         executor: Executor | None = None,
         tell: Tell = silently,
     ) -> None:
+        needs_task(project, "parity, on which merge-back and drift rest,")
         if not project.config.trainer.task:
             raise ConfigError(
                 "[trainer] task is not set in .branchlab.toml: parity trains the task, and nothing says what that is",

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from branchlab.config import CONFIG_NAME
-from branchlab.domain import Branch, Run, RunState, Sample, Scale
+from branchlab.domain import Branch, Run, RunState, Sample, Scale, Script
 from branchlab.errors import ConfigError, StoreError
-from branchlab.git.worktrees import checkout, reclaim
 from branchlab.lab.branches import (
     all_branches,
     experiment_of,
@@ -20,9 +19,17 @@ from branchlab.lab.branches import (
 from branchlab.lab.early_stop import EarlyStop
 from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_worktrees
 from branchlab.lab.outlook import Estimate, estimate, reason_for
+from branchlab.lab.own_script import (
+    check_flags,
+    check_script_request,
+    code_of,
+    script_notes,
+    script_of_project,
+)
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
+from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.jobs import look_after
@@ -86,8 +93,11 @@ class RunSession:
         wanted = wanted_branches(project, request, branches, main)
         project.state.create()
         release_slots(project.state.slots)
+        script = script_of_project(project, main)
+        if script is not None:
+            check_script_request(script, request, processes=project.config.run.processes)
         executor = self._executor or self._warm_up(main)
-        targets = [self._target(branch, main) for branch in wanted]
+        targets = [self._target(branch, main, script) for branch in wanted]
         looked = look_after(project.state)
         index = project.index()
         facts = executor.facts()
@@ -105,7 +115,7 @@ class RunSession:
             processes=processes,
         )
         threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
-        protocol = self._protocol(facts, device, threads=threads)
+        protocol = self._protocol(facts, device, threads=threads, script=script)
         plan = make_plan(
             targets,
             seeds,
@@ -125,7 +135,12 @@ class RunSession:
             slots=tuple(slots) if facts.has_slots else (),
             estimate=estimate(plan, records, num_slots=num_at_once),
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
-            notes=(*_notes(project, wanted), *looked.notes, *_left_to_jobs(given)),
+            notes=(
+                *_notes(project, wanted),
+                *script_notes(script),
+                *looked.notes,
+                *_left_to_jobs(given),
+            ),
             jobs=given,
         )
 
@@ -138,7 +153,7 @@ class RunSession:
         assert self._executor is not None
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
         new = [planned.run for planned in plan.runs if planned.known is None]
-        project.repository.keep_all({run.id: run.commit for run in new})
+        project.repository.keep_all({run.id: run.checked_out for run in new})
         for run in new:
             project.state.run(run.id).write_plan(run)
         index = project.index()
@@ -183,7 +198,7 @@ class RunSession:
         yield watcher.look(is_last=True)
         index.close()
         release_slots(project.state.slots)
-        _tidy(project)
+        tidy(project)
 
     def close(self) -> None:
         """Let the warm parent end; runs that still work go on by themselves."""
@@ -203,49 +218,65 @@ class RunSession:
             jobs = self.project.config.run.jobs if asked is None else asked
             self._executor = cluster_executor(self.project, kind, jobs=jobs)
             return self._executor
+        project = self.project
         executor = LocalExecutor(
-            self.project.state,
-            preload=preload_of(self.project, main.tip),
-            linger_s=self.project.config.executor.linger_s,
+            project.state,
+            # A script imports what it needs by itself.
+            preload=() if project.config.trainer.command else preload_of(project, main.tip),
+            linger_s=project.config.executor.linger_s,
         )
         self._executor = executor
         executor.warm_up()
         return executor
 
-    def _target(self, branch: Branch, main: Branch) -> Target:
+    def _target(self, branch: Branch, main: Branch, script: Script | None) -> Target:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
             flags |= landed_flags(self.project, main, request.experiment)
         if branch.name != main.name or tuple(request.names) == (main.name,):
             flags |= request.flags
-        return Target(branch=branch.name, commit=branch.tip, tree=branch.tree, flags=flags)
+        check_flags(script, flags, branch.name)
+        return Target(
+            branch=branch.name,
+            commit=branch.tip,
+            tree=branch.tree,
+            code=code_of(self.project, script, branch, main),
+            flags=flags,
+        )
 
-    def _protocol(self, facts: Facts, device: str, *, threads: int) -> Protocol:
+    def _protocol(
+        self, facts: Facts, device: str, *, threads: int, script: Script | None
+    ) -> Protocol:
         config, request = self.project.config, self.request
         sample = config.sample.sample()
+        # A script that is told of no sample sees what it always sees.
+        is_full = request.is_full or (script is not None and not script.takes("sample"))
+        environment = environment_of(facts, device, threads=threads)
+        if script is not None:
+            environment = {name: v for name, v in environment.items() if name != "trainer"}
         if request.fraction is not None:
             sample = replace(sample, fraction=request.fraction)
         return Protocol(
             task=config.trainer.task,
-            scale=Scale.FULL if request.is_full else Scale.SAMPLE,
-            sample=Sample(fraction=1.0, strategy=sample.strategy) if request.is_full else sample,
+            scale=Scale.FULL if is_full else Scale.SAMPLE,
+            sample=Sample(fraction=1.0, strategy=sample.strategy) if is_full else sample,
             arguments=config.trainer.arguments,
             epochs=request.epochs,
             deterministic=config.run.deterministic,
-            environment=environment_of(facts, device, threads=threads),
+            environment=environment,
             device="cuda" if device.startswith("cuda") else device,
             threads=threads,
             processes=config.run.processes,
             workers=config.run.workers,
             budget_s=request.budget_s,
+            script=script,
         )
 
     def _checkout(self, run: Run) -> Path:
         if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):
             return self.project.repository.root
-        share = self.project.config.run.share
-        return checkout(self.project.repository, run.commit, label=run.branch, share=share).path
+        return work_tree_of(self.project, run)
 
 
 def preload_of(project: Project, commit: str) -> list[str]:
@@ -350,15 +381,3 @@ def _readings(progress: Progress) -> dict[str, Reading]:
         )
         for record in progress.running
     }
-
-
-def _tidy(project: Project) -> None:
-    """Give back work trees of commits that no branch points to and no run uses."""
-    index = project.index()
-    busy = {
-        record.run.commit
-        for record in index.runs()
-        if record.state is RunState.RUNNING or project.state.run(record.run.id).job.exists()
-    }
-    index.close()
-    reclaim(project.repository, keep=busy | {branch.tip for branch in all_branches(project)})

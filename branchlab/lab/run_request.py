@@ -47,10 +47,11 @@ def check_request(project: Project, request: RunRequest) -> None:
         ConfigError: A value means nothing, two exclude each other, or the config lacks the task.
     """
     config = project.config
-    if not config.trainer.task:
+    if not (config.trainer.task or config.trainer.command):
         raise ConfigError(
-            f"[trainer] task is not set in {CONFIG_NAME}: nothing says what to train",
-            hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
+            f"[trainer] task is not set in {CONFIG_NAME}, nor is command: nothing says what to train",
+            hint='set one: task = "package.module:Class" (a subclass of branchlab.Task), '
+            'or command = ["python", "train.py", "--seed", "{seed}", "{flags}"]',
         )
     checks: list[tuple[bool, str, str]] = [
         (

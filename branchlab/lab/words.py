@@ -101,9 +101,10 @@ def figure(value: float | None, *, sign: bool = False) -> str:
 
 
 def progress_text(record: RunRecord) -> str:
-    """Return how far a run is; one that a time ends has no number of epochs."""
+    """Return how far a run is; one that a time ends has no number of epochs, one of a script none of steps."""
     epochs = f" of {record.epochs}" if record.epochs else ""
-    return f"epoch {record.epoch}{epochs}, step {record.step} of {record.steps}"
+    steps = f" of {record.steps}" if record.steps else ""
+    return f"epoch {record.epoch}{epochs}, step {record.step}{steps}"
 
 
 def usage_text(usage: Mapping[str, float]) -> str:

@@ -14,12 +14,15 @@
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
+    runs/<run-id>/files/                       what a project's own script writes
+    runs/<run-id>/attempts/<n>/told.jsonl      what it tells through branchlab.log, until that is among the events
 
 The folder is the truth; the index is derived from it. Who holds the lease owns the run: an attempt without a result
 under a free lease is dead, and the next owner says so before it starts another. An event line ends in the CRC-32 of what stands before, because a
 full disk writes short (measured: 76 of 118 bytes) and the next line would be glued on.
 """
 
+from branchlab.run_folder.checkpoints import is_whole, newest_whole
 from branchlab.run_folder.events import (
     EventChunk,
     EventWriter,
@@ -27,7 +30,14 @@ from branchlab.run_folder.events import (
     read_events,
 )
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
-from branchlab.run_folder.folders import LOST, STATE_FOLDER, Attempt, RunFolder, StateFolder
+from branchlab.run_folder.folders import (
+    LOST,
+    STATE_FOLDER,
+    Attempt,
+    RunFolder,
+    StateFolder,
+    script_of,
+)
 from branchlab.run_folder.jobs import Job
 from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
 from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
@@ -46,11 +56,14 @@ __all__ = [
     "StateFolder",
     "boot_id",
     "from_text",
+    "is_whole",
     "locked",
+    "newest_whole",
     "pack_recording",
     "parse_event",
     "read_events",
     "read_holder",
+    "script_of",
     "to_text",
     "unpack_recording",
     "write_atomically",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import Run, RunState, Sample, Scale
+from branchlab.domain import FlagStyle, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
@@ -154,6 +154,11 @@ class RunFolder:
     def pictures(self) -> Path:
         return self.path / "pictures"
 
+    @property
+    def files(self) -> Path:
+        """What a project's own script writes; kept over a resume."""
+        return self.path / "files"
+
     def attempt(self, number: int) -> Attempt:
         """Return the folder of one attempt; it need not exist."""
         return Attempt(self.path / "attempts" / str(number))
@@ -216,6 +221,7 @@ class RunFolder:
             document["sample"] = Sample(**document["sample"])
             document["scale"] = Scale(document["scale"])
             document["planned_at"] = from_text(document["planned_at"])
+            document["script"] = script_of(document.get("script"))
             run = Run(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(
@@ -242,6 +248,14 @@ class RunFolder:
         return AskedRecording(**{**document, "closely": tuple(document["closely"])})
 
 
+def script_of(document: JSON | None) -> Script | None:
+    """Return the script that a JSON document holds."""
+    if document is None:
+        return None
+    words = {name: tuple(document[name]) for name in ("command", "resume")}
+    return Script(**{**document, **words, "flag_style": FlagStyle(document["flag_style"])})
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at a run: the files that its processes write."""
@@ -265,6 +279,11 @@ class Attempt:
     def pulse(self) -> Path:
         """Touched by the training while it gets on."""
         return self.path / "pulse"
+
+    @property
+    def told(self) -> Path:
+        """Where ``branchlab.log`` appends what a script tells, until it has been taken in."""
+        return self.path / "told.jsonl"
 
     @property
     def result(self) -> Path:

@@ -20,7 +20,7 @@ from typing import Any
 
 from branchlab.domain import RunState
 from branchlab.errors import ExecutorError
-from branchlab.run_folder import LOST, Holder, RunFolder, locked, write_holder
+from branchlab.run_folder import LOST, Holder, RunFolder, locked, newest_whole, write_holder
 from branchlab.schedule.executor import Outcome, Start
 from branchlab.schedule.mirror import Copy, Piece, whole_file
 from branchlab.schedule.outpost import Goods, News
@@ -159,7 +159,14 @@ class Errand:
             self._folder.attempt(self.order.attempt).path.mkdir(parents=True, exist_ok=True)
 
     def _outgoing(self) -> Iterator[Piece]:
-        for path in _WITH_ORDER:
+        script = self._folder.read_plan().script
+        found = (
+            newest_whole(self._folder.files, script.checkpoint)
+            if script is not None and script.checkpoint
+            else None
+        )
+        more = [found.relative_to(self._folder.path).as_posix()] if found is not None else []
+        for path in (*_WITH_ORDER, *more):
             for piece in whole_file(self._folder.path, path):
                 yield replace(piece, path=f"{self._folder.path.name}/{piece.path}")
 

@@ -19,9 +19,10 @@ from typing import BinaryIO
 PIECE_BYTES_MAX = 4 << 20
 _GROWING = ("events.jsonl", "usage.jsonl", "log.txt")
 _RESULT = "result.json"
-_NOT_SENT = {"run.json", "record.json", "lease", "stop", "job.json", "pulse"}
+_NOT_SENT = {"run.json", "record.json", "lease", "stop", "job.json", "pulse", "told.jsonl"}
 """What only the machine itself is concerned with, or was sent there."""
-_CHECKPOINTS = "checkpoints/"
+_SELDOM = ("checkpoints/", "files/")
+"""What may be large and changes often: sent only so often, and last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +90,14 @@ class Source:
             for name in names
             if name not in _NOT_SENT and name != _RESULT and not name.startswith(".")
         ]
-        return sorted(paths, key=lambda p: (_rank(p), p.startswith(_CHECKPOINTS), p))
+        return sorted(paths, key=lambda p: (_rank(p), p.startswith(_SELDOM), p))
 
     def _of(self, path: str, had: Had, left: int, *, is_over: bool) -> Iterator[Piece]:
         if PurePosixPath(path).name in _GROWING:
             yield from self._of_growing(path, had, left)
             return
         is_new = not self._is_being_sent(path, had)
-        if path.startswith(_CHECKPOINTS) and is_new and not is_over:
+        if path.startswith(_SELDOM) and is_new and not is_over:
             now = time.monotonic()
             if now - self._sent_at.get(path, float("-inf")) < self._every_s:
                 return

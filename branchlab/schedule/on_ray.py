@@ -183,10 +183,11 @@ class RayExecutor:
         if self._options.shared:
             return errand.course(None, None)
         run = errand.order.run_folder.read_plan()
-        if run.commit not in self._parcels:
-            self._parcels[run.commit] = self._ray.put(pack(self._repository, run.commit))
+        commit = run.checked_out
+        if commit not in self._parcels:
+            self._parcels[commit] = self._ray.put(pack(self._repository, commit))
         goods = Goods(run_id=run.id, share=self._share, data_root=self._options.data_root)
-        return errand.course(goods, self._parcels[run.commit])
+        return errand.course(goods, self._parcels[commit])
 
     def _carry_on(self, timeout_s: float) -> None:
         """Take in what has come back, and make the next calls."""

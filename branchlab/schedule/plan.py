@@ -14,16 +14,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale
+from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale, Script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A commit to train, with the flags that its experiment switches on."""
+    """A commit to train, with the flags that its experiment switches on.
+
+    ``code`` is the commit that is checked out where it is another: the branch's files with main's script.
+    """
 
     branch: str
     commit: str
     tree: str
+    code: str = ""
     flags: Flags = field(default_factory=dict)
 
 
@@ -43,6 +47,7 @@ class Protocol:
     processes: int = 1
     workers: int | None = None
     budget_s: float | None = None
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,8 @@ def run_key(target: Target, seed: int, protocol: Protocol) -> str:
         document["processes"] = protocol.processes
     if protocol.budget_s is not None:
         document["budget_s"] = protocol.budget_s
+    if protocol.script is not None:
+        document["script"] = protocol.script.protocol
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,6 +174,8 @@ def _new_run(
         processes=protocol.processes,
         workers=protocol.workers,
         budget_s=protocol.budget_s,
+        script=protocol.script,
+        code=target.code,
         batch=_batch_name(now),
         planned_at=now,
     )

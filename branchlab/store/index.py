@@ -23,6 +23,7 @@ from branchlab.run_folder import (
     StateFolder,
     from_text,
     locked,
+    script_of,
 )
 from branchlab.store.ingest import look, upsert
 from branchlab.store.schema import migrate
@@ -150,7 +151,7 @@ class Index:
             known = {
                 row["id"]: row
                 for row in connection.execute(
-                    "SELECT id, state, attempt, events_offset, events_damaged, usage FROM runs"
+                    "SELECT id, state, attempt, events_offset, events_damaged, usage, metrics FROM runs"
                 )
             }
             folders = {folder.path.name: folder for folder in self._state.all_runs()}
@@ -164,8 +165,8 @@ class Index:
             if not updates and not gone:
                 return
             connection.execute("BEGIN IMMEDIATE")
-            for run_row, metric_rows in updates:
-                upsert(connection, run_row, metric_rows)
+            for update in updates:
+                upsert(connection, update)
             connection.executemany("DELETE FROM runs WHERE id = ?", gone)
             connection.execute("COMMIT")
 
@@ -173,6 +174,7 @@ class Index:
 def _record(row: sqlite3.Row) -> RunRecord:
     plan = json.loads(row["plan"])
     fraction, strategy, seed = plan.pop("sample")
+    plan["script"] = script_of(plan.get("script"))
     run = PlannedRun(
         id=row["id"],
         key=row["key"],

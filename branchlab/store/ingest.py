@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,17 @@ from branchlab.run_folder import (
     to_text,
 )
 
-Update = tuple[dict[str, Any], list[tuple[str, str, int, int, float]]]
+Row = tuple[str, str, int, int, float]
+"""Of the table of metrics: run, name, step, epoch, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a folder has new: columns of the run, rows of its metrics, and whether those there are to go first."""
+
+    columns: dict[str, Any]
+    rows: list[Row]
+    is_anew: bool = False
 
 
 def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
@@ -57,7 +68,9 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
         "events_damaged": chunk.num_damaged,
         "usage": json.dumps(usage | _device_memory(chunk.events)),
     }
-    metric_rows = _fold({}, earlier, run.id) + _fold(values, chunk.events, run.id)
+    so_far = json.loads(row["metrics"]) if row is not None and is_same_attempt else {}
+    earlier, is_anew = _since_anew(earlier, chunk.events)
+    metric_rows = _fold({}, earlier, run.id) + _fold(values, chunk.events, run.id, so_far)
     if result is not None:
         values["ended_at"] = result.get("ended_at")
         values["duration_s"] = result.get("duration_s")
@@ -65,7 +78,15 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
             values["metrics"] = json.dumps(_floats(result["metrics"]))
     elif row is None or not is_same_attempt:
         values.setdefault("metrics", "{}")
-    return values, metric_rows
+    return Update(values, metric_rows, is_anew)
+
+
+def _since_anew(earlier: list[JSON], latest: Iterable[JSON]) -> tuple[list[JSON], bool]:
+    """Leave out what came before an attempt that began anew; returns whether there is one."""
+    if any(event.get("is_anew") for event in latest):
+        return [], True
+    starts = [place for place, event in enumerate(earlier) if event.get("is_anew")]
+    return (earlier[starts[-1] :], True) if starts else (earlier, False)
 
 
 def _new_events(
@@ -160,6 +181,8 @@ def _plan_columns(run: Run) -> dict[str, Any]:
         "threads": run.threads,
         "processes": run.processes,
         "budget_s": run.budget_s,
+        "script": asdict(run.script) if run.script is not None else None,
+        "code": run.code,
     }
     return {
         "id": run.id,
@@ -176,10 +199,18 @@ def _plan_columns(run: Run) -> dict[str, Any]:
 
 
 def _fold(
-    values: dict[str, Any], events: Iterable[JSON], run_id: str
-) -> list[tuple[str, str, int, int, float]]:
-    """Fold events into the columns of a run; return the rows of its metrics."""
-    rows = []
+    values: dict[str, Any],
+    events: Iterable[JSON],
+    run_id: str,
+    so_far: dict[str, float] | None = None,
+) -> list[Row]:
+    """Fold events into the columns of a run; return the rows of its metrics.
+
+    The shared trainer says all metrics of an epoch at once. A script says one now and one then: each stands until it is
+    said again, also those that are known ``so_far``.
+    """
+    rows: list[Row] = []
+    known = dict(so_far or {})
     for event in events:
         match event["kind"]:
             case "start":
@@ -188,6 +219,18 @@ def _fold(
                     "epochs": event["epochs"],
                     "steps": event["steps"],
                 }
+                if "metrics" in event:  # what a script's earlier attempts told, where it goes on
+                    known |= _floats(event["metrics"])
+                    values["metrics"] = json.dumps(known)
+            case "told":
+                found = _floats(event["values"])
+                known |= found
+                values |= {"step": event["step"], "epoch": event["epoch"]}
+                values["metrics"] = json.dumps(known)
+                rows += [
+                    (run_id, name, event["step"], event["epoch"], value)
+                    for name, value in found.items()
+                ]
             case "metric" | "epoch":
                 values["step"] = event["step"]
                 values |= {"steps": event["steps"]} if "steps" in event else {}
@@ -214,10 +257,10 @@ _DEFAULTS = {"epoch": 0, "epochs": 0, "step": 0, "steps": 0, "metrics": "{}", "u
 
 def upsert(
     connection: sqlite3.Connection,
-    values: dict[str, Any],
-    metrics: list[tuple[str, str, int, int, float]],
+    update: Update,
 ) -> None:
     """Write what ``look`` found; a new attempt starts its columns anew, metrics of equal steps are replaced."""
+    values = update.columns
     row = connection.execute("SELECT attempt FROM runs WHERE id = ?", (values["id"],)).fetchone()
     if row is None or row["attempt"] != values["attempt"]:
         values = {"started_at": None, "ended_at": None, "duration_s": None, **_DEFAULTS, **values}
@@ -228,7 +271,9 @@ def upsert(
     else:
         sets = ", ".join(f'"{name}" = ?' for name in values)
         connection.execute(f"UPDATE runs SET {sets} WHERE id = ?", [*values.values(), values["id"]])  # noqa: S608
+    if update.is_anew:
+        connection.execute("DELETE FROM metrics WHERE run = ?", (values["id"],))
     connection.executemany(
         "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?)",
-        [row for row in metrics if row[-1] == row[-1]],
+        [row for row in update.rows if row[-1] == row[-1]],
     )

@@ -35,6 +35,7 @@ from branchlab.run_folder import (
 from branchlab.train import randomness
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
+from branchlab.train.script import Watched, train_by_script
 from branchlab.train.trainer import Ending, train
 from branchlab.train.versions import TRAINER_VERSION, python_version
 
@@ -87,7 +88,10 @@ def work(order: Order, attempt: Attempt) -> int:
     try:
         _check_versions(run)
         asked = folder.asked_recording()
-        if asked is None and run.processes > 1:
+        if run.script is not None:
+            watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
+            ending = train_by_script(run, order.worktree, folder, attempt, events, watched)
+        elif asked is None and run.processes > 1:
             from branchlab.train.launch import train_together
 
             ending = train_together(
@@ -127,7 +131,7 @@ def work(order: Order, attempt: Attempt) -> int:
         )
     sys.stdout.flush()
     sys.stderr.flush()
-    if run.processes > 1:
+    if run.processes > 1 and run.script is None:
         events.follow()
     events.write("end", state=str(ending.state), reason=ending.reason)
     attempt.write_result(
@@ -177,9 +181,15 @@ class _StopRequest:
         self._shared[0] = 1
 
     def __call__(self) -> bool:
+        self.feel()
+        return self.is_set()
+
+    def is_set(self) -> bool:
+        return self._shared[0] == 1
+
+    def feel(self) -> None:
         now = time.monotonic()
         if now - self._felt_at > _PULSE_EVERY_S:
             self._felt_at = now
             with contextlib.suppress(OSError):
                 os.utime(self._pulse)
-        return self._shared[0] == 1

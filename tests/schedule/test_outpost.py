@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from branchlab.domain import RunState
+from branchlab.domain import RunState, Script
 from branchlab.git.parcel import Parcel, pack
 from branchlab.run_folder import locked, read_holder
 from branchlab.schedule.errand import Errand
@@ -249,3 +250,47 @@ def _processes_below(folder: Path) -> list[str]:
         if str(folder) in line and "branchlab.train.node" in line:
             found.append(line)
     return found
+
+
+SCRIPT = """
+import json, os, sys, time
+from pathlib import Path
+out, *resume = map(Path, sys.argv[1:])
+first = int(resume[-1].read_text()) + 1 if resume else 1
+for epoch in range(first, 5):
+    print(json.dumps({"epoch": epoch, "val/accuracy": epoch / 10}), flush=True)
+    (out / "state.ckpt").write_text(str(epoch))
+    if epoch == 2 and first == 1:
+        print("at the gate", flush=True)
+        time.sleep(600)
+"""
+
+
+def test_a_script_far_away_writes_here_and_goes_on_from_its_checkpoint(
+    committed, tmp_path: Path
+) -> None:
+    (committed.tree / "train.py").write_text(SCRIPT)
+    committed.git("add", "train.py")
+    committed.git("commit", "--quiet", "-m", "a script")
+    committed.commit = committed.git("rev-parse", "HEAD")
+    script = Script(
+        command=("python", "train.py", "{run_dir}"),
+        resume=("--", "{checkpoint}"),
+        checkpoint="*.ckpt",
+    )
+    run = replace(committed.plan("a"), task="", script=script)
+    committed.state.run("a").write_plan(run)
+    road = Road(committed, run, tmp_path / "far")
+    for _ in road.walk():
+        checkpoint = road.folder.files / "state.ckpt"
+        if checkpoint.exists() and checkpoint.read_text() == "2":
+            break
+    road.break_off()
+    assert Road(committed, run, tmp_path / "far").carry_out() is Outcome.ENDED
+    record = committed.records()["a"]
+    assert (record.state, record.attempts) == (RunState.DONE, 2)
+    assert record.metrics == {"val/accuracy": 0.4}
+    assert '"epoch": 3' in committed.log("a")
+    assert '"epoch": 1' not in committed.log("a")
+    assert (road.folder.files / "state.ckpt").read_text() == "4"
+    assert not list(road.folder.path.rglob("told.jsonl"))
