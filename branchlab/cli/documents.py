@@ -222,6 +222,7 @@ def compare_document(found: Comparison) -> Document:
                 "sentence": verdict.sentence
                 if verdict
                 else "undecided: no run of this branch has finished",
+                "environment_differs": found.environments.get(judged.subject.branch),
             }
         )
     return {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -137,6 +138,7 @@ def run(
         jobs=jobs,
         executor=executor,
         is_forced=force,
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
     if (
         detach and not dry_run and kind_of(project, executor) == LOCAL

@@ -52,6 +52,21 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How a run came to be planned.
+
+    Attributes:
+        command: The command line, word by word; values that look like secrets are left out.
+        checked_out: The branch of the work tree that it was typed in; empty where HEAD was detached.
+        dirty: Paths that were changed or untracked there then; runs train without them.
+    """
+
+    command: tuple[str, ...] = ()
+    checked_out: str = ""
+    dirty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One training as planned: everything that decides its result, and where it shall happen.
 
@@ -67,6 +82,7 @@ class Run:
         processes: Processes that share every batch, each on a device of its own.
         budget_s: Seconds of training instead of epochs; None where epochs decide.
         batch: Name of the batch of runs that planned it.
+        origin: How it came to be planned; in its folder alone, the index leaves it out.
     """
 
     id: str
@@ -89,6 +105,7 @@ class Run:
     budget_s: float | None = None
     batch: str = ""
     planned_at: datetime | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_work
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
+from branchlab.lab.run_environments import origin_of
 from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
@@ -139,8 +140,9 @@ class RunSession:
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
         new = [planned.run for planned in plan.runs if planned.known is None]
         project.repository.keep_all({run.id: run.commit for run in new})
+        origin = origin_of(project, self.request.command) if new else None
         for run in new:
-            project.state.run(run.id).write_plan(run)
+            project.state.run(run.id).write_plan(replace(run, origin=origin))
         index = project.index()
         watcher = Watcher(index, plan, left=prepared.jobs)
         yield watcher.look()

@@ -33,6 +33,7 @@ from branchlab.run_folder import (
     write_atomically,
 )
 from branchlab.train import randomness
+from branchlab.train.environment import record_environment
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.trainer import Ending, train
@@ -87,6 +88,8 @@ def work(order: Order, attempt: Attempt) -> int:
     try:
         _check_versions(run)
         asked = folder.asked_recording()
+        if asked is None:
+            record_environment(run, attempt)
         if asked is None and run.processes > 1:
             from branchlab.train.launch import train_together
 
