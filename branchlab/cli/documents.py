@@ -158,6 +158,7 @@ def _branch_document(branch: BranchStatus) -> Document:
         "last_commit_at": to_text(standing.branch.last_commit_at),
         "upstream": _upstream(standing.counterpart),
         "notes": list(branch.notes),
+        "dependencies_changed": list(branch.dependencies_changed),
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out

@@ -74,8 +74,10 @@ class MainChanges:
         return [int(start) for start, _ in spans] if contents else []
 
 
-def read_diffs(repository: Repository, pairs: Iterable[Pair]) -> dict[Pair, list[Entry]]:
-    """Return what lies between the two commits of each pair, in one process."""
+def read_diffs(
+    repository: Repository, pairs: Iterable[Pair], *, globs: Sequence[str] = ()
+) -> dict[Pair, list[Entry]]:
+    """Return what lies between the two commits of each pair, in one process; of files in any folder that match ``globs``."""
     wanted = list(dict.fromkeys(pairs))
     if not wanted:
         return {}
@@ -87,6 +89,7 @@ def read_diffs(repository: Repository, pairs: Iterable[Pair]) -> dict[Pair, list
         "--stdin",
         *how,
         "--no-textconv",
+        *(["--", *(f":(icase,glob)**/{pattern}" for pattern in globs)] if globs else []),
         stdin=lines.encode(),
         timeout_s=600,
     )

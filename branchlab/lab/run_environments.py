@@ -11,6 +11,7 @@ from branchlab.analysis.environments import commonest, difference
 from branchlab.analysis.results import BranchResults, protocol_of
 from branchlab.domain import Origin, RunRecord, RunState
 from branchlab.lab.project import Project
+from branchlab.lab.words import few
 from branchlab.run_folder import JSON
 from branchlab.train.installed import without_user
 
@@ -51,7 +52,7 @@ def environment_rows(document: Mapping[str, Any]) -> dict[str, str]:
         "on": f"{document.get('host')}: {cpu.get('model')}, {places}, {document.get('memory_gib')} GiB, "
         f"{system.get('name')}" + (f"; {', '.join(gpus)}{driver}" if gpus else ""),
         **({"planned by": shlex.join(command)} if command else {}),
-        **({"not in it": f"uncommitted then: {_few(dirty)}"} if dirty else {}),
+        **({"not in it": f"uncommitted then: {few(dirty)}"} if dirty else {}),
     }
 
 
@@ -103,8 +104,3 @@ def _digests(project: Project, records: Sequence[RunRecord]) -> dict[int, tuple[
             digest = attempt.environment_digest() if attempt is not None else ""
             found[record.run.seed] = (digest, record.run.id)
     return found
-
-
-def _few(paths: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(paths[:most]) + more
