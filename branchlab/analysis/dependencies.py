@@ -17,15 +17,18 @@ from typing import Any
 from branchlab.errors import ConfigError
 from branchlab.toml_file import parse_toml
 
-GLOBS = (
+_NAMES = (
     *("*requirements*.txt", "*requirements*.in", "requirements/*.txt", "requirements/*.in"),
     *("*constraints*.txt", "pyproject.toml", "setup.py", "setup.cfg"),
     *("environment*.yml", "environment*.yaml", "conda*.yml", "conda*.yaml", "pixi.toml"),
     *("Pipfile", "Pipfile.lock", "uv.lock", "poetry.lock", "pdm.lock", "pixi.lock", "pylock*.toml"),
     ".python-version",
 )
-"""Names of such files, as patterns of paths, in any folder and in any case."""
-
+"""Names of such files, in any folder and in any case."""
+_PATH = re.compile(
+    "(?:.*/)?(?:" + "|".join(re.escape(name).replace(r"\*", "[^/]*") for name in _NAMES) + ")",
+    re.IGNORECASE,
+)
 _SETUP = {"install_requires", "extras_require", "python_requires", "setup_requires"}
 _PROJECT = ("dependencies", "optional-dependencies", "requires-python", "dynamic")
 _POETRY = ("dependencies", "dev-dependencies", "group", "extras", "source")
@@ -33,8 +36,7 @@ _POETRY = ("dependencies", "dev-dependencies", "group", "extras", "source")
 
 def is_dependency_file(path: str) -> bool:
     """Whether a path names a file that says what a project depends on."""
-    found = PurePosixPath(path.lower())
-    return any(found.match(pattern.lower()) for pattern in GLOBS)
+    return _PATH.fullmatch(path) is not None
 
 
 def dependencies_of(path: str, text: str | None) -> str:

@@ -74,10 +74,8 @@ class MainChanges:
         return [int(start) for start, _ in spans] if contents else []
 
 
-def read_diffs(
-    repository: Repository, pairs: Iterable[Pair], *, globs: Sequence[str] = ()
-) -> dict[Pair, list[Entry]]:
-    """Return what lies between the two commits of each pair, in one process; of files in any folder that match ``globs``."""
+def read_diffs(repository: Repository, pairs: Iterable[Pair]) -> dict[Pair, list[Entry]]:
+    """Return what lies between the two commits of each pair, in one process."""
     wanted = list(dict.fromkeys(pairs))
     if not wanted:
         return {}
@@ -89,7 +87,6 @@ def read_diffs(
         "--stdin",
         *how,
         "--no-textconv",
-        *(["--", *(f":(icase,glob)**/{pattern}" for pattern in globs)] if globs else []),
         stdin=lines.encode(),
         timeout_s=600,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from branchlab.analysis.dependencies import GLOBS, dependencies_of
+from branchlab.analysis.dependencies import dependencies_of, is_dependency_file
 from branchlab.domain import Branch, Standing
 from branchlab.git.changes import Pair, read_diffs
 from branchlab.git.graph import read_graph
@@ -61,19 +61,18 @@ def _changed(project: Project, pairs: Mapping[str, Pair]) -> dict[str, tuple[str
 
 def _read(project: Project, pairs: Iterable[Pair]) -> dict[Pair, tuple[str, ...]]:
     """Return, by pair, the paths whose dependencies differ."""
-    diffs = read_diffs(project.repository, pairs, globs=GLOBS)
-    wanted = {
-        (commit, path)
-        for pair, entries in diffs.items()
-        for path, _, _ in entries
-        for commit in pair
+    # Told by git which paths count, with patterns, the diffs of 800 branches take 0.77 s; read whole, 0.06 s.
+    found = {
+        pair: [path for path, _, _ in entries if is_dependency_file(path)]
+        for pair, entries in read_diffs(project.repository, pairs).items()
     }
+    wanted = {(commit, path) for pair, paths in found.items() for path in paths for commit in pair}
     texts = project.repository.read_files(sorted(wanted))
     return {
         (tip, base): tuple(
             path
-            for path, _, _ in entries
+            for path in paths
             if dependencies_of(path, texts[tip, path]) != dependencies_of(path, texts[base, path])
         )
-        for (tip, base), entries in diffs.items()
+        for (tip, base), paths in found.items()
     }

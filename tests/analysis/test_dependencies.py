@@ -57,7 +57,11 @@ def test_files_that_name_dependencies_are_known_in_any_folder(path: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["train.py", "README.md", "config.toml", "setup_data.py", "notes/base.txt", "data.yml"]
+    "path",
+    [
+        *("train.py", "README.md", "config.toml", "setup_data.py", "notes/base.txt", "data.yml"),
+        *("constraints/labels.txt", "my_requirements/notes/a.txt", "mypyproject.toml"),
+    ],
 )
 def test_other_files_are_not(path: str) -> None:
     assert not is_dependency_file(path)
