@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from branchlab.analysis.dependencies import dependencies_of, is_dependency_file
+from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Standing
 from branchlab.git.changes import Pair, read_diffs
 from branchlab.git.graph import read_graph
 from branchlab.lab.project import Project
+from branchlab.lab.words import few
 
 _KIND = "dependencies-1"
 """Raise the number when a rule changes."""
@@ -44,6 +46,21 @@ def dependencies_changed_since_main(
     bases = {branch.name: (branch.tip, graph.drift(branch.tip).merge_base) for branch in others}
     pairs = {name: (tip, base) for name, (tip, base) in bases.items() if base and base != tip}
     return _changed(project, pairs)
+
+
+def dependency_notes(project: Project, changed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Say of branches that change dependencies in which environment they train, and what to do about it."""
+    if project.config.env.manager != "none":
+        how = "it trains in an environment of its own"
+    else:
+        how = (
+            'it trains in this environment all the same; install what it needs, or set [env] manager = "uv" '
+            f"in {CONFIG_NAME}, which gives it one of its own"
+        )
+    return tuple(
+        f"{name} changes dependencies against main ({few(paths)}); {how}"
+        for name, paths in changed.items()
+    )
 
 
 def _changed(project: Project, pairs: Mapping[str, Pair]) -> dict[str, tuple[str, ...]]:

@@ -11,15 +11,29 @@ from pathlib import Path
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Run, RunState, Sample, Scale
 from branchlab.errors import ConfigError, StoreError
+from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout, reclaim
 from branchlab.lab.branches import (
     all_branches,
     experiment_of,
     main_branch,
 )
+from branchlab.lab.dependencies import dependencies_changed_since_main, dependency_notes
 from branchlab.lab.early_stop import EarlyStop
-from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_worktrees
+from branchlab.lab.executors import (
+    LOCAL,
+    cluster_executor,
+    kind_of,
+    local_executor,
+    needs_worktrees,
+)
 from branchlab.lab.outlook import Estimate, estimate, reason_for
+from branchlab.lab.own_environments import (
+    OwnEnvironments,
+    check_supported,
+    own_environments,
+    tidy_environments,
+)
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import origin_of
@@ -27,7 +41,6 @@ from branchlab.lab.run_request import RunRequest, check_request, landed_flags, w
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.jobs import look_after
-from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
 from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
@@ -73,9 +86,14 @@ class RunSession:
         self._executor = executor
         """The caller's own when one is given: it may be warm already, and stays so."""
         self._is_executor_ours = executor is None
+        self._own = OwnEnvironments()
 
-    def prepare(self) -> Prepared:
-        """Return the plan; nothing has been written yet but the state folder itself.
+    def prepare(self, *, is_dry: bool = False, tell: Tell = silently) -> Prepared:
+        """Return the plan; nothing has been written yet but the state folder itself, and environments of branches.
+
+        Args:
+            is_dry: Whether it will only be shown: then no environment is made.
+            tell: Hears what takes long.
 
         Raises:
             BranchlabError: Something in the request, the config or the repository does not serve.
@@ -87,8 +105,13 @@ class RunSession:
         wanted = wanted_branches(project, request, branches, main)
         project.state.create()
         release_slots(project.state.slots)
-        executor = self._executor or self._warm_up(main)
-        targets = [self._target(branch, main) for branch in wanted]
+        kind = kind_of(project, request.executor)
+        check_supported(project, kind)
+        self._own = own_environments(
+            project, [branch.tip for branch in wanted], makes=not is_dry, tell=tell
+        )
+        executor = self._executor or self._warm_up(main, kind)
+        changed = dependencies_changed_since_main(project, wanted, main)
         looked = look_after(project.state)
         index = project.index()
         facts = executor.facts()
@@ -101,14 +124,14 @@ class RunSession:
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
             jobs=jobs,
             num_cores=num_cores(),
-            num_runs=len(targets) * len(seeds),
+            num_runs=len(wanted) * len(seeds),
             most_per_gpu=1 if request.budget_s or processes > 1 else _MOST_PER_GPU,
             processes=processes,
         )
         threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
         protocol = self._protocol(facts, device, threads=threads)
         plan = make_plan(
-            targets,
+            [self._target(branch, main, protocol) for branch in wanted],
             seeds,
             protocol,
             known=index.runs_of_key,
@@ -126,7 +149,13 @@ class RunSession:
             slots=tuple(slots) if facts.has_slots else (),
             estimate=estimate(plan, records, num_slots=num_at_once),
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
-            notes=(*_notes(project, wanted), *looked.notes, *_left_to_jobs(given)),
+            notes=(
+                *_notes(project, wanted),
+                *dependency_notes(project, changed),
+                *self._own.notes(wanted),
+                *looked.notes,
+                *_left_to_jobs(given),
+            ),
             jobs=given,
         )
 
@@ -167,6 +196,7 @@ class RunSession:
                 starts_for_s=self.request.budget_total_s,
                 shares_slots=prepared.facts.has_slots,
                 packing=packing,
+                python_of=self._own.python_of,
             ),
         )
         for change in pool.carry_out(runs, self.stop):
@@ -198,30 +228,34 @@ class RunSession:
         is_free = not (self.request.jobs or self.project.config.run.jobs)
         return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
-    def _warm_up(self, main: Branch) -> Executor:
-        kind = kind_of(self.project, self.request.executor)
+    def _warm_up(self, main: Branch, kind: str) -> Executor:
         if kind != LOCAL:
             asked = self.request.jobs
             jobs = self.project.config.run.jobs if asked is None else asked
             self._executor = cluster_executor(self.project, kind, jobs=jobs)
             return self._executor
-        executor = LocalExecutor(
-            self.project.state,
-            preload=preload_of(self.project, main.tip),
-            linger_s=self.project.config.executor.linger_s,
-        )
+        executor = local_executor(self.project, self.project.state, main.tip, self._own)
         self._executor = executor
         executor.warm_up()
         return executor
 
-    def _target(self, branch: Branch, main: Branch) -> Target:
+    def _target(self, branch: Branch, main: Branch, protocol: Protocol) -> Target:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
             flags |= landed_flags(self.project, main, request.experiment)
         if branch.name != main.name or tuple(request.names) == (main.name,):
             flags |= request.flags
-        return Target(branch=branch.name, commit=branch.tip, tree=branch.tree, flags=flags)
+        own = self._own.facts_of(branch.tip)
+        kept = {name: protocol.environment.get(name) for name in ("device", "threads")}
+        environment = own and own | {name: value for name, value in kept.items() if value}
+        return Target(
+            branch=branch.name,
+            commit=branch.tip,
+            tree=branch.tree,
+            flags=flags,
+            environment=environment,
+        )
 
     def _protocol(self, facts: Facts, device: str, *, threads: int) -> Protocol:
         config, request = self.project.config, self.request
@@ -247,12 +281,6 @@ class RunSession:
             return self.project.repository.root
         share = self.project.config.run.share
         return checkout(self.project.repository, run.commit, label=run.branch, share=share).path
-
-
-def preload_of(project: Project, commit: str) -> list[str]:
-    """Return what the warm parent imports besides torch: torchvision costs 1.5 s, so only for a project that uses it."""
-    uses = project.repository.grep(commit, r"^(import|from) torchvision")
-    return ["torchvision", "torchvision.transforms.v2"] if uses else []
 
 
 def device_of(wanted: str, facts: Facts) -> str:
@@ -354,7 +382,7 @@ def _readings(progress: Progress) -> dict[str, Reading]:
 
 
 def _tidy(project: Project) -> None:
-    """Give back work trees of commits that no branch points to and no run uses."""
+    """Give back work trees and environments of commits that no branch points to and no run uses."""
     index = project.index()
     busy = {
         record.run.commit
@@ -362,4 +390,6 @@ def _tidy(project: Project) -> None:
         if record.state is RunState.RUNNING or project.state.run(record.run.id).job.exists()
     }
     index.close()
-    reclaim(project.repository, keep=busy | {branch.tip for branch in all_branches(project)})
+    keep = busy | {branch.tip for branch in all_branches(project)}
+    reclaim(project.repository, keep=keep)
+    tidy_environments(project, keep)

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale
@@ -19,12 +19,17 @@ from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A commit to train, with the flags that its experiment switches on."""
+    """A commit to train, with the flags that its experiment switches on.
+
+    Attributes:
+        environment: Of its own; None is the protocol's.
+    """
 
     branch: str
     commit: str
     tree: str
     flags: Flags = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +120,14 @@ def make_plan(
     planned: dict[str, PlannedRun] = {}
     for seed in seeds:
         for target in targets:
-            key = run_key(target, seed, protocol)
+            own = protocol
+            if target.environment is not None:
+                own = replace(protocol, environment=target.environment)
+            key = run_key(target, seed, own)
             if key not in planned:
                 records = list(known(key))
                 earlier = _earlier(records, is_forced=is_forced)
-                run = _new_run(target, seed, protocol, key=key, known=records, now=now)
+                run = _new_run(target, seed, own, key=key, known=records, now=now)
                 planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
     return Plan(batch=_batch_name(now), runs=tuple(planned.values()))
 
