@@ -51,10 +51,19 @@ def cluster_executor(project: Project, kind: str, *, jobs: int) -> Executor:
 
 
 def local_executor(
-    project: Project, state: StateFolder, commit: str, own: OwnEnvironments
+    project: Project, state: StateFolder, commit: str, own: OwnEnvironments, *, reads: str = ""
 ) -> LocalExecutor | EnvironmentsExecutor:
-    """Return the executor of this machine, constructed cheaply; ``commit`` is main's, whose environment comes first."""
-    preload, linger_s = preload_of(project, commit), project.config.executor.linger_s
+    """Return the executor of this machine, constructed cheaply.
+
+    Args:
+        project: Whose.
+        state: Where its runs live.
+        commit: In whose environment it plans.
+        own: The environments that runs have of their own.
+        reads: The commit whose imports say what a warm parent needs; ``commit`` unless given.
+    """
+    preload = preload_of(project, reads or commit)
+    linger_s = project.config.executor.linger_s
     if not own.by_commit:
         return LocalExecutor(state, preload=preload, linger_s=linger_s)
     made = {

@@ -16,6 +16,7 @@ from branchlab.domain import Branch, Run
 from branchlab.errors import ConfigError, ExecutorError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.project import Project
+from branchlab.lab.words import few
 from branchlab.schedule.environments import Environment, Ingredients, existing, provide, tidy
 from branchlab.train.versions import TRAINER_VERSION
 
@@ -79,15 +80,12 @@ class OwnEnvironments:
         raise ExecutorError("its environment is gone", hint="plan it again: branchlab run")
 
     def notes(self, branches: Sequence[Branch]) -> tuple[str, ...]:
-        """Say which environments are still to be made, and which cannot be."""
-        found = []
-        for branch in branches:
-            own = self.by_commit.get(branch.tip)
-            if own is not None and own.failure:
-                found.append(f"{branch.name}: {own.failure}")
-            elif own is not None and own.environment is None:
-                found.append(f"{branch.name}: its environment is made first, before it trains")
-        return tuple(found)
+        """Say which environments are still to be made; one that cannot be made is said by its runs."""
+        owns = {branch.name: self.by_commit.get(branch.tip) for branch in branches}
+        new = [n for n, own in owns.items() if own and not (own.environment or own.failure)]
+        if not new:
+            return ()
+        return (f"their environments are made first, which may take minutes: {few(new)}",)
 
 
 def check_supported(project: Project, kind: str) -> None:

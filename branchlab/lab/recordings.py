@@ -87,13 +87,13 @@ class Recorder:
         self._state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
 
-    def warm_up(self, commit: str) -> None:
-        """Start importing torch; returns at once, unless the environment of ``commit``, in which all train, has yet to be made."""
+    def warm_up(self, commit: str, *, main: str) -> None:
+        """Start importing torch, in the environment of ``commit``, where all train; returns at once unless it has yet to be made."""
         if self._executor is None:
             self._project.state.create()
             self._state.create()
             own = environment_for_all(self._project, commit, self._tell)
-            local = local_executor(self._project, self._state, commit, own)
+            local = local_executor(self._project, self._state, commit, own, reads=main)
             local.warm_up()
             self._executor = local
 

@@ -230,7 +230,8 @@ def _ask(uv: Sequence[str], folder: Path, *words: str) -> None:
         ) from None
     if done.returncode:
         said = re.sub(r"[^\w\s]*[×╰─▶├│┬]+", " ", done.stderr.decode(errors="replace"))  # noqa: RUF001  uv's own
-        said = " ".join(said.split()).removeprefix("error: ") or "it said nothing"
+        said = " ".join(said.split()).removeprefix("error: ").replace(" cause: ", ": ")
+        said = said or f"uv {words[0]} left with exit code {done.returncode}"
         raise ExecutorError(
             f"its environment cannot be made: {said[:_REASON_LENGTH_MAX]}",
             hint="mend what the branch requires, then run it again",

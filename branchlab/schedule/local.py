@@ -193,7 +193,7 @@ class EnvironmentsExecutor:
     def start(self, orders: Sequence[Start]) -> None:
         """Start runs, each in its environment; returns at once."""
         for order in orders:
-            executor = self._of(order.python)
+            executor = self._of(order.python or self._first)
             self._owners[order.ticket] = executor
             executor.start([order])
 
