@@ -22,6 +22,7 @@ _VARIABLES = (
     *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"),
     *("PYTHONHASHSEED", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"),
 )
+_USER = 10001
 _EXTRA = 'ARG EXTRA_INDEX=""'
 
 
@@ -200,10 +201,10 @@ def _user(wanted: Wanted) -> list[str]:
             if name in variables
         ),
         "RUN git config --system --add safe.directory '*' \\",
-        "    && useradd --create-home --shell /bin/bash lab \\",
+        f"    && useradd --create-home --shell /bin/bash --uid {_USER} lab \\",
         "    && mkdir /work /runs \\",
         "    && chown lab:lab /work /runs",
-        "USER lab",
+        f"USER {_USER}",
         "WORKDIR /work",
         "",
     ]

@@ -110,7 +110,10 @@ class RunSession:
         self._own = own_environments(
             project, [branch.tip for branch in wanted], makes=not is_dry, tell=tell
         )
-        executor = self._executor or self._warm_up(main, kind)
+        # The caller's own knows one environment only.
+        is_given = self._executor is not None and not self._own.by_commit
+        executor = self._executor if is_given else self._warm_up(main, kind)
+        assert executor is not None
         changed = dependencies_changed_since_main(project, wanted, main)
         looked = look_after(project.state)
         index = project.index()
@@ -234,6 +237,7 @@ class RunSession:
             jobs = self.project.config.run.jobs if asked is None else asked
             self._executor = cluster_executor(self.project, kind, jobs=jobs)
             return self._executor
+        self._is_executor_ours = True
         executor = local_executor(self.project, self.project.state, main.tip, self._own)
         self._executor = executor
         executor.warm_up()
