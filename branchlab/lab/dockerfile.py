@@ -163,6 +163,8 @@ def _packages(wanted: Wanted, pins: Sequence[str]) -> list[str]:
         {pin.partition("+")[2] for pin in pins if re.fullmatch(r"[^@]+==[^@]+\+.+", pin)}
     )
     index = ' --extra-index-url "$EXTRA_INDEX"' if local else ""
+    pip = "pip install --no-cache-dir --no-deps"
+    given = f' \\\n    && {pip} "{_line(wanted.branchlab)}"' if wanted.branchlab else ""
     ours = [
         "# hadolint ignore=DL3022",
         "COPY --from=branchlab pyproject.toml README.md /opt/branchlab/",
@@ -170,7 +172,7 @@ def _packages(wanted: Wanted, pins: Sequence[str]) -> list[str]:
         "COPY --from=branchlab branchlab /opt/branchlab/branchlab",
         "# hadolint ignore=DL3022",
         "COPY --from=branchlab examples /opt/branchlab/examples",
-        "RUN pip install --no-cache-dir --no-deps /opt/branchlab",
+        f"RUN {pip} /opt/branchlab",
     ]
     return [
         *(
@@ -182,12 +184,8 @@ def _packages(wanted: Wanted, pins: Sequence[str]) -> list[str]:
             else []
         ),
         *_here("/opt/requirements.txt", "\n".join(pins)),
-        f"RUN pip install --no-cache-dir --no-deps{index} -r /opt/requirements.txt",
-        *(
-            [f'RUN pip install --no-cache-dir --no-deps "{_line(wanted.branchlab)}"']
-            if wanted.branchlab
-            else ours
-        ),
+        f"RUN {pip}{index} -r /opt/requirements.txt{given}",
+        *([] if wanted.branchlab else ours),
         "",
     ]
 
