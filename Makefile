@@ -38,7 +38,7 @@ check-cluster: install  ## tests on simulated clusters of three nodes; Slurm's n
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,slurm,ray]'
 	$(BIN)/python -m pytest -q -m 'slurm or ray'
 
-check-tools: install  ## tests beside the tools that people use: MLflow, TensorBoard, W&B, Lightning, pandas, notebooks
+check-tools: install  ## tests beside the tools that people use: MLflow, TensorBoard, W&B, Lightning, pandas, notebooks, hadolint
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,tools]'
 	$(BIN)/python -m pytest -q -m tools
 

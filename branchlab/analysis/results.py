@@ -14,6 +14,8 @@ from branchlab.domain import Flags, Freshness, Run, RunRecord, RunState, Scale
 
 ProtocolKey = tuple[object, ...]
 
+_OF_PACKAGES = {"packages", "python", "torch"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -80,8 +82,16 @@ def protocol_of(run: Run) -> ProtocolKey:
         run.budget_s,
         run.processes,
         run.deterministic,
-        tuple(sorted(run.environment.items())),
+        _comparable(run.environment),
     )
+
+
+def _comparable(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what of an environment must be equal. Where branches have their own, packages are part of what is compared."""
+    if "packages" not in environment:
+        return tuple(sorted(environment.items()))
+    kept = {name: value for name, value in environment.items() if name not in _OF_PACKAGES}
+    return tuple(sorted({**kept, "packages": "own"}.items()))
 
 
 def results_of(

@@ -64,5 +64,7 @@ def print_comparison(found: Comparison) -> None:
         )
     if rows:
         click.echo(table(rows, header=["BRANCH", "MEAN", "VERDICT", "WHY"], right=(1,)))
+        for name, said in found.environments.items():
+            click.echo(f"! {safe_text(name)} trained in another environment: {safe_text(said)}")
     else:
         click.echo("nothing to compare; train some branches: branchlab run --all-branches")

@@ -159,6 +159,7 @@ def _branch_document(branch: BranchStatus) -> Document:
         "last_commit_at": to_text(standing.branch.last_commit_at),
         "upstream": _upstream(standing.counterpart),
         "notes": list(branch.notes),
+        "dependencies_changed": list(branch.dependencies_changed),
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out
@@ -225,6 +226,7 @@ def compare_document(found: Comparison) -> Document:
                 "sentence": verdict.sentence
                 if verdict
                 else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
+                "environment_differs": found.environments.get(judged.subject.branch),
             }
         )
     return {

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -23,7 +24,7 @@ from branchlab.cli.options import (
 )
 from branchlab.cli.progress import at_once, show_progress
 from branchlab.cli.table import state_text, table
-from branchlab.cli.telling import say_notes
+from branchlab.cli.telling import say_notes, telling
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError
@@ -139,6 +140,7 @@ def run(
         jobs=jobs,
         executor=executor,
         is_forced=force,
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
     if (
         detach and not dry_run and kind_of(project, executor) == LOCAL
@@ -154,7 +156,8 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
     session = RunSession(project, request)
     shown = contextlib.nullcontext() if outlook.is_dry else project.state.at_work()
     with shown, contextlib.closing(session):
-        prepared = session.prepare()
+        with telling() as tell:
+            prepared = session.prepare(is_dry=outlook.is_dry, tell=tell)
         say_notes(prepared.notes)
         if outlook.is_dry:
             _print_plan(prepared, as_json=outlook.as_json)
@@ -305,7 +308,8 @@ def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:
     """Start the same command in a session of its own, after the plan has been found good."""
     session = RunSession(project, request)
     try:
-        prepared = session.prepare()
+        with telling() as tell:
+            prepared = session.prepare(tell=tell)
     finally:
         session.close()
     arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]

@@ -17,6 +17,7 @@ from branchlab.domain import RunRecord, RunState, Script
 from branchlab.lab import runs as verbs
 from branchlab.lab.progress import follow
 from branchlab.lab.project import Project
+from branchlab.lab.run_environments import environment_rows
 from branchlab.lab.words import age, duration, figure, progress_text, usage_text
 from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_log_line, safe_text
@@ -121,6 +122,8 @@ def show(run: str, as_json: bool) -> None:
                 "events": list(found.events),
                 "log_tail": list(found.log_tail),
                 "pictures": [str(path) for path in found.pictures],
+                "environment": found.environment,
+                "environment_differs": found.environment_differs or None,
             }
         )
         return
@@ -151,9 +154,11 @@ def show(run: str, as_json: bool) -> None:
         "speed": f"{record.images_per_s:,.0f} images/s" if record.images_per_s else "-",
         "usage": usage_text(record.usage) or "-",
         "folder": found.folder,
+        **(environment_rows(found.environment) if found.environment else {}),
+        **({"differs": found.environment_differs} if found.environment_differs else {}),
     }
     for name, value in facts.items():
-        click.echo(f"  {name:9} {safe_text(str(value))}")
+        click.echo(f"  {name:10} {safe_text(str(value))}")
     for name, value in sorted(record.metrics.items()):
         click.echo(f"  {safe_text(name):20} {figure(value)}")
     for path in found.pictures:

@@ -14,6 +14,7 @@ from branchlab.toml_file import shown
 
 EXECUTORS = ("local", "slurm", "ray")
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_PYTHON = re.compile(r"\d+\.\d+(\.\d+)?")
 _SEEDS_MAX = 1000
 _TIME_S_MIN = 60
 _SET_BY_BRANCHLAB = {"array", "error", "open-mode", "output", "requeue", "signal", "time"}
@@ -76,6 +77,13 @@ def check_meaning(config: Config, reader: Reader) -> None:
             "kind",
             'is "local", "slurm" or "ray"',
         ),
+        (config.env.manager not in {"none", "uv"}, "env", "manager", 'is "none" or "uv"'),
+        (
+            bool(config.env.python) and not _PYTHON.fullmatch(config.env.python),
+            "env",
+            "python",
+            "is a version, 3.12 or 3.12.4",
+        ),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),
     ]
@@ -83,15 +91,15 @@ def check_meaning(config: Config, reader: Reader) -> None:
         if is_wrong:
             found = attrgetter(f"{table}.{key}")(config)
             raise reader.error(table, key, f"{key} = {shown(found)}: {key} {needed}")
-    for shared in config.run.share:
-        if (
-            Path(shared).is_absolute()
-            or ".." in Path(shared).parts
-            or Path(shared).parts[:1] in {(), (".git",)}
-        ):
-            raise reader.error(
-                "run", "share", f"share: {shown(shared)} is not a path inside the repository"
-            )
+    for table, key, paths in (
+        ("run", "share", config.run.share),
+        ("env", "files", config.env.files),
+    ):
+        for path in map(Path, paths):
+            if path.is_absolute() or ".." in path.parts or path.parts[:1] in {(), (".git",)}:
+                raise reader.error(
+                    table, key, f"{key}: {shown(str(path))} is not a path inside the repository"
+                )
 
 
 def _slurm_checks(slurm: SlurmOptions) -> list[tuple[bool, str, str, str]]:

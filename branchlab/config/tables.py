@@ -180,6 +180,25 @@ class Executor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Env:
+    """``[env]``: whether branches get environments of their own, and what goes into them.
+
+    Attributes:
+        manager: ``none`` trains every branch in the environment that branchlab runs in; ``uv`` makes one for each set
+            of dependencies.
+        files: What names them, as paths within the repository; where none is given, the lock, requirements or project
+            file at its root.
+        python: Version of the interpreter; else what the branch's ``.python-version`` says, else branchlab's own.
+        extras: Optional dependencies of the project that runs need.
+    """
+
+    manager: str = "none"
+    files: tuple[str, ...] = ()
+    python: str = ""
+    extras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file."""
 
@@ -190,3 +209,4 @@ class Config:
     baseline: Baseline = field(default_factory=Baseline)
     merge_back: MergeBackOptions = field(default_factory=MergeBackOptions)
     executor: Executor = field(default_factory=Executor)
+    env: Env = field(default_factory=Env)

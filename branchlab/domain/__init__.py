@@ -30,7 +30,17 @@ from branchlab.domain.parity import (
     ParityStatus,
     Recording,
 )
-from branchlab.domain.runs import Flags, Goal, Run, RunRecord, RunState, Sample, Scale, WorkTree
+from branchlab.domain.runs import (
+    Flags,
+    Goal,
+    Origin,
+    Run,
+    RunRecord,
+    RunState,
+    Sample,
+    Scale,
+    WorkTree,
+)
 from branchlab.domain.scripts import (
     CHECKPOINT,
     KEY_VALUE,
@@ -65,6 +75,7 @@ __all__ = [
     "MergeBack",
     "Note",
     "Noted",
+    "Origin",
     "Outcome",
     "Overview",
     "Parity",

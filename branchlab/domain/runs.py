@@ -54,6 +54,21 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How a run came to be planned.
+
+    Attributes:
+        command: The command line, word by word; values that look like secrets are left out.
+        checked_out: The branch of the work tree that it was typed in; empty where HEAD was detached.
+        dirty: Paths that were changed or untracked there then; runs train without them.
+    """
+
+    command: tuple[str, ...] = ()
+    checked_out: str = ""
+    dirty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One training as planned: everything that decides its result, and where it shall happen.
 
@@ -72,6 +87,7 @@ class Run:
         workers: Processes that read streamed data for it; None is as many as serve. They decide nothing of the result.
         budget_s: Seconds of training instead of epochs; None where epochs decide.
         batch: Name of the batch of runs that planned it.
+        origin: How it came to be planned; in its folder alone, the index leaves it out.
     """
 
     id: str
@@ -97,6 +113,7 @@ class Run:
     code: str = ""
     batch: str = ""
     planned_at: datetime | None = None
+    origin: Origin | None = None
 
     @property
     def checked_out(self) -> str:

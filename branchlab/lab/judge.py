@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from branchlab.analysis.results import (
@@ -30,6 +30,7 @@ from branchlab.lab.branches import (
     main_branch,
 )
 from branchlab.lab.project import Project
+from branchlab.lab.run_environments import difference_of_pairs
 from branchlab.store.memo import Memo
 
 _KIND = "verdicts-1"
@@ -48,12 +49,18 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The answer of ``compare``."""
+    """The answer of ``compare``.
+
+    Attributes:
+        environments: By branch, in what its runs' environment differs from that of the runs they are paired with, in one
+            line; branches without such a difference are left out.
+    """
 
     metric: str
     goal: Goal
     against: str
     judged: tuple[Judged, ...]
+    environments: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(
@@ -93,11 +100,17 @@ def compare(
     experiment = experiments_of(project, [other, *family])
     subjects = subjects_of([other, *family], experiment, records)
     judged = judge_all(records, subjects[1:], subjects[0], metric=metric, project=project)
+    found = {
+        branch.name: difference_of_pairs(project, one.results, one.against, against=other.name)
+        for branch in wanted
+        if (one := judged[branch.name]).verdict is not None
+    }
     return Comparison(
         metric=metric,
         goal=project.config.run.goal,
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
+        environments={name: said for name, said in found.items() if said},
     )
 
 

@@ -238,8 +238,11 @@ def merge_back(
         ConfigError: There is no task, or the experiment's file cannot be used.
         KeyboardInterrupt: The user interrupted; nothing has changed.
     """
-    with ParityProof(project, request.parity, executor=executor, tell=tell) as proof:
-        idea = proof.idea(request.name)
+    name = request.name
+    with ParityProof(
+        project, request.parity, executor=executor, tell=tell, trained_in=name
+    ) as proof:
+        idea = proof.idea(name)
         made = f"{PREFIX}{idea.short}"
         _check_can_begin(project, proof, idea, made, to_main=request.to_main)
         merge = _Merge(project, request, proof, hear)

@@ -74,6 +74,8 @@ class ParityProof:
         request: How long and how often.
         executor: The caller's own when one is given.
         tell: Hears what is going on.
+        trained_in: The branch in whose environment both sides train, where branches have their own; else main's. What a
+            branch adds to its dependencies is there on both sides then, so that the code alone makes a difference.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class ParityProof:
         *,
         executor: Executor | None = None,
         tell: Tell = silently,
+        trained_in: str = "",
     ) -> None:
+        self._trained_in = trained_in
         _check(request)
         self.project = project
         self.request = request
@@ -97,7 +101,10 @@ class ParityProof:
 
     def __enter__(self) -> ParityProof:
         self._stack.callback(self.recorder.close)
-        self.recorder.warm_up(self.main.tip)
+        tip = self.main.tip
+        if self._trained_in:
+            tip = find_branches(self.project, [self._trained_in], self.branches)[0].tip
+        self.recorder.warm_up(tip, main=self.main.tip)
         self._quarantine = self._stack.enter_context(quarantine(self.project.repository))
         return self
 
@@ -310,7 +317,7 @@ def prove_parity(
         ConfigError: There is no task, or the experiment's file cannot be used.
         KeyboardInterrupt: The user interrupted; nothing is left behind.
     """
-    with ParityProof(project, request, executor=executor, tell=tell) as proof:
+    with ParityProof(project, request, executor=executor, tell=tell, trained_in=name) as proof:
         idea = proof.idea(name)
         union = proof.union([idea.branch.tip])
         if union.conflicts:

@@ -19,13 +19,14 @@ from branchlab.domain import Flags, Recording, Run, RunState, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
+from branchlab.lab.executors import local_executor
+from branchlab.lab.own_environments import environment_for_all
 from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
-from branchlab.lab.run import device_of, environment_of, num_cores, preload_of, threads_of
+from branchlab.lab.run import device_of, environment_of, num_cores, threads_of
 from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.interrupt import stopping
-from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.plan import Protocol, Target, run_key
 from branchlab.schedule.pool import Manner, Pool, StopRequest, slots_for
 
@@ -88,16 +89,13 @@ class Recorder:
         self._state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
 
-    def warm_up(self, commit: str) -> None:
-        """Start importing torch; returns at once."""
+    def warm_up(self, commit: str, *, main: str) -> None:
+        """Start importing torch, in the environment of ``commit``, where all train; returns at once unless it has yet to be made."""
         if self._executor is None:
             self._project.state.create()
             self._state.create()
-            local = LocalExecutor(
-                self._state,
-                preload=preload_of(self._project, commit),
-                linger_s=self._project.config.executor.linger_s,
-            )
+            own = environment_for_all(self._project, commit, self._tell)
+            local = local_executor(self._project, self._state, commit, own, reads=main)
             local.warm_up()
             self._executor = local
 

@@ -11,14 +11,23 @@ from pathlib import Path
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Run, RunState, Sample, Scale, Script
 from branchlab.errors import ConfigError, StoreError
+from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
     experiment_of,
     main_branch,
 )
+from branchlab.lab.dependencies import dependencies_changed_since_main, dependency_notes
 from branchlab.lab.early_stop import EarlyStop
-from branchlab.lab.executors import LOCAL, cluster_executor, kind_of, needs_worktrees
+from branchlab.lab.executors import (
+    LOCAL,
+    cluster_executor,
+    kind_of,
+    local_executor,
+    needs_worktrees,
+)
 from branchlab.lab.outlook import Estimate, estimate, reason_for
+from branchlab.lab.own_environments import OwnEnvironments, check_supported, own_environments
 from branchlab.lab.own_script import (
     check_flags,
     check_script_request,
@@ -28,12 +37,12 @@ from branchlab.lab.own_script import (
 )
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
+from branchlab.lab.run_environments import origin_of
 from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
 from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.jobs import look_after
-from branchlab.schedule.local import LocalExecutor
 from branchlab.schedule.packing import Packing, Reading
 from branchlab.schedule.plan import Plan, Protocol, Target, make_plan
 from branchlab.schedule.pool import Manner, Pool, Slot, StopRequest, slots_for
@@ -79,9 +88,14 @@ class RunSession:
         self._executor = executor
         """The caller's own when one is given: it may be warm already, and stays so."""
         self._is_executor_ours = executor is None
+        self._own = OwnEnvironments()
 
-    def prepare(self) -> Prepared:
-        """Return the plan; nothing has been written yet but the state folder itself.
+    def prepare(self, *, is_dry: bool = False, tell: Tell = silently) -> Prepared:
+        """Return the plan; nothing has been written yet but the state folder itself, and environments of branches.
+
+        Args:
+            is_dry: Whether it will only be shown: then no environment is made.
+            tell: Hears what takes long.
 
         Raises:
             BranchlabError: Something in the request, the config or the repository does not serve.
@@ -96,8 +110,16 @@ class RunSession:
         script = script_of_project(project, main)
         if script is not None:
             check_script_request(script, request, processes=project.config.run.processes)
-        executor = self._executor or self._warm_up(main)
-        targets = [self._target(branch, main, script) for branch in wanted]
+        kind = kind_of(project, request.executor)
+        check_supported(project, kind)
+        self._own = own_environments(
+            project, [branch.tip for branch in wanted], makes=not is_dry, tell=tell
+        )
+        # The caller's own knows one environment only.
+        is_given = self._executor is not None and not self._own.by_commit
+        executor = self._executor if is_given else self._warm_up(main, kind)
+        assert executor is not None
+        changed = dependencies_changed_since_main(project, wanted, main)
         looked = look_after(project.state)
         index = project.index()
         facts = executor.facts()
@@ -110,14 +132,14 @@ class RunSession:
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
             jobs=jobs,
             num_cores=num_cores(),
-            num_runs=len(targets) * len(seeds),
+            num_runs=len(wanted) * len(seeds),
             most_per_gpu=1 if request.budget_s or processes > 1 else _MOST_PER_GPU,
             processes=processes,
         )
         threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
         protocol = self._protocol(facts, device, threads=threads, script=script)
         plan = make_plan(
-            targets,
+            [self._target(branch, main, protocol) for branch in wanted],
             seeds,
             protocol,
             known=index.runs_of_key,
@@ -138,6 +160,8 @@ class RunSession:
             notes=(
                 *_notes(project, wanted),
                 *script_notes(script),
+                *dependency_notes(project, changed),
+                *self._own.notes(wanted),
                 *looked.notes,
                 *_left_to_jobs(given),
             ),
@@ -154,8 +178,9 @@ class RunSession:
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
         new = [planned.run for planned in plan.runs if planned.known is None]
         project.repository.keep_all({run.id: run.checked_out for run in new})
+        origin = origin_of(project, self.request.command) if new else None
         for run in new:
-            project.state.run(run.id).write_plan(run)
+            project.state.run(run.id).write_plan(replace(run, origin=origin))
         index = project.index()
         watcher = Watcher(index, plan, left=prepared.jobs)
         yield watcher.look()
@@ -180,6 +205,7 @@ class RunSession:
                 starts_for_s=self.request.budget_total_s,
                 shares_slots=prepared.facts.has_slots,
                 packing=packing,
+                python_of=self._own.python_of,
             ),
         )
         for change in pool.carry_out(runs, self.stop):
@@ -211,38 +237,41 @@ class RunSession:
         is_free = not (self.request.jobs or self.project.config.run.jobs)
         return is_free and any(slot.number for slot in prepared.slots if slot.device == "cuda")
 
-    def _warm_up(self, main: Branch) -> Executor:
-        kind = kind_of(self.project, self.request.executor)
+    def _warm_up(self, main: Branch, kind: str) -> Executor:
         if kind != LOCAL:
             asked = self.request.jobs
             jobs = self.project.config.run.jobs if asked is None else asked
             self._executor = cluster_executor(self.project, kind, jobs=jobs)
             return self._executor
-        project = self.project
-        executor = LocalExecutor(
-            project.state,
-            # A script imports what it needs by itself.
-            preload=() if project.config.trainer.command else preload_of(project, main.tip),
-            linger_s=project.config.executor.linger_s,
-        )
+        self._is_executor_ours = True
+        executor = local_executor(self.project, self.project.state, main.tip, self._own)
         self._executor = executor
         executor.warm_up()
         return executor
 
-    def _target(self, branch: Branch, main: Branch, script: Script | None) -> Target:
+    def _target(self, branch: Branch, main: Branch, protocol: Protocol) -> Target:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
             flags |= landed_flags(self.project, main, request.experiment)
         if branch.name != main.name or tuple(request.names) == (main.name,):
             flags |= request.flags
-        check_flags(script, flags, branch.name)
+        check_flags(protocol.script, flags, branch.name)
+        own = self._own.facts_of(branch.tip)
+        environment = own and own | {
+            name: value
+            for name, value in protocol.environment.items()
+            if name in {"device", "threads"}
+        }
+        if protocol.script is not None and environment:
+            environment.pop("trainer", None)
         return Target(
             branch=branch.name,
             commit=branch.tip,
             tree=branch.tree,
-            code=code_of(self.project, script, branch, main),
+            code=code_of(self.project, protocol.script, branch, main),
             flags=flags,
+            environment=environment,
         )
 
     def _protocol(
@@ -277,12 +306,6 @@ class RunSession:
         if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):
             return self.project.repository.root
         return work_tree_of(self.project, run)
-
-
-def preload_of(project: Project, commit: str) -> list[str]:
-    """Return what the warm parent imports besides torch: torchvision costs 1.5 s, so only for a project that uses it."""
-    uses = project.repository.grep(commit, r"^(import|from) torchvision")
-    return ["torchvision", "torchvision.transforms.v2"] if uses else []
 
 
 def device_of(wanted: str, facts: Facts) -> str:

@@ -22,6 +22,7 @@ class RunRequest:
     Attributes:
         budget_s: Seconds that every run trains instead of its epochs.
         budget_total_s: After so many seconds nothing more is started.
+        command: The command line that asks for it, word by word; recorded with what it plans.
     """
 
     names: Sequence[str] = ()
@@ -38,6 +39,7 @@ class RunRequest:
     is_forced: bool = False
     budget_s: float | None = None
     budget_total_s: float | None = None
+    command: tuple[str, ...] = ()
 
 
 def check_request(project: Project, request: RunRequest) -> None:

@@ -12,6 +12,7 @@ from branchlab.domain import RunRecord, RunState
 from branchlab.errors import ConfigError, nearest
 from branchlab.lab.branches import all_branches, find_branches
 from branchlab.lab.project import Project
+from branchlab.lab.run_environments import difference_from_main, environment_of
 from branchlab.run_folder import JSON, Job, locked, read_events
 from branchlab.schedule.jobs import look_after, withdraw
 
@@ -21,7 +22,12 @@ _LOOK_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetails:
-    """One run with what its folder holds beyond the index."""
+    """One run with what its folder holds beyond the index.
+
+    Attributes:
+        environment: What it trained in; None where that is not recorded.
+        environment_differs: In what that differs from the run of main that it is paired with; mostly nothing.
+    """
 
     record: RunRecord
     folder: Path
@@ -29,6 +35,8 @@ class RunDetails:
     log_tail: tuple[str, ...]
     pictures: tuple[Path, ...]
     job: Job | None = None
+    environment: JSON | None = None
+    environment_differs: str = ""
 
 
 def look_after_jobs(project: Project) -> tuple[str, ...]:
@@ -96,6 +104,8 @@ def show(project: Project, run_id: str, *, num_log_lines: int = 10) -> RunDetail
         log_tail=tuple(tail(attempt.log, num_log_lines)) if attempt else (),
         pictures=tuple(sorted(folder.pictures.glob("*.png"))) if folder.pictures.is_dir() else (),
         job=folder.read_job(),
+        environment=environment_of(project, record.run.id),
+        environment_differs=difference_from_main(project, record),
     )
 
 

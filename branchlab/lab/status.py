@@ -47,11 +47,12 @@ from branchlab.lab.branches import (
     moved_reference,
     reference_branch,
 )
+from branchlab.lab.dependencies import dependencies_changed
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.known_parity import known_parities
 from branchlab.lab.project import Project
 from branchlab.lab.survey import survey
-from branchlab.lab.words import notes
+from branchlab.lab.words import few, notes
 
 _STALE_AFTER = timedelta(days=30)
 _READING_MAX = 40
@@ -69,6 +70,7 @@ class BranchStatus:
         is_landed_as_flag: Whether main's copy of its experiment's file says that this tip has landed.
         parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
+        dependencies_changed: Files in which it changes what the project depends on, since it left main.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
 
@@ -89,6 +91,7 @@ class BranchStatus:
     flags: Flags = field(default_factory=dict)
     is_landed_as_flag: bool = False
     parity: Parity | None = None
+    dependencies_changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ def status(
     shown = [s for s in seen.standings if not named or s.branch in named]
     on_main = _experiments_on_main(project, main, [standing.branch for standing in shown])
     proved = known_parities(project, main.tip, {s.branch.name: s.branch.tip for s in shown})
+    changed = dependencies_changed(project, shown)
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     on_reference = Subject(
@@ -170,6 +174,7 @@ def status(
             num_running=running[standing.branch.name],
             features=counts.get(standing.branch.name),
             words=notes(standing, main=main.name, root=project.repository.root),
+            dependencies=changed.get(standing.branch.name, ()),
             landed=on_main.get(standing.branch.name, Experiment()),
             parity=proved.get(standing.branch.name),
         )
@@ -196,6 +201,7 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     num_running: int,
     features: Mapping[FeatureVerdict, int] | None,
     words: Sequence[str],
+    dependencies: tuple[str, ...],
     landed: Experiment,
     parity: Parity | None,
 ) -> BranchStatus:
@@ -208,6 +214,7 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     merge_back = MergeBack.LANDED if is_as_flag else _merge_back(standing, features, parity)
     is_on_main = merge_back is MergeBack.LANDED and bool(landed.flags)
     behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
+    changed = [f"other dependencies: {few(dependencies)}"] if dependencies else []
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",
@@ -222,10 +229,11 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         features=features,
         merge_back=merge_back,
         recommendation=recommendation(standing, merge_back, verdict, fresh, parity=parity),
-        notes=(*behind, *words),
+        notes=(*behind, *changed, *words),
         flags=flags,
         is_landed_as_flag=is_as_flag,
         parity=parity,
+        dependencies_changed=dependencies,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -121,6 +121,12 @@ def usage_text(usage: Mapping[str, float]) -> str:
             f"{usage['gpu_temperature_c']:.0f} °C"
         )
     return " · ".join(parts)
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names with commas between, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def age(moment: datetime | None, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The work trees that runs train from: which is whose, and when one is given back.
+"""The work trees that runs train from: which is whose, and when one is given back; environments go with the commits that need them.
 
 Runs of the shared trainer write nothing there, and those of one commit share it. A script has one of its own: what it leaves
 beside itself, a checkpoint for instance, must not be found by the run of another seed.
@@ -12,6 +12,7 @@ from pathlib import Path
 from branchlab.domain import Run, RunRecord, RunState
 from branchlab.git.worktrees import checkout, folder_name, reclaim
 from branchlab.lab.branches import all_branches
+from branchlab.lab.own_environments import tidy_environments
 from branchlab.lab.project import Project
 
 _LEFT_AFTER = timedelta(hours=1)
@@ -42,8 +43,9 @@ def tidy(project: Project) -> None:
         for record in records
         if record.run.script is not None and _is_left(record)
     }
-    tips = {branch.tip for branch in all_branches(project)}
-    reclaim(project.repository, keep=busy | tips, drop=of_scripts)
+    keep = busy | {branch.tip for branch in all_branches(project)}
+    reclaim(project.repository, keep=keep, drop=of_scripts)
+    tidy_environments(project, keep)
 
 
 def _label(run: Run) -> str:

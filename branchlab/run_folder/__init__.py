@@ -6,6 +6,7 @@
     runs/<run-id>/stop                         somebody asks the run to end
     runs/<run-id>/attempts/<n>/events.jsonl    one line an event, appended with one write
     runs/<run-id>/attempts/<n>/log.txt         stdout and stderr
+    runs/<run-id>/attempts/<n>/environment.json   what it trained in; written once, by the process that trains
     runs/<run-id>/attempts/<n>/usage.jsonl     what it takes of the machine, every few seconds
     runs/<run-id>/attempts/<n>/pulse           touched while the training gets on
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import FlagStyle, Run, RunState, Sample, Scale, Script
+from branchlab.domain import FlagStyle, Origin, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
@@ -21,6 +22,8 @@ from branchlab.run_folder.recordings import AskedRecording
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
+_DIGEST = re.compile(rb'\{"digest": "([0-9a-f]+)"')
+_DIGEST_BYTES_MAX = 100
 LOST = "its processes ended without a result: killed, or the machine stopped"
 """Why an attempt that nobody carries out any more has no result of its own."""
 _BREATH_WITHIN_S = 120.0
@@ -44,6 +47,11 @@ class StateFolder:
     @property
     def index(self) -> Path:
         return self.path / "index.sqlite"
+
+    @property
+    def environments(self) -> Path:
+        """Environments that branches have of their own, by what goes into them."""
+        return self.path / "environments"
 
     @property
     def slots(self) -> Path:
@@ -176,6 +184,11 @@ class RunFolder:
         number = self.attempts()
         return self.attempt(number) if number else None
 
+    def trained_in(self) -> Attempt | None:
+        """Return the latest attempt that recorded what it trained in; one that never began did not."""
+        attempts = (self.attempt(number) for number in range(self.attempts(), 0, -1))
+        return next((attempt for attempt in attempts if attempt.environment.exists()), None)
+
     def ask_to_stop(self, *, is_now: bool = False) -> None:
         """Ask whoever carries the run out, on whatever machine, to write a checkpoint and end, or to end at once."""
         write_atomically(self.stop, b"now" if is_now else b"checkpoint")
@@ -222,6 +235,12 @@ class RunFolder:
             document["scale"] = Scale(document["scale"])
             document["planned_at"] = from_text(document["planned_at"])
             document["script"] = script_of(document.get("script"))
+            if origin := document.get("origin"):
+                document["origin"] = Origin(
+                    command=tuple(origin["command"]),
+                    checked_out=origin["checked_out"],
+                    dirty=tuple(origin["dirty"]),
+                )
             run = Run(**document)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(
@@ -290,6 +309,11 @@ class Attempt:
         return self.path / "result.json"
 
     @property
+    def environment(self) -> Path:
+        """What it trains in: Python, packages, machine, and how it came to be planned."""
+        return self.path / "environment.json"
+
+    @property
     def val_examples(self) -> Path:
         return self.path / "val_examples.pt"
 
@@ -308,6 +332,30 @@ class Attempt:
             **more,
         }
         write_atomically(self.result, json.dumps(document, indent=1).encode())
+
+    def write_environment(self, document: JSON) -> None:
+        """Say what the attempt trains in; its ``digest`` comes first in the file.
+
+        Not synced: it would cost a run up to 20 ms, and what a power cut leaves damaged counts as not recorded.
+        """
+        self.environment.write_text(json.dumps(document))
+
+    def read_environment(self) -> JSON | None:
+        """Return what the attempt trained in; None where that is not recorded."""
+        try:
+            document = json.loads(self.environment.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def environment_digest(self) -> str:
+        """Return the digest of what the attempt trained in, from the beginning of the file; "" where it is not recorded."""
+        try:
+            with self.environment.open("rb") as file:
+                found = _DIGEST.match(file.read(_DIGEST_BYTES_MAX))
+        except OSError:
+            return ""
+        return found[1].decode() if found else ""
 
     def read_result(self) -> JSON | None:
         """Return the result, or None while there is none that can be read."""

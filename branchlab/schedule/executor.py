@@ -47,6 +47,7 @@ class Start:
         attempt: Its number; an order that comes late finds it taken.
         visible_device: Numbers of the only GPUs that it may see, with commas between; None leaves that to its machine.
         slot: Lock to hold while it lives; None where the executor itself shares its machines out.
+        python: Interpreter of the environment that it trains in; None is the executor's own.
     """
 
     ticket: int
@@ -56,6 +57,7 @@ class Start:
     bounds: Bounds
     visible_device: str | None = None
     slot: Path | None = None
+    python: Path | None = None
 
     def order(self) -> dict[str, Any]:
         """Return what ``branchlab.train`` is told, as a JSON document."""

@@ -1,10 +1,10 @@
-"""The executor of this machine: one warm parent process that forks a child for each run."""
+"""The executor of this machine: one warm parent process that forks a child for each run, in each environment that runs train in."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from branchlab.train import exits
 
 _START_WITHIN_S = 120.0
 _EXITS = {exits.ELSEWHERE: Outcome.ELSEWHERE, exits.BUSY: Outcome.BUSY}
+_SLICE_S = 0.02
+"""So long one environment is listened to while there are others."""
 _PARENTS_MAX = 4
 """One that is killed is followed by another, within reason."""
 
@@ -27,11 +29,20 @@ class LocalExecutor:
         state: Where runs of this executor live.
         preload: Modules that the warm parent imports besides torch.
         linger_s: A parent that is shared with other commands stays for so long after its last run; 0 has one of its own.
+        python: Interpreter of its parent; None is this one.
+        packages: What else its runs are keyed by: the digest of what is installed beside ``python``.
     """
 
     def __init__(
-        self, state: StateFolder, *, preload: Sequence[str] = (), linger_s: float = 0.0
+        self,
+        state: StateFolder,
+        *,
+        preload: Sequence[str] = (),
+        linger_s: float = 0.0,
+        python: Path | None = None,
+        packages: str = "",
     ) -> None:
+        self._python, self._packages = python, packages
         self._state = state
         self._preload = preload
         self._linger_s = linger_s
@@ -48,7 +59,11 @@ class LocalExecutor:
             return
         self._num_parents += 1
         self._parent = Parent(
-            self._preload, self._state.host_log, surroundings(self._state), self._linger_s
+            self._preload,
+            self._state.host_log,
+            surroundings(self._state),
+            self._linger_s,
+            python=self._python,
         )
         self._parent.open()
 
@@ -134,11 +149,9 @@ class LocalExecutor:
         for message in messages:
             if message["op"] == "ready":
                 self.parent_pid = message["pid"]
-                names = ("python", "torch", "trainer")
-                self._facts = Facts(
-                    devices=tuple(message["devices"]),
-                    environment={name: message[name] for name in names},
-                )
+                found = {name: message[name] for name in ("python", "torch", "trainer")}
+                own = {"packages": self._packages} if self._packages else {}
+                self._facts = Facts(devices=tuple(message["devices"]), environment=found | own)
         return messages
 
     def _trouble(self, what: str) -> ExecutorError:
@@ -146,8 +159,71 @@ class LocalExecutor:
         log = self._parent.log
         return ExecutorError(
             f"the process that starts runs {what}: {_last_line(log, self._parent.log_from) or 'it printed nothing'}",
-            hint=f"its log: {log}; try: {sys.executable} -c 'import torch'",
+            hint=f"its log: {log}; try: {self._python or sys.executable} -c 'import torch'",
         )
+
+
+class EnvironmentsExecutor:
+    """Starts runs through one warm parent for each environment; what plans depend on is told by the first.
+
+    Args:
+        make: Returns the executor of an interpreter, constructed cheaply.
+        first: Of main's environment; None is this one.
+    """
+
+    def __init__(
+        self, make: Callable[[Path | None], LocalExecutor], first: Path | None = None
+    ) -> None:
+        self._make, self._first = make, first
+        self._executors: dict[Path | None, LocalExecutor] = {}
+        self._owners: dict[int, LocalExecutor] = {}
+
+    def warm_up(self) -> None:
+        """Start importing torch in the first environment; returns at once."""
+        self._of(self._first).warm_up()
+
+    def facts(self) -> Facts:
+        """Return what plans depend on, as the first environment has it.
+
+        Raises:
+            ExecutorError: Its parent could not start.
+        """
+        return self._of(self._first).facts()
+
+    def start(self, orders: Sequence[Start]) -> None:
+        """Start runs, each in its environment; returns at once."""
+        for order in orders:
+            executor = self._of(order.python or self._first)
+            self._owners[order.ticket] = executor
+            executor.start([order])
+
+    def wait(self, timeout_s: float) -> list[Ended]:
+        """Return the orders that are over, as soon as there are any."""
+        until = time.monotonic() + timeout_s
+        while True:
+            busy = list(dict.fromkeys(self._owners.values()))
+            slice_s = min(_SLICE_S, timeout_s) if len(busy) > 1 else timeout_s
+            ended = [end for executor in busy for end in executor.wait(slice_s)]
+            for end in ended:
+                self._owners.pop(end.ticket, None)
+            if ended or not busy or time.monotonic() >= until:
+                return ended
+
+    def stop(self, ticket: int, *, is_now: bool) -> None:
+        """Ask a run to write a checkpoint and end, or end it at once."""
+        if ticket in self._owners:
+            self._owners[ticket].stop(ticket, is_now=is_now)
+
+    def close(self) -> None:
+        """Let the parents go; runs are never ended by this."""
+        for executor in self._executors.values():
+            executor.close()
+        self._executors.clear()
+
+    def _of(self, python: Path | None) -> LocalExecutor:
+        if python not in self._executors:
+            self._executors[python] = self._make(python)
+        return self._executors[python]
 
 
 def _last_line(path: Path, offset: int) -> str:

@@ -50,11 +50,19 @@ class Parent:
         log: Where a private parent complains; it stands in the folder of that.
         environment: Of the runs that are started through this connection.
         linger_s: A parent that is shared stays for so long; 0 starts one of our own.
+        python: Of another environment than this one; its packages are those that count.
     """
 
     def __init__(
-        self, preload: Sequence[str], log: Path, environment: Mapping[str, str], linger_s: float
+        self,
+        preload: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        linger_s: float,
+        *,
+        python: Path | None = None,
     ) -> None:
+        self._python = python
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
@@ -69,13 +77,13 @@ class Parent:
 
     def open(self) -> None:
         """Find the parent or start one; returns at once."""
-        command = [sys.executable, "-P", "-m", "branchlab.train.host"]
+        command = [str(self._python or sys.executable), "-P", "-m", "branchlab.train.host"]
         place = runtime_folder() if self._linger_s else None
         if place is None:
             self._start([*command, *self._preload])
             os.set_blocking(self._stdout().fileno(), False)
             return
-        name = _identity(self._preload, self._environment)
+        name = _identity(self._preload, self._environment, self._python)
         self._address, self.log = place / f"{name}.sock", place / f"{name}.log"
         if not self._connect():
             words = ["--socket", str(self._address), "--linger", str(self._linger_s)]
@@ -238,26 +246,36 @@ def _inheritable() -> list[int]:
     return found
 
 
-def _package_folders() -> list[Path]:
+def _package_folders(python: Path | None) -> list[Path]:
     """Return where packages are installed, and what adds to that: a parent does not see what is installed after it."""
-    folders = [Path(path) for path in {*site.getsitepackages(), site.getusersitepackages()}]
+    if python is None:
+        folders = [Path(path) for path in {*site.getsitepackages(), site.getusersitepackages()}]
+    else:
+        folders = list(python.parents[1].glob("lib/python*/site-packages"))
     there = [folder for folder in sorted(folders) if folder.is_dir()]
     return [*there, *(path for folder in there for path in sorted(folder.glob("*.pth")))]
 
 
-def _identity(preload: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Return what tells a parent that would be started now from any other: interpreter, code, variables."""
+def _torch_of(python: Path | None) -> Path | None:
+    if python is not None:
+        return next(python.parents[1].glob("lib/python*/site-packages/torch/__init__.py"), None)
     torch = importlib.util.find_spec("torch")
+    return Path(torch.origin) if torch is not None and torch.origin is not None else None
+
+
+def _identity(preload: Sequence[str], environment: Mapping[str, str], python: Path | None) -> str:
+    """Return what tells a parent that would be started now from any other: interpreter, code, variables."""
+    torch = _torch_of(python)
     home = Path(version.__file__).parent
     sources = [path for room in _OURS for path in sorted((home / room).rglob("*.py"))]
-    if torch is not None and torch.origin is not None:
-        sources += [Path(torch.origin), Path(torch.origin).with_name("version.py")]
+    if torch is not None:
+        sources += [torch, torch.with_name("version.py")]
     found = {
-        "python": [sys.executable, sys.version],
+        "python": [str(python or sys.executable), sys.version],
         "branchlab": [version.__version__, str(home)],
         "sources": [[str(path), path.stat().st_mtime_ns] for path in sources if path.exists()],
         "preload": list(preload),
-        "packages": [[str(path), path.stat().st_mtime_ns] for path in _package_folders()],
+        "packages": [[str(path), path.stat().st_mtime_ns] for path in _package_folders(python)],
         "variables": {
             name: value
             for name, value in sorted(environment.items())

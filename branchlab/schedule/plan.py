@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale, Script
@@ -21,7 +21,9 @@ from branchlab.domain import Flags, Run, RunRecord, RunState, Sample, Scale, Scr
 class Target:
     """A commit to train, with the flags that its experiment switches on.
 
-    ``code`` is the commit that is checked out where it is another: the branch's files with main's script.
+    Attributes:
+        code: The commit that is checked out where it is another: the branch's files with main's script.
+        environment: Of its own; None is the protocol's.
     """
 
     branch: str
@@ -29,6 +31,7 @@ class Target:
     tree: str
     code: str = ""
     flags: Flags = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +126,14 @@ def make_plan(
     planned: dict[str, PlannedRun] = {}
     for seed in seeds:
         for target in targets:
-            key = run_key(target, seed, protocol)
+            own = protocol
+            if target.environment is not None:
+                own = replace(protocol, environment=target.environment)
+            key = run_key(target, seed, own)
             if key not in planned:
                 records = list(known(key))
                 earlier = _earlier(records, is_forced=is_forced)
-                run = _new_run(target, seed, protocol, key=key, known=records, now=now)
+                run = _new_run(target, seed, own, key=key, known=records, now=now)
                 planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
     return Plan(batch=_batch_name(now), runs=tuple(planned.values()))
 

@@ -89,6 +89,7 @@ class Manner:
         starts_for_s: After so long nothing more is started; None sets no limit.
         shares_slots: Whether runs hold the locks of their slots, so that other commands' runs wait for them.
         packing: Learns how many runs a GPU takes at once; None fills every slot.
+        python_of: Gives the interpreter of a run's environment, None for the executor's own; an error fails that run alone.
     """
 
     prepare: Callable[[Run], Path]
@@ -97,6 +98,7 @@ class Manner:
     starts_for_s: float | None = None
     shares_slots: bool = False
     packing: Packing | None = None
+    python_of: Callable[[Run], Path | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +206,12 @@ class Pool:
                 news.dropped.append((queued.run, reason))
                 continue
             try:
+                python = self._manner.python_of(queued.run)
                 worktree = self._manner.prepare(queued.run)
             except BranchlabError as error:
                 news.refused.append((queued.run, error.message))
             else:
-                orders.append(self._order(queued, worktree, slot))
+                orders.append(self._order(queued, worktree, slot, python))
                 news.started.append(queued.run)
         if orders:
             self._executor.start(orders)
@@ -248,7 +251,7 @@ class Pool:
             self._watchdog.look(folder)
         return is_free
 
-    def _order(self, queued: _Queued, worktree: Path, slot: Slot) -> Start:
+    def _order(self, queued: _Queued, worktree: Path, slot: Slot, python: Path | None) -> Start:
         self._num_tickets += 1
         self._active[self._num_tickets] = (queued, slot)
         return Start(
@@ -261,6 +264,7 @@ class Pool:
             slot=self._state.slots / slot.name
             if self._manner.shares_slots and self._slots
             else None,
+            python=python,
         )
 
     def _collect(self) -> Change:

@@ -120,7 +120,10 @@ class SlurmExecutor:
 
         folder = self._state.path / KIND
         _forget_old(folder)
-        documents = [order.order() for order in orders]
+        documents = [
+            {**order.order(), "python": str(order.python) if order.python else None}
+            for order in orders
+        ]
         # It prints what sbatch says besides raising it.
         with contextlib.redirect_stderr(io.StringIO()):
             try:
@@ -196,10 +199,12 @@ def carry_out(order: Mapping[str, Any]) -> NoReturn:
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
         job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     is_restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
-    document = json.dumps({**order, "job": f"{KIND}:{job}", "is_restart": is_restart})
-    command = [sys.executable, "-P", "-m", "branchlab.train.node", document]
+    told = {name: value for name, value in order.items() if name != "python"}
+    document = json.dumps({**told, "job": f"{KIND}:{job}", "is_restart": is_restart})
+    python = order["python"] or sys.executable  # of the run's own environment, where it has one
+    command = [python, "-P", "-m", "branchlab.train.node", document]
     state = StateFolder(Path(order["run_folder"]).parents[1])
-    os.execve(sys.executable, command, surroundings(state))  # noqa: S606
+    os.execve(python, command, surroundings(state))  # noqa: S606
 
 
 def states_of(jobs: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from branchlab.train import exits
+from branchlab.train.environment import remember
 from branchlab.train.processes import Waker, become_subreaper, children, detach_streams
 from branchlab.train.sharing import clear
 from branchlab.train.shim import STOP_NOW, leave, stand_for
@@ -162,6 +163,7 @@ class _Host:
             case "start":
                 with contextlib.suppress(ImportError):
                     importlib.import_module(_OF_OPTIMIZERS)
+                remember()
                 order = Order.of(message["order"])
                 pid = os.fork()
                 if pid == 0:

@@ -33,18 +33,24 @@ def python_version() -> str:
     return ".".join(map(str, sys.version_info[:3]))
 
 
+def torch_version_in(packages: Path) -> str:
+    """Return the version of torch that a folder of packages holds; "" for none."""
+    try:
+        text = (packages / "torch" / "version.py").read_text()
+    except OSError:
+        return ""
+    found = _TORCH_VERSION.search(text)
+    return found[1] if found else ""
+
+
 def _torch_version() -> str:
     spec = importlib.util.find_spec("torch")
-    try:
-        text = Path(spec.origin or "").with_name("version.py").read_text() if spec else ""
-    except OSError:
-        text = ""
-    found = _TORCH_VERSION.search(text)
-    if found is None:
+    found = torch_version_in(Path(spec.origin).parents[1]) if spec and spec.origin else ""
+    if not found:
         raise ExecutorError(
             f"torch is not installed for {sys.executable}", hint="pip install torch"
         )
-    return found[1]
+    return found
 
 
 if __name__ == "__main__":

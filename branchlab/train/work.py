@@ -33,6 +33,7 @@ from branchlab.run_folder import (
     write_atomically,
 )
 from branchlab.train import randomness
+from branchlab.train.environment import record_environment
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.recording import record
 from branchlab.train.script import Watched, train_by_script
@@ -88,6 +89,8 @@ def work(order: Order, attempt: Attempt) -> int:
     try:
         _check_versions(run)
         asked = folder.asked_recording()
+        if asked is None:
+            record_environment(run, attempt)
         if run.script is not None:
             watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
             ending = train_by_script(run, order.worktree, folder, attempt, events, watched)

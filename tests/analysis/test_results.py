@@ -187,3 +187,16 @@ def test_recorded_runs_are_found_by_content_and_by_name_once() -> None:
     mine, others, old = a_record(), a_record(branch="exp/copy", seed=1), a_record(tree="tree-1")
     recorded = Recorded([mine, others, old, a_record(branch="exp/x", tree="tree-9")])
     assert recorded.about(SE) == [mine, others, old]
+
+
+def test_runs_that_differ_in_packages_alone_are_compared_where_branches_have_their_own() -> None:
+    ours = {"device": "cpu", "torch": "2.15", "python": "3.11.7", "packages": "ab12"}
+    theirs = {**ours, "torch": "2.14", "packages": "cd34"}
+    one, two = (protocol_of(a_record(environment=env).run) for env in (ours, theirs))
+    assert one == two
+    assert protocol_of(a_record(environment={**theirs, "device": "cuda"}).run) != two
+    shared = {name: value for name, value in ours.items() if name != "packages"}
+    assert protocol_of(a_record(environment=shared).run) != one
+    assert protocol_of(a_record(environment={**shared, "torch": "2.14"}).run) != protocol_of(
+        a_record(environment=shared).run
+    )

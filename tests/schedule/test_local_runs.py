@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from branchlab.domain import RunState
 from branchlab.errors import ConfigError, ExecutorError
 from branchlab.run_folder import StateFolder, locked
 from branchlab.schedule import watchdog
-from branchlab.schedule.local import LocalExecutor
+from branchlab.schedule.local import EnvironmentsExecutor, LocalExecutor
 from branchlab.schedule.pool import Change, StopRequest
 from branchlab.schedule.watchdog import release_slots
 from branchlab.train.shim import _LOG_BYTES_KEPT, _LOG_BYTES_MAX, _visible, bound_log
@@ -476,3 +477,37 @@ def test_the_gpus_of_a_slot_are_counted_among_those_that_the_command_sees(
 
 def test_closing_a_parent_that_was_never_started_does_nothing(tmp_path: Path) -> None:
     LocalExecutor(StateFolder(tmp_path)).close()
+
+
+@pytest.mark.slow
+def test_runs_of_two_environments_are_trained_by_a_parent_of_each(lab) -> None:
+    made: list[LocalExecutor] = []
+
+    def make(python: Path | None) -> LocalExecutor:
+        made.append(LocalExecutor(lab.state, python=python, packages="ab12" if python else ""))
+        return made[-1]
+
+    executor = EnvironmentsExecutor(make)
+    own = Path(sys.executable)  # the same packages, told apart by its path all the same
+    runs = [lab.plan("here"), lab.plan("there")]
+    pythons = {"here": None, "there": own}
+    found = lab.carry_out(*runs, executor=executor, python_of=lambda run: pythons[run.id])
+    assert {record.state for record in found.values()} == {RunState.DONE}
+    assert lab.outcome("here") == lab.outcome("there")
+    assert "packages" not in made[0].facts().environment
+    assert made[1].facts().environment["packages"] == "ab12"
+    assert made[0].parent_pid != made[1].parent_pid
+    executor.close()
+
+
+def test_a_run_without_its_environment_fails_alone(lab) -> None:
+    def python_of(run):
+        if run.id == "bad":
+            raise ExecutorError("its environment cannot be made: no numpy 99")
+
+    changes = list(lab.start([lab.plan("good"), lab.plan("bad")], python_of=python_of))
+    refused = [one for change in changes for one in change.refused]
+    assert [(run.id, why) for run, why in refused] == [
+        ("bad", "its environment cannot be made: no numpy 99")
+    ]
+    assert lab.records()["good"].state is RunState.DONE

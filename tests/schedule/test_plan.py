@@ -200,3 +200,12 @@ def test_a_slot_for_several_processes_has_as_many_devices(
 def test_fewer_gpus_than_processes_are_refused_with_both_figures() -> None:
     with pytest.raises(ConfigError, match="a run takes 4 GPUs, and there are 2: cuda:0, cuda:1"):
         slots_for(["cuda:0", "cuda:1"], jobs=0, num_cores=CORES, num_runs=1, processes=4)
+
+
+def test_a_target_with_an_environment_of_its_own_is_keyed_and_planned_with_it() -> None:
+    own = {"torch": "2.14", "packages": "ab12"}
+    plan = Known().plan(MAIN, replace(SE, environment=own), seeds=[0])
+    assert [dict(run.environment) for run in plan.to_start] == [{"torch": "2.15"}, own]
+    other = replace(SE, environment={**own, "packages": "cd34"})
+    assert run_key(SE, 0, replace(PROTOCOL, environment=own)) == plan.to_start[1].key
+    assert Known().plan(other, seeds=[0]).to_start[0].key != plan.to_start[1].key
