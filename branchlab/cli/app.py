@@ -31,6 +31,7 @@ COMMANDS = {
     "show": ("runs", "Show one run: plan, result, reason, log."),
     "logs": ("runs", "Print the log of a run, or follow it."),
     "cancel": ("runs", "Stop runs; they keep a checkpoint."),
+    "export": ("export", "Write runs to MLflow, TensorBoard, W&B, CSV or Parquet."),
     "sync": ("sync", "Bring main into experiment branches, where that is clean."),
     "tui": ("screen", "Open the overview."),
     "completion": ("setup", "Print the completion script of a shell."),

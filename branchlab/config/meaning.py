@@ -12,6 +12,8 @@ from branchlab.config.tables import Config, RayOptions, SlurmOptions
 from branchlab.toml_file import shown
 
 EXECUTORS = ("local", "slurm", "ray")
+TOOLS = ("mlflow", "tensorboard", "wandb")
+"""Where ``[track]`` can mirror runs."""
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _SEEDS_MAX = 1000
 _TIME_S_MIN = 60
@@ -67,6 +69,12 @@ def check_meaning(config: Config, reader: Reader) -> None:
             "executor",
             "kind",
             'is "local", "slurm" or "ray"',
+        ),
+        (
+            not set(config.track.to) <= set(TOOLS),
+            "track",
+            "to",
+            f"holds any of {', '.join(TOOLS)}",
         ),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),
