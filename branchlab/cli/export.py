@@ -63,8 +63,7 @@ def export(
         raise ConfigError(f"{where} holds no tables", hint="leave --table out")
     records = verbs.wanted_runs(project, names)
     if is_stdout:
-        rows, columns = verbs.table_of(project, records, table or "metrics")
-        click.echo(verbs.to_csv(rows, columns), nl=False)
+        click.echo(verbs.csv_of(project, records, table or "metrics"), nl=False)
         return
     if where in verbs.TABLES:
         place = Path(out) if out else None

@@ -140,11 +140,10 @@ def export_tables(
     files = {name: place if is_file else place / f"{name}.{kind}" for name in names}
     try:
         for name, path in files.items():
-            rows, columns = table_of(project, records, name)
             if kind == "csv":
-                write_atomically(path, to_csv(rows, columns).encode())
+                write_atomically(path, csv_of(project, records, name).encode())
             else:
-                write_parquet(rows, columns, path)
+                write_parquet(*table_of(project, records, name), path)
     except OSError as error:
         raise ConfigError(
             f"{place} cannot be written: {error.strerror or error}",
@@ -152,6 +151,11 @@ def export_tables(
         ) from None
     ids = tuple(record.run.id for record in records)
     return Exported(to=kind, place=str(place), runs=ids, written=len(ids), files=files)
+
+
+def csv_of(project: Project, records: Sequence[RunRecord], name: str) -> str:
+    """Return the table ``runs`` or ``metrics`` as CSV."""
+    return to_csv(*table_of(project, records, name))
 
 
 def table_of(
