@@ -26,7 +26,7 @@ from branchlab.schedule.jobs import look_after
 _LOOK_EVERY_S, _LOOK_EVERY_S_MAX = 1.0, 5.0
 _LOOK_AT_JOBS_EVERY_S = 30.0
 _RETRY_S, _RETRY_S_MAX = 5.0, 60.0
-_LAST_TRIES_S = 60.0
+_LAST_TRIES_S = 20.0
 """How long a tool that fails is waited for when no run is open any more; what is left is written by the next tracker."""
 
 

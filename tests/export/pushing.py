@@ -20,9 +20,7 @@ def main() -> None:
     state = StateFolder(root / ".branchlab")
     (folder,) = state.all_runs()
     destination = destination_of(tool, Track(), state)
-    sender = Sender(
-        open_tool(destination, print), destination.bookmarks(state), lambda text: print(text)
-    )
+    sender = Sender(open_tool(destination, print), destination.bookmarks(state), print)
     events = EventWriter(folder.attempt(1).events)
     events.follow()
     index = Index(state)
