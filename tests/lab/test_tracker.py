@@ -82,7 +82,8 @@ class Tracked:
         return found
 
     def ids(self) -> list[str]:
-        return [folder.path.name for folder in self.state.all_runs()]
+        """Return the runs that have begun."""
+        return [folder.path.name for folder in self.state.all_runs() if folder.attempts()]
 
     def indexed(self, run_id: str) -> dict[str, dict[int, float]]:
         index = Index(self.state)
