@@ -131,9 +131,9 @@ class Reading:
                 return points, [], self._speed(event, step, epoch, at)
             case "picture":
                 name, path = str(event.get("name")), self._folder.pictures / str(event.get("file"))
-                is_there = path.parent == self._folder.pictures and path.is_file()
+                is_ours = path.parent == self._folder.pictures and _is_whole(path)
                 picture = Picture(name, path, self._step, epoch, at)
-                return [], [picture] if is_there else [], []
+                return [], [picture] if is_ours else [], []
             case _:
                 return [], [], []
 
@@ -189,6 +189,15 @@ def _numbers(values: object) -> dict[str, float]:
         if is_text or (isinstance(value, int | float) and not isinstance(value, bool)):
             found[str(name)] = float(value)
     return found
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is a PNG with its beginning and its end: a power cut may have left a part of one."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return content.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in content[-12:]
 
 
 def _moment(event: JSON) -> datetime:

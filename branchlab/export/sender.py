@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from branchlab.domain import RunRecord
-from branchlab.errors import StoreError
 from branchlab.export.bookmarks import Bookmark, Bookmarks
 from branchlab.export.news import Place, Reading
 from branchlab.export.tool import Tell, Tool
@@ -28,19 +27,10 @@ class Sender:
         self._readings: dict[str, tuple[Bookmark, Reading]] = {}
 
     @contextlib.contextmanager
-    def alone(self, *, wait_s: float) -> Iterator[None]:
-        """Keep other processes from writing into the destination.
-
-        Raises:
-            StoreError: Another one has written for too long.
-        """
+    def alone(self, *, wait_s: float) -> Iterator[bool]:
+        """Keep other processes from writing into the destination; yields whether none does after so long."""
         with locked(self._bookmarks.lock, wait_s=wait_s) as is_ours:
-            if not is_ours:
-                raise StoreError(
-                    f"another process has been writing there for {wait_s:g} s",
-                    hint=f"see which: fuser {self._bookmarks.lock}",
-                )
-            yield
+            yield is_ours
 
     def send(self, record: RunRecord, folder: RunFolder) -> bool:
         """Write what is new of a run that has begun; return whether anything was."""
@@ -82,10 +72,6 @@ class Sender:
     def _goes_back(self, reading: Reading, attempts: int) -> bool:
         """Whether a new attempt takes steps again that the tool would refuse."""
         return reading.place.attempt not in {0, attempts} and not self._tool.takes_earlier_steps
-
-    def forget(self) -> None:
-        """Begin every run anew at the next sending: the last one failed half-way."""
-        self._readings.clear()
 
     def close(self) -> None:
         """Let go of the tool."""

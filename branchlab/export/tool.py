@@ -20,7 +20,7 @@ from branchlab.run_folder import JSON, RunFolder, StateFolder
 
 _SQLITE = "sqlite:///"
 
-Tell = Callable[[str], None]
+Tell = Callable[[str], object]
 """Hears what a user should know."""
 
 

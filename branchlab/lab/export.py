@@ -19,7 +19,7 @@ from branchlab.export.tables import (
     to_csv,
     write_parquet,
 )
-from branchlab.export.tool import Tell, destination_of, open_tool
+from branchlab.export.tool import Destination, Tell, destination_of, open_tool
 from branchlab.git.memo import Tell as TellSteps
 from branchlab.lab.project import Project
 from branchlab.lab.runs import branch_of_runs, find_run
@@ -97,7 +97,8 @@ def export_to_tool(
     destination = destination_of(tool, project.config.track, project.state, address=address)
     try:
         sender = Sender(open_tool(destination, tell), destination.bookmarks(project.state), tell)
-        with sender.alone(wait_s=_WAIT_S):
+        with sender.alone(wait_s=_WAIT_S) as is_ours:
+            _check_alone(destination, is_ours=is_ours)
             written = 0
             for number, record in enumerate(records):
                 written += sender.send(record, project.state.run(record.run.id))
@@ -119,6 +120,14 @@ def export_to_tool(
         runs=tuple(record.run.id for record in records),
         written=written,
     )
+
+
+def _check_alone(destination: Destination, *, is_ours: bool) -> None:
+    if not is_ours:
+        raise ExecutorError(
+            f"another process has been writing to {destination.address} for {_WAIT_S:g} s",
+            hint="the same command goes on when it has ended",
+        )
 
 
 def export_tables(

@@ -52,11 +52,14 @@ class TrackerFiles:
     def said(self) -> Path:
         return self.folder / "said"
 
-    def note(self, text: str) -> None:
-        """Leave something for the next command to say."""
-        line = json.dumps({"at": to_text(datetime.now(UTC)), "text": text}) + "\n"
-        with self.notes.open("ab", buffering=0) as file:
-            file.write(line.encode())
+    def note(self, text: str) -> bool:
+        """Leave something for the next command to say; return whether there was room for it."""
+        line = (json.dumps({"at": to_text(datetime.now(UTC)), "text": text}) + "\n").encode()
+        try:
+            with self.notes.open("ab", buffering=0) as file:
+                return file.write(line) == len(line)
+        except OSError:
+            return False
 
     def news(self) -> list[str]:
         """Return what no command has said yet; it counts as said from now on."""

@@ -6,6 +6,7 @@ machine. A tool that fails is tried again, at longer and longer intervals; the o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -32,14 +33,21 @@ _LAST_TRIES_S = 20.0
 
 @dataclass(slots=True)
 class Mirror:
-    """One destination, with what keeps it from being written."""
+    """One destination, with what keeps it from being written.
+
+    Attributes:
+        is_in_trouble: Whether it was said that it cannot be written.
+        is_behind: Whether something is known to be missing there.
+    """
 
     destination: Destination
     state: StateFolder
     files: TrackerFiles
     retry_s: float = _RETRY_S
     not_before: float = 0.0
-    trouble: str = ""
+    is_in_trouble: bool = False
+    is_behind: bool = False
+    _failed: set[str] = field(default_factory=set)
     _sender: Sender | None = None
     _earlier: Mapping[str, int] = field(default_factory=dict)
 
@@ -52,9 +60,10 @@ class Mirror:
         except Exception as error:  # noqa: BLE001  whatever a tool raises; recorded whole, no run is hurt by it
             self._complain(error)
             return False
-        if self.trouble:
-            self._say("is written again; nothing is missing there")
-        self.trouble, self.retry_s = "", _RETRY_S
+        if not self.is_behind:
+            if self.is_in_trouble:
+                self._say("is written again; nothing is missing there")
+            self.is_in_trouble, self.retry_s = False, _RETRY_S
         return found
 
     def _bring_up(self, records: Sequence[RunRecord]) -> bool:
@@ -64,23 +73,31 @@ class Mirror:
             tool = open_tool(self.destination, self._say)
             self._sender = Sender(tool, bookmarks, self._say)
         wanted = [r for r in records if r.attempts > self._earlier.get(r.run.id, 0)]
-        with self._sender.alone(wait_s=_RETRY_S):
-            return sum(self._sender.send(r, self.state.run(r.run.id)) for r in wanted) > 0
+        # One that has failed comes last: whatever is wrong with it keeps no other run waiting.
+        wanted.sort(key=lambda record: record.run.id in self._failed)
+        with self._sender.alone(wait_s=_LOOK_EVERY_S) as is_ours:
+            self.is_behind = not is_ours
+            return is_ours and sum(self._send(self._sender, record) for record in wanted) > 0
+
+    def _send(self, sender: Sender, record: RunRecord) -> bool:
+        self._failed.add(record.run.id)
+        found = sender.send(record, self.state.run(record.run.id))
+        self._failed.discard(record.run.id)
+        return found
 
     def _complain(self, error: Exception) -> None:
-        traceback.print_exc()
-        sys.stderr.flush()
+        _record_whole()
         self.close()
+        self.is_behind = True
         self.not_before = time.monotonic() + self.retry_s
         self.retry_s = min(2 * self.retry_s, _RETRY_S_MAX)
-        # The same tool fails in many words for one reason: the kind is what is said once.
-        kind = type(error).__name__
-        if self.trouble != kind:
-            self.trouble = kind
-            self._say(f"cannot be written: {_one_line(error)}; runs go on, it is tried again")
+        # The same tool fails in many words for one reason: the first are said, all are in the log.
+        if not self.is_in_trouble:
+            text = f"cannot be written: {_one_line(error)}; runs go on, it is tried again"
+            self.is_in_trouble = self._say(text)
 
-    def _say(self, text: str) -> None:
-        self.files.note(f"{self.destination.tool} ({self.destination.address}): {text}")
+    def _say(self, text: str) -> bool:
+        return self.files.note(f"{self.destination.tool} ({self.destination.address}): {text}")
 
     def close(self) -> None:
         """Let go of the tool."""
@@ -89,7 +106,7 @@ class Mirror:
             if sender is not None:
                 sender.close()
         except Exception:  # noqa: BLE001  a tool that failed may fail again while it is closed
-            traceback.print_exc()
+            _record_whole()
 
 
 def track(project: Project) -> None:
@@ -132,8 +149,8 @@ class _Tracker:
                 is_news = sum(mirror.bring_up(records) for mirror in self._mirrors) > 0
                 every_s = _LOOK_EVERY_S if is_news else min(1.1 * every_s, _LOOK_EVERY_S_MAX)
                 idle_since = float("inf") if is_open else min(idle_since, time.monotonic())
-                is_in_trouble = any(mirror.trouble for mirror in self._mirrors)
-                patience_s = _LAST_TRIES_S if is_in_trouble else 0.0
+                is_behind = any(mirror.is_behind for mirror in self._mirrors)
+                patience_s = _LAST_TRIES_S if is_behind else 0.0
                 if not is_open and time.monotonic() - idle_since >= patience_s:
                     return
                 time.sleep(every_s)
@@ -146,7 +163,7 @@ class _Tracker:
         try:
             self._index.refresh()
         except BranchlabError:
-            traceback.print_exc()  # locked, or no room: the records are those of the last time
+            _record_whole()  # locked, or no room: the records are those of the last time
         return self._index.runs()
 
     def _is_open(self, record: RunRecord) -> bool:
@@ -154,6 +171,13 @@ class _Tracker:
             record.state is RunState.PLANNED and self._project.state.run(record.run.id).job.exists()
         )
         return is_queued or record.state is RunState.RUNNING
+
+
+def _record_whole() -> None:
+    """Leave the traceback of what went wrong in the log, which may be on the full disk itself."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
 
 
 def _one_line(error: Exception) -> str:

@@ -87,11 +87,14 @@ def test_values_that_are_no_numbers_are_kept_and_what_is_none_is_left_out(
     assert not {"note", "flag"} & found.keys()
 
 
-def test_a_picture_outside_its_folder_is_not_taken(written: WrittenRun) -> None:
+def test_a_picture_outside_its_folder_or_cut_short_is_not_taken(written: WrittenRun) -> None:
     written.begin()
     written.folder.pictures.mkdir()
     written.events.write("picture", name="x", epoch=1, file="../run.json")
     written.events.write("picture", name="y", epoch=1, file="gone.png")
+    written.picture(1)
+    cut = written.folder.pictures / "filters-epoch0001.png"
+    cut.write_bytes(cut.read_bytes()[:40])
     assert not Reading(written.folder).news().pictures
 
 
