@@ -329,15 +329,20 @@ def test_what_ran_before_is_left_to_export(tmp_path: Path) -> None:
 
 
 @tracking('"tensorboard"')
-def test_a_folder_that_cannot_be_written_is_said_once_and_hurts_no_run(tracked: Tracked) -> None:
-    tracked.state.create()
-    (tracked.state.path / "tensorboard").write_text("in the way")
+def test_a_run_that_cannot_be_written_is_said_once_and_keeps_no_other_waiting(
+    tracked: Tracked,
+) -> None:
+    boards = tracked.state.path / "tensorboard"
+    boards.mkdir(parents=True)
+    (boards / "exp").write_text("in the way of exp/wide")
     done = tracked.user.branchlab("run", "wide")
     assert done.returncode == 0, done.stderr
     tracked.wait(tracked.is_tracker_gone)
+    assert len(list(boards.glob("main/*/events.*"))) == 2
     said = done.stderr + tracked.user.branchlab("runs").stderr
     assert said.count("note: tensorboard (") == 1
-    (tracked.state.path / "tensorboard").unlink()
+    assert "NotADirectoryError" in (tracked.state.path / "track/log.txt").read_text()
+    (boards / "exp").unlink()
     assert tracked.user.branchlab("run", "wide").returncode == 0
     tracked.wait(tracked.is_tracker_gone)
     assert tracked.boards_are_whole()
