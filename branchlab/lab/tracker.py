@@ -32,8 +32,8 @@ _LAST_TRIES_S = 20.0
 
 
 @dataclass(slots=True)
-class Mirror:
-    """One destination, with what keeps it from being written.
+class Keeper:
+    """Keeps one destination up to date, and knows what is in its way.
 
     Attributes:
         is_in_trouble: Whether it was said that it cannot be written.
@@ -128,8 +128,8 @@ class _Tracker:
         tools = dict.fromkeys(project.config.track.to)
         self._project = project
         self._files = files
-        self._mirrors = [
-            Mirror(destination_of(tool, project.config.track, project.state), project.state, files)
+        self._keepers = [
+            Keeper(destination_of(tool, project.config.track, project.state), project.state, files)
             for tool in tools
             if missing(tool) is None
         ]
@@ -146,17 +146,17 @@ class _Tracker:
                 is_at_work = self._project.state.is_at_work()
                 records = self._records()
                 is_open = is_at_work or any(self._is_open(record) for record in records)
-                is_news = sum(mirror.bring_up(records) for mirror in self._mirrors) > 0
+                is_news = sum(keeper.bring_up(records) for keeper in self._keepers) > 0
                 every_s = _LOOK_EVERY_S if is_news else min(1.1 * every_s, _LOOK_EVERY_S_MAX)
                 idle_since = float("inf") if is_open else min(idle_since, time.monotonic())
-                is_behind = any(mirror.is_behind for mirror in self._mirrors)
+                is_behind = any(keeper.is_behind for keeper in self._keepers)
                 patience_s = _LAST_TRIES_S if is_behind else 0.0
                 if not is_open and time.monotonic() - idle_since >= patience_s:
                     return
                 time.sleep(every_s)
         finally:
-            for mirror in self._mirrors:
-                mirror.close()
+            for keeper in self._keepers:
+                keeper.close()
             self._index.close()
 
     def _records(self) -> list[RunRecord]:
