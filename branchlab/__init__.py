@@ -11,6 +11,8 @@ TYPE_CHECKING = (
     False  # type checkers know the name; importing typing would be a third of ``branchlab --help``
 )
 if TYPE_CHECKING:
+    from branchlab.lab.notebook import Lab
+    from branchlab.lab.notebook import open_lab as open  # noqa: A004  branchlab.open reads as it is meant
     from branchlab.metric_log import log
     from branchlab.train.recipe import Recipe
     from branchlab.train.scores import dice_per_class, iou_per_class
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Examples",
+    "Lab",
     "Recipe",
     "Splits",
     "Task",
@@ -26,16 +29,19 @@ __all__ = [
     "dice_per_class",
     "iou_per_class",
     "log",
+    "open",
 ]
 _PLACES = {
-    "Batch": "branchlab.train.task",
-    "Examples": "branchlab.train.task",
-    "Recipe": "branchlab.train.recipe",
-    "Splits": "branchlab.train.task",
-    "Task": "branchlab.train.task",
-    "dice_per_class": "branchlab.train.scores",
-    "iou_per_class": "branchlab.train.scores",
-    "log": "branchlab.metric_log",
+    "Batch": "branchlab.train.task:Batch",
+    "Examples": "branchlab.train.task:Examples",
+    "Lab": "branchlab.lab.notebook:Lab",
+    "Recipe": "branchlab.train.recipe:Recipe",
+    "Splits": "branchlab.train.task:Splits",
+    "Task": "branchlab.train.task:Task",
+    "dice_per_class": "branchlab.train.scores:dice_per_class",
+    "iou_per_class": "branchlab.train.scores:iou_per_class",
+    "log": "branchlab.metric_log:log",
+    "open": "branchlab.lab.notebook:open_lab",
 }
 
 
@@ -43,5 +49,7 @@ def __getattr__(name: str) -> object:
     if name in _PLACES:
         from importlib import import_module
 
-        return getattr(import_module(_PLACES[name]), name)
+        module, _, own_name = _PLACES[name].partition(":")
+        return getattr(import_module(module), own_name)
+
     raise AttributeError(f"module 'branchlab' has no attribute '{name}'")

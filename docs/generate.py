@@ -1,4 +1,4 @@
-"""Writes the pages that are derived from the program: docs/commands.md and the page of ``branchlab --help``.
+"""Writes what is derived: docs/commands.md, the page of ``branchlab --help``, and the example notebook from its script.
 
 ``--check`` writes nothing and exits with 1 when a page has drifted.
 """
@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -43,11 +45,39 @@ def commands_page() -> str:
     return "".join(parts)
 
 
+def notebook_of(script: str) -> str:
+    """Return a script in the percent format as a notebook without outputs."""
+    cells = []
+    for number, part in enumerate(re.split(r"^# %%", script, flags=re.MULTILINE)[1:]):
+        head, _, body = part.partition("\n")
+        is_text = "[markdown]" in head
+        text = re.sub(r"^# ?", "", body, flags=re.MULTILINE) if is_text else body
+        cells.append(
+            {
+                "cell_type": "markdown" if is_text else "code",
+                "id": f"cell-{number}",
+                "metadata": {},
+                "source": text.strip("\n").splitlines(keepends=True),
+                **({} if is_text else {"execution_count": None, "outputs": []}),
+            }
+        )
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    document = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
     """Write or check the pages."""
+    notebook = ROOT / "examples/notebooks/lab"
     pages = {
         ROOT / "docs/commands.md": commands_page(),
         ROOT / "branchlab/cli/help_page.txt": page_of(["branchlab"], app, width=TERMINAL_WIDTH),
+        notebook.with_suffix(".ipynb"): notebook_of(notebook.with_suffix(".py").read_text()),
     }
     drifted = 0
     for path, text in pages.items():

@@ -34,6 +34,7 @@ from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
 from branchlab.lab.run import Prepared, RunSession
 from branchlab.lab.run_request import RunRequest
+from branchlab.lab.track import start_tracker, tracker_news
 from branchlab.lab.words import duration
 from branchlab.schedule.interrupt import stopping
 from branchlab.terminal_text import safe_text
@@ -156,6 +157,8 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
     session = RunSession(project, request)
     shown = contextlib.nullcontext() if outlook.is_dry else project.state.at_work()
     with shown, contextlib.closing(session):
+        if not outlook.is_dry:
+            say_notes(start_tracker(project))
         with telling() as tell:
             prepared = session.prepare(is_dry=outlook.is_dry, tell=tell)
         say_notes(prepared.notes)
@@ -170,6 +173,7 @@ def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> i
                     print_events(progress)
     assert last is not None
     _report(project, prepared, last, outlook)
+    say_notes(tracker_news(project))
     if session.stop.level:
         return 130
     return 1 if last.count(RunState.FAILED, RunState.LOST) else 0

@@ -18,6 +18,7 @@ from branchlab.lab import runs as verbs
 from branchlab.lab.progress import follow
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import environment_rows
+from branchlab.lab.track import start_tracker, tracker_news
 from branchlab.lab.words import age, duration, figure, progress_text, usage_text
 from branchlab.schedule.pool import StopRequest
 from branchlab.terminal_text import safe_log_line, safe_text
@@ -58,6 +59,7 @@ def runs(
     say_notes(verbs.look_after_jobs(project))
     if follow:
         _watch(project, branches, as_json=as_json)
+    say_notes(tracker_news(project))
     found = verbs.list_runs(
         project,
         branches,
@@ -81,7 +83,11 @@ def _watch(project: Project, branches: tuple[str, ...], *, as_json: bool) -> Non
     """Draw what runs do, or print it as events."""
     names = [verbs.branch_of_runs(project, name) for name in branches]
     changes = follow(project, names)
+    is_tracked = False
     for progress in changes if as_json else show_followed(changes, StopRequest()):
+        if progress.records and not is_tracked:
+            say_notes(start_tracker(project))
+            is_tracked = True
         if as_json:
             print_events(progress)
 

@@ -3,7 +3,7 @@
 A mistake is said with file, line and key, an unknown key with the nearest known one.
 """
 
-from branchlab.config.meaning import EXECUTORS, is_device, is_task
+from branchlab.config.meaning import EXECUTORS, TOOLS, is_device, is_task
 from branchlab.config.reading import CONFIG_NAME, parse_config, read_config
 from branchlab.config.tables import (
     Baseline,
@@ -16,12 +16,14 @@ from branchlab.config.tables import (
     RunOptions,
     SampleOptions,
     SlurmOptions,
+    Track,
     Trainer,
 )
 
 __all__ = [
     "CONFIG_NAME",
     "EXECUTORS",
+    "TOOLS",
     "Baseline",
     "Branches",
     "Config",
@@ -32,6 +34,7 @@ __all__ = [
     "RunOptions",
     "SampleOptions",
     "SlurmOptions",
+    "Track",
     "Trainer",
     "is_device",
     "is_task",

@@ -13,6 +13,8 @@ from branchlab.config.tables import Config, RayOptions, SlurmOptions
 from branchlab.toml_file import shown
 
 EXECUTORS = ("local", "slurm", "ray")
+TOOLS = ("mlflow", "tensorboard", "wandb")
+"""Where ``[track]`` can mirror runs."""
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PYTHON = re.compile(r"\d+\.\d+(\.\d+)?")
 _SEEDS_MAX = 1000
@@ -83,6 +85,12 @@ def check_meaning(config: Config, reader: Reader) -> None:
             "env",
             "python",
             "is a version, 3.12 or 3.12.4",
+        ),
+        (
+            not set(config.track.to) <= set(TOOLS),
+            "track",
+            "to",
+            f"holds any of {', '.join(TOOLS)}",
         ),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),

@@ -199,6 +199,25 @@ class Env:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """``[track]``: the tools that runs are mirrored into while they train.
+
+    What is left empty is what the tool's own environment variables say, else a place below ``.branchlab/``.
+
+    Attributes:
+        to: Any of ``mlflow``, ``tensorboard``, ``wandb``.
+        project: Name of the experiment in MLflow and of the project in W&B; the repository's folder where nothing says it.
+        mlflow_uri: Server or database, as ``MLFLOW_TRACKING_URI`` has it.
+        tensorboard_dir: Folder below which every run has one of its own.
+    """
+
+    to: tuple[str, ...] = ()
+    project: str = ""
+    mlflow_uri: str = ""
+    tensorboard_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file."""
 
@@ -210,3 +229,4 @@ class Config:
     merge_back: MergeBackOptions = field(default_factory=MergeBackOptions)
     executor: Executor = field(default_factory=Executor)
     env: Env = field(default_factory=Env)
+    track: Track = field(default_factory=Track)
