@@ -12,6 +12,7 @@
     runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
+    runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
 
@@ -30,13 +31,19 @@ from branchlab.run_folder.files import JSON, from_text, to_text, write_atomicall
 from branchlab.run_folder.folders import LOST, STATE_FOLDER, Attempt, RunFolder, StateFolder
 from branchlab.run_folder.jobs import Job
 from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
-from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
+from branchlab.run_folder.recordings import (
+    AskedRecording,
+    AskedRehearsal,
+    pack_recording,
+    unpack_recording,
+)
 
 __all__ = [
     "JSON",
     "LOST",
     "STATE_FOLDER",
     "AskedRecording",
+    "AskedRehearsal",
     "Attempt",
     "EventChunk",
     "EventWriter",

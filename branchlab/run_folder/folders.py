@@ -17,10 +17,11 @@ from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
-from branchlab.run_folder.recordings import AskedRecording
+from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
+_REHEARSED = "rehearse.json"
 LOST = "its processes ended without a result: killed, or the machine stopped"
 """Why an attempt that nobody carries out any more has no result of its own."""
 _BREATH_WITHIN_S = 120.0
@@ -234,7 +235,18 @@ class RunFolder:
             document = json.loads((self.path / _ASKED).read_bytes())
         except FileNotFoundError:
             return None
-        return AskedRecording(**{**document, "closely": tuple(document["closely"])})
+        return AskedRecording.of(document)
+
+    def ask_to_rehearse(self, asked: AskedRehearsal) -> None:
+        """Let the run be interrupted where that is asked for, and watched on its way to the end."""
+        write_atomically(self.path / _REHEARSED, json.dumps(asdict(asked)).encode())
+
+    def asked_rehearsal(self) -> AskedRehearsal | None:
+        """Return how the run is rehearsed; None for one that is trained as usual."""
+        try:
+            return AskedRehearsal.of(json.loads((self.path / _REHEARSED).read_bytes()))
+        except FileNotFoundError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

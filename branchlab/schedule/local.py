@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,21 @@ class LocalExecutor:
         state: Where runs of this executor live.
         preload: Modules that the warm parent imports besides torch.
         linger_s: A parent that is shared with other commands stays for so long after its last run; 0 has one of its own.
+        variables: Of the environment, besides those that every trainer starts with.
     """
 
     def __init__(
-        self, state: StateFolder, *, preload: Sequence[str] = (), linger_s: float = 0.0
+        self,
+        state: StateFolder,
+        *,
+        preload: Sequence[str] = (),
+        linger_s: float = 0.0,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._state = state
         self._preload = preload
         self._linger_s = linger_s
+        self._variables = dict(variables or {})
         self._parent: Parent | None = None
         self._open: set[int] = set()
         self._num_orders = 0
@@ -48,7 +55,10 @@ class LocalExecutor:
             return
         self._num_parents += 1
         self._parent = Parent(
-            self._preload, self._state.host_log, surroundings(self._state), self._linger_s
+            self._preload,
+            self._state.host_log,
+            {**surroundings(self._state), **self._variables},
+            self._linger_s,
         )
         self._parent.open()
 

@@ -86,8 +86,13 @@ def work(order: Order, attempt: Attempt) -> int:
     randomness.seed_global(run.seed, "task")
     try:
         _check_versions(run)
-        asked = folder.asked_recording()
-        if asked is None and run.processes > 1:
+        asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
+        if rehearsed is not None:
+            from branchlab.train.rehearsal import rehearse
+
+            ending = rehearse(run, rehearsed, order.worktree, folder, should_stop=stopping)
+            events.follow()
+        elif asked is None and run.processes > 1:
             from branchlab.train.launch import train_together
 
             ending = train_together(
@@ -157,7 +162,12 @@ def _check_versions(run: Run) -> None:
 
 
 def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -> Ending:
-    recording = record(run, asked, worktree)
+    recorder = None
+    if asked.is_watchful:
+        from branchlab.train.watchful import WatchfulRecorder
+
+        recorder = WatchfulRecorder(run, asked, worktree)
+    recording = record(run, asked, worktree, recorder=recorder)
     write_atomically(attempt.recording, pack_recording(recording))
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure
