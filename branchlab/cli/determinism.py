@@ -31,8 +31,8 @@ _COLOURS = {
     DeterminismStatus.DIFFERS: "red",
     DeterminismStatus.FAILED: "yellow",
 }
-_MEANINGLESS = ("seeds", "full", "sample", "epochs", "budget", "budget_total", "jobs", "executor")
-_MEANINGLESS_FLAGS = ("dry_run", "detach", "follow", "force")
+_MEANINGLESS = ("seeds", "sample", "epochs", "budget", "budget_total", "jobs", "executor")
+_MEANINGLESS_FLAGS = ("full", "dry_run", "detach", "follow", "force")
 
 
 def refuse_beside_check(params: Mapping[str, object]) -> None:

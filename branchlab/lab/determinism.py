@@ -40,10 +40,8 @@ from branchlab.lab.branches import all_branches, experiment_of, main_branch
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, again, commit_side
 from branchlab.lab.rehearsals import course_of, rehearse
-from branchlab.lab.run import preload_of
 from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
 from branchlab.schedule.executor import Executor
-from branchlab.schedule.local import LocalExecutor
 
 _IN_PROCESS = (Outside.ADDRESSES, Outside.LISTING, Outside.CLOCK, Outside.THREADS)
 _OTHER_MEMORY = {"MALLOC_PERTURB_": "170", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
@@ -96,6 +94,7 @@ class DeterminismCheck:
         self._recorder = Recorder(
             project, steps=steps, device=request.device, executor=executor, tell=tell
         )
+        self._other = self._recorder
         self._stack = ExitStack()
         self._targets: list[_Target] = []
 
@@ -106,6 +105,8 @@ class DeterminismCheck:
         self._recorder.warm_up(main.tip)
         wanted = wanted_branches(self._project, self._request, branches, main)
         self._targets = [_Target(branch=one, side=self._side(one, main)) for one in wanted]
+        # Both parents import torch meanwhile.
+        self._other = self._stack.enter_context(self._elsewhere(_OTHER_MEMORY | _OTHER_HASHES))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -186,8 +187,7 @@ class DeterminismCheck:
         self, sides: Sequence[Side], ones: Mapping[str, Recording]
     ) -> tuple[dict[str, _Parting], dict[str, _Parting]]:
         """Train again with everything different; return what parts for good, and what parts with the hash seed alone."""
-        with self._elsewhere(_OTHER_MEMORY | _OTHER_HASHES) as recorder:
-            suspect = self._parting(recorder, sides, ones, number=2, varied=_IN_PROCESS)
+        suspect = self._parting(self._other, sides, ones, number=2, varied=_IN_PROCESS)
         if not suspect:
             return {}, {}
         left = [side for side in sides if side.name in suspect]
@@ -270,24 +270,18 @@ class DeterminismCheck:
     @contextmanager
     def _elsewhere(self, variables: Mapping[str, str]) -> Iterator[Recorder]:
         """Give a recorder whose trainings are started by a parent of its own, in an environment of its own."""
-        project = self._project
-        executor = LocalExecutor(
-            project.state,
-            preload=preload_of(project, self._targets[0].branch.tip),
-            variables=variables,
-        )
         recorder = Recorder(
-            project,
+            self._project,
             steps=self._steps,
             device=self._request.device,
-            executor=executor,
+            variables=variables,
             tell=self._tell,
         )
+        recorder.warm_up(self._targets[0].branch.tip)
         try:
             yield recorder
         finally:
             recorder.close()
-            executor.close()
 
 
 def check_determinism(

@@ -60,6 +60,7 @@ class Recorder:
         steps: Taken at most, of the recipe's own.
         device: As the config takes it; the config's own unless said.
         executor: The caller's own when one is given; it stays open.
+        variables: Of the environment; given, trainings are started by a parent of their own.
         tell: Hears what is going on.
     """
 
@@ -70,6 +71,7 @@ class Recorder:
         steps: int,
         device: str | None = None,
         executor: Executor | None = None,
+        variables: Mapping[str, str] | None = None,
         tell: Tell = silently,
     ) -> None:
         if not project.config.trainer.task:
@@ -82,6 +84,7 @@ class Recorder:
         self._device = device or project.config.run.device
         self._executor = executor
         self._is_ours = executor is None
+        self._variables = variables
         self._tell = tell
         self.state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
@@ -100,7 +103,10 @@ class Recorder:
             local = LocalExecutor(
                 self.state,
                 preload=preload_of(self._project, commit),
-                linger_s=self._project.config.executor.linger_s,
+                linger_s=0.0
+                if self._variables is not None
+                else self._project.config.executor.linger_s,
+                variables=self._variables,
             )
             local.warm_up()
             self._executor = local

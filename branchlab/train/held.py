@@ -8,12 +8,11 @@ that was not interrupted, the values that differ name what a checkpoint lacks.
 from __future__ import annotations
 
 import ast
-import inspect
 import itertools
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from types import ModuleType
 
@@ -43,7 +42,7 @@ class Holdings:
 
     def __init__(self, task: object, model: nn.Module, worktree: Path) -> None:
         self._task, self._model, self._worktree = task, model, worktree
-        self._trees: dict[str, ast.Module | None] = {}
+        self._lines: dict[Path, dict[str, int]] = {}
         self._seen: set[int] = set()
 
     def rows(self) -> list[Row]:
@@ -60,32 +59,30 @@ class Holdings:
             prefix = f"{path}." if path else ""
             for key, buffer in module.named_buffers(recurse=False):
                 if f"{prefix}{key}" not in kept:
-                    place = self._place(type(module), _registers(key))
+                    place = self._place(type(module), key)
                     yield [f"{name}.{prefix}{key}", "buffer", digest(buffer), place]
             for key, value in vars(module).items():
                 if key not in _OF_MODULES:
-                    yield from self._of_value(
-                        value, f"{name}.{prefix}{key}", (type(module), _sets(key)), depth=1
-                    )
+                    yield from self._of_value(value, f"{name}.{prefix}{key}", type(module), depth=1)
 
     def _of_object(self, held: object, name: str, *, depth: int) -> Iterator[Row]:
         self._seen.add(id(held))
         for key, value in vars(held).items():
-            yield from self._of_value(value, f"{name}.{key}", (type(held), _sets(key)), depth=depth)
+            yield from self._of_value(value, f"{name}.{key}", type(held), depth=depth)
 
     def _of_value(
         self,
         value: object,
         name: str,
-        source: tuple[type, Callable[[ast.AST], bool]],
+        owner: type,
         *,
         depth: int,
     ) -> Iterator[Row]:
-        found = describe(value)
+        found, key = describe(value), name.rpartition(".")[2]
         if found is not None:
-            yield [name, *found, self._place(*source)]
+            yield [name, *found, self._place(owner, key)]
         elif isinstance(value, nn.Module) and id(value) not in self._seen:
-            yield [name, "value", digest(value.state_dict()), self._place(*source)]
+            yield [name, "value", digest(value.state_dict()), self._place(owner, key)]
             yield from self._of_module(value, name)
         elif depth < _DEPTH_MAX and id(value) not in self._seen and self._is_own(type(value)):
             yield from self._of_object(value, name, depth=depth + 1)
@@ -93,47 +90,46 @@ class Holdings:
     def _of_project(self) -> Iterator[Row]:
         """Give the values of the project's modules and of the classes in them."""
         for name, module in sorted(sys.modules.items()):
-            path = getattr(module, "__file__", None)
-            if not path or not Path(path).is_relative_to(self._worktree):
+            if self._path_of(module) is None:
                 continue
             for key, value in list(vars(module).items()):
                 if isinstance(value, type) and value.__module__ == name:
                     yield from self._of_class(value, f"{name}.{key}")
                 elif not key.startswith("__") and (found := describe(value)) is not None:
-                    yield [f"{name}.{key}", *found, self._place(module, _binds(key))]
+                    yield [f"{name}.{key}", *found, self._place(module, key)]
 
     def _of_class(self, kind: type, name: str) -> Iterator[Row]:
         for key, value in list(vars(kind).items()):
             if not key.startswith("__") and (found := describe(value)) is not None:
-                yield [f"{name}.{key}", *found, self._place(kind, _sets(key))]
+                yield [f"{name}.{key}", *found, self._place(kind, key)]
 
     def _is_own(self, kind: type) -> bool:
-        module = sys.modules.get(kind.__module__)
-        path = getattr(module, "__file__", None)
-        return bool(path) and Path(str(path)).is_relative_to(self._worktree)
+        return self._path_of(sys.modules.get(kind.__module__)) is not None
 
-    def _place(self, owner: type | ModuleType, is_it: Callable[[ast.AST], bool]) -> str:
-        """Return the line that changes a value last, as far as reading tells; else that of its owner."""
+    def _path_of(self, module: ModuleType | None) -> Path | None:
+        """Return where a module of the project lies in it; None for any other."""
+        path = getattr(module, "__file__", None)
+        if not path or not Path(path).is_relative_to(self._worktree):
+            return None
+        return Path(path).relative_to(self._worktree)
+
+    def _place(self, owner: type | ModuleType, name: str) -> str:
+        """Return the line that changes a value of a class or a module last, as far as reading tells."""
         for one in owner.__mro__ if isinstance(owner, type) else [owner]:
-            try:
-                path = inspect.getsourcefile(one) or ""
-                line = 1 if isinstance(one, ModuleType) else inspect.getsourcelines(one)[1]
-            except (TypeError, OSError):
-                continue
-            if not Path(path).is_relative_to(self._worktree):
-                continue
-            tree = self._tree(path)
-            lines = [node.lineno for node in ast.walk(tree) if is_it(node)] if tree else []  # type: ignore[attr-defined]
-            return f"{Path(path).relative_to(self._worktree)}:{max(lines, default=line)}"
+            module = one if isinstance(one, ModuleType) else sys.modules.get(one.__module__)
+            path = self._path_of(module)
+            if path is not None:
+                line = self._lines_of(path).get(name, 0)
+                return f"{path}:{line}" if line else str(path)
         return ""
 
-    def _tree(self, path: str) -> ast.Module | None:
-        if path not in self._trees:
+    def _lines_of(self, path: Path) -> dict[str, int]:
+        if path not in self._lines:
             try:
-                self._trees[path] = ast.parse(Path(path).read_bytes())
+                self._lines[path] = lines_that_set((self._worktree / path).read_bytes())
             except (OSError, SyntaxError, ValueError):
-                self._trees[path] = None
-        return self._trees[path]
+                self._lines[path] = {}
+        return self._lines[path]
 
 
 def describe(value: object) -> list[str] | None:
@@ -175,36 +171,30 @@ def _is_numeric(value: Tensor | np.ndarray) -> bool:
     return isinstance(value, Tensor) or value.dtype.kind in "biufc"
 
 
-def _sets(name: str) -> Callable[[ast.AST], bool]:
-    """Return whether a node sets an attribute of some name."""
-
-    def is_it(node: ast.AST) -> bool:
-        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
-        is_assignment = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
-        return is_assignment and any(_names(target, name) for target in targets)
-
-    return is_it
-
-
-_binds = _sets
-
-
-def _names(target: ast.AST | None, name: str) -> bool:
-    if isinstance(target, ast.Subscript):
-        return _names(target.value, name)
-    if isinstance(target, ast.Tuple | ast.List):
-        return any(_names(one, name) for one in target.elts)
-    return name in (getattr(target, "attr", None), getattr(target, "id", None))
+def lines_that_set(source: bytes) -> dict[str, int]:
+    """Return the last line that assigns to each name or attribute; of a buffer the one that registers it."""
+    found: dict[str, int] = {}
+    buffers: dict[str, int] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for name in (name for target in targets for name in _names(target)):
+                found[name] = max(node.lineno, found.get(name, 0))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "register_buffer":
+            named = [one.value for one in node.args[:1] if isinstance(one, ast.Constant)]
+            buffers |= {str(name): node.lineno for name in named}
+    return found | buffers
 
 
-def _registers(name: str) -> Callable[[ast.AST], bool]:
-    """Return whether a node registers a buffer of some name."""
-
-    def is_it(node: ast.AST) -> bool:
-        return (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "attr", None) == "register_buffer"
-            and any(isinstance(one, ast.Constant) and one.value == name for one in node.args)
-        )
-
-    return is_it
+def _names(target: ast.AST) -> list[str]:
+    match target:
+        case ast.Subscript() | ast.Starred():
+            return _names(target.value)
+        case ast.Tuple() | ast.List():
+            return [name for one in target.elts for name in _names(one)]
+        case ast.Attribute():
+            return [target.attr]
+        case ast.Name():
+            return [target.id]
+        case _:
+            return []

@@ -73,6 +73,7 @@ class _Rehearsal(Recorder):
         super().__init__(run, AskedRecording(steps=0, closely=()), worktree)
         self._look_at = asked.look_at
         self._looked_at = -1
+        self._holdings: Holdings | None = None
         self._began_at = 0
         self._taken = 0
         self.at: Stop | None = None
@@ -141,7 +142,8 @@ class _Rehearsal(Recorder):
             return
         self._looked_at = self.step
         self.note(Noted.RANDOM, digest_of_random(self.device), "before the step")
-        self.note(Noted.HELD, Holdings(task, self._model, self.worktree).rows())
+        self._holdings = self._holdings or Holdings(task, self._model, self.worktree)
+        self.note(Noted.HELD, self._holdings.rows())
 
     def _note_end(self, folder: RunFolder, ending: Ending) -> None:
         """Note what the run leaves: weights, optimiser, generators, per-example results, figures."""

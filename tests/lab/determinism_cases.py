@@ -82,7 +82,7 @@ FAULTS = [
           "glob", ".glob(", ("data", "data order"), files={f"tiny/images/{n}.txt": n for n in "abcdef"}),
     Fault("objects-in-a-set",
           ((MODEL, "        layers = {nn.Linear(64, 8) for _ in range(7)}\n        first = list(layers)[0]\n        return nn.Sequential(nn.Flatten(), first, nn.Linear(8, 2))\n"),),
-          "the order of a set", "", ("construction",)),
+          "a set of objects", "", ("construction",)),
     Fault("memory", (imports("numpy as np"), (AUGMENT, noise("float(np.empty(300, dtype=np.uint8).astype(float).mean())"))),
           "np.empty(300, dtype=np.uint8)", "np.empty", ("augmentation",)),
     Fault("threads", (("import time\n", "import time\nimport threading\n"), (DATA, DATA +
@@ -101,34 +101,34 @@ FAULTS = [
           "Tiny.rng", "np.random.default_rng(5)", ("augmentation",), "resume"),
     Fault("buffer-not-kept", (
           (MODEL, "        return Net()\n"),
-          ("class Tiny(", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n"
+          ("class Tiny(", ("class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n"
            "        self.register_buffer('mean', torch.zeros(()), persistent=False)\n    def forward(self, x):\n        x = x.flatten(1)\n"
-           "        if self.training:\n            self.mean = 0.9 * self.mean + 0.1 * x.mean().detach()\n        return self.head(x - self.mean)\n\nclass Tiny(")),
+           "        if self.training:\n            self.mean = 0.9 * self.mean + 0.1 * x.mean().detach()\n        return self.head(x - self.mean)\n\nclass Tiny("))),
           "model.mean", "self.register_buffer('mean'", ("forward",), "resume"),
     Fault("attribute-of-a-module", (
           (MODEL, "        return Net()\n"),
-          ("class Tiny(", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n"
-           "        self.warmth = 0.0\n    def forward(self, x):\n        if self.training:\n            self.warmth += 0.01\n        return self.head(x.flatten(1)) * (1 + self.warmth)\n\nclass Tiny(")),
+          ("class Tiny(", ("class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n"
+           "        self.warmth = 0.0\n    def forward(self, x):\n        if self.training:\n            self.warmth += 0.01\n        return self.head(x.flatten(1)) * (1 + self.warmth)\n\nclass Tiny("))),
           "model.warmth", "self.warmth += 0.01", ("forward",), "resume"),
     Fault("global-of-a-module", (("class Tiny(", "seen = []\n\nclass Tiny("), (AUGMENT, "        seen.append(1)\n" + noise("len(seen) / 100"))),
           "tiny.task.seen", "seen = []", ("augmentation",), "resume"),
     Fault("data-changed-in-place", (("    def augment(", "    def metrics(self, outputs, batch):\n        batch.inputs.add_(0.01)\n        return super().metrics(outputs, batch)\n\n    def augment("),
           (DATA, DATA + "        inputs = inputs.float()\n")),
           "state outside the checkpoint", "", ("preparation", "validation", "data"), "resume"),
-    Fault("closure", (("    def augment(", "    def model(self):\n        count = iter(range(10**6))\n        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))\n"
-          "        net.register_forward_hook(lambda m, i, o: o * (1 + next(count) / 1000))\n        return net\n\n    def augment("),),
+    Fault("closure", (("    def augment(", ("    def model(self):\n        count = iter(range(10**6))\n        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))\n"
+          "        net.register_forward_hook(lambda m, i, o: o * (1 + next(count) / 1000))\n        return net\n\n    def augment(")),),
           "state outside the checkpoint", "", ("forward",), "resume"),
 ]  # fmt: skip
 REFUSED = [
     Fault("put", ((AUGMENT, "        torch.zeros(4).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))\n" + AUGMENT),),
           "put_", "put_(", ("operation",)),
     Fault("unpool", ((MODEL, "        return Net()\n"),
-          ("class Tiny(", "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n    def forward(self, x):\n"
-           "        small, where = nn.functional.max_pool2d(x, 2, return_indices=True)\n        x = nn.functional.max_unpool2d(small, where, 2)\n        return self.head(x.flatten(1))\n\nclass Tiny(")),
+          ("class Tiny(", ("class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(64, 2)\n    def forward(self, x):\n"
+           "        small, where = nn.functional.max_pool2d(x, 2, return_indices=True)\n        x = nn.functional.max_unpool2d(small, where, 2)\n        return self.head(x.flatten(1))\n\nclass Tiny("))),
           "max_unpool", "max_unpool2d(", ("operation",)),
     Fault("refused-on-the-way-back", ((LOSS, own_loss("return Odd.apply(super().loss(outputs, batch))") + LOSS),
-          ("class Tiny(", "class Odd(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n        return x * 1\n    @staticmethod\n    def backward(ctx, g):\n"
-           "        return torch.zeros(()).put_(torch.tensor([0]), g[None])\n\nclass Tiny(")),
+          ("class Tiny(", ("class Odd(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x):\n        return x * 1\n    @staticmethod\n    def backward(ctx, g):\n"
+           "        return torch.zeros(()).put_(torch.tensor([0]), g[None])\n\nclass Tiny("))),
           "put_", "put_(", ("operation",)),
     Fault("empty", ((AUGMENT, noise("torch.empty(1)")),),
           "torch.empty(1)", "torch.empty(1)", ("loss",)),
@@ -157,3 +157,19 @@ HARMLESS = {
 }  # fmt: skip
 BY_HASH = ((INIT, INIT + "        self.order = list({'red', 'green', 'blue', 'white', 'black', 'grey'})\n"),
            (AUGMENT, noise("len(self.order[0])")))  # fmt: skip
+FLAGGED = (
+    ("squeeze: bool = False,", "squeeze: bool = False, noisy: bool = False,"),
+    (INIT, INIT + "        self.noisy = noisy\n"),
+    (AUGMENT, noise("(time.time() % 1) * self.noisy")),
+)
+FEW = {
+    "clock",
+    "numpy-generator",
+    "objects-in-a-set",
+    "counter",
+    "buffer-not-kept",
+    "put",
+    "dropout",
+    "global-in-augment",
+}
+"""Cases that every run of the tests looks at; the others are slow together."""

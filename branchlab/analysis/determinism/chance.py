@@ -77,9 +77,9 @@ def cause_of(one: Recording, two: Recording, tried: Sequence[Outside]) -> Cause:
     return Cause(
         operation=difference.where if difference else "",
         place=_nearest_place(one, two),
-        reason="it gives other bits each time, and no call was seen that asks for what no seed decides: an extension "
-        "whose order of additions is open, threads, or state that outlives a process",
-        remedy="leave it out to see whether it is the one, then look for a deterministic form of it",
+        reason="it gives other bits each time, and no call was seen that asks for what no seed decides; likely "
+        "a set of objects, whose order follows their addresses, or an operation that adds up in any order",
+        remedy="go through a list or a dict instead of a set; then look for a deterministic form of the operation",
     )
 
 
