@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from branchlab.cli.compare import print_comparison
+from branchlab.cli.determinism import check_and_report, refuse_beside_check
 from branchlab.cli.documents import compare_document, print_document, print_events, run_document
 from branchlab.cli.options import (
     Duration,
@@ -26,7 +27,7 @@ from branchlab.cli.progress import at_once, show_progress
 from branchlab.cli.table import state_text, table
 from branchlab.cli.telling import say_notes, telling
 from branchlab.config import CONFIG_NAME
-from branchlab.domain import RunRecord, RunState
+from branchlab.domain import DETERMINISM_STEPS, RunRecord, RunState
 from branchlab.errors import ConfigError
 from branchlab.lab.executors import LOCAL, kind_of
 from branchlab.lab.judge import Comparison, compare, metric_missing
@@ -94,8 +95,21 @@ class Outlook:
     "-f", "--follow", is_flag=True, help="With --json: print an event a line while it happens."
 )
 @click.option("--force", is_flag=True, help="Train again what is known already.")
+@click.option(
+    "--check-determinism",
+    is_flag=True,
+    help="Train nothing to keep: prove that two runs of one key are the same to the bit, and name what breaks it.",
+)
+@click.option(
+    "--steps",
+    type=int,
+    metavar="N",
+    help=f"With --check-determinism: steps of each training. [{DETERMINISM_STEPS}]",
+)
 @json_option
+@click.pass_context
 def run(
+    ctx: click.Context,
     branches: tuple[str, ...],
     all_branches: bool,
     seeds: int | None,
@@ -113,6 +127,8 @@ def run(
     detach: bool,
     follow: bool,
     force: bool,
+    check_determinism: bool,
+    steps: int | None,
     as_json: bool,
 ) -> int:
     """Train branches with the shared trainer, several seeds each, and main beside them as the other half of each pair.
@@ -143,6 +159,9 @@ def run(
         is_forced=force,
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
+    if check_determinism or steps is not None:
+        refuse_beside_check(ctx.params)
+        return check_and_report(project, request, steps=steps, as_json=as_json)
     if (
         detach and not dry_run and kind_of(project, executor) == LOCAL
     ):  # a cluster goes on by itself

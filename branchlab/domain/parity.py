@@ -36,11 +36,14 @@ class Noted(StrEnum):
     METRIC = "metric"
     MODES = "modes"
     EXECUTED = "executed"
+    CHANCE = "chance"
+    HELD = "held"
 
     @property
     def only_explains(self) -> bool:
         """Whether two neutral trainings may differ in it: an extra module that does nothing, for instance."""
-        return self in {Noted.SEEDED, Noted.BUILT, Noted.ENTERS, Noted.LEAVES, Noted.EXECUTED}
+        explains = {Noted.SEEDED, Noted.BUILT, Noted.ENTERS, Noted.LEAVES, Noted.EXECUTED}
+        return self in explains | {Noted.CHANCE, Noted.HELD}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from branchlab.config import EXECUTORS
@@ -51,7 +52,13 @@ def cluster_executor(project: Project, kind: str, *, jobs: int) -> Executor:
 
 
 def local_executor(
-    project: Project, state: StateFolder, commit: str, own: OwnEnvironments, *, reads: str = ""
+    project: Project,
+    state: StateFolder,
+    commit: str,
+    own: OwnEnvironments,
+    *,
+    reads: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> LocalExecutor | EnvironmentsExecutor:
     """Return the executor of this machine, constructed cheaply.
 
@@ -61,13 +68,14 @@ def local_executor(
         commit: In whose environment it plans.
         own: The environments that runs have of their own.
         reads: The commit whose imports say what a warm parent needs; ``commit`` unless given.
+        variables: Of the environment, besides those that every trainer starts with; a parent that has any is shared with nobody.
     """
     # A script imports what it needs by itself.
     is_script = bool(project.config.trainer.command)
     preload = [] if is_script else preload_of(project, reads or commit)
-    linger_s = project.config.executor.linger_s
+    linger_s = 0.0 if variables is not None else project.config.executor.linger_s
     if not own.by_commit:
-        return LocalExecutor(state, preload=preload, linger_s=linger_s)
+        return LocalExecutor(state, preload=preload, linger_s=linger_s, variables=variables)
     made = {
         one.environment.python: one.environment for one in own.by_commit.values() if one.environment
     }
@@ -76,7 +84,12 @@ def local_executor(
     def make(python: Path | None) -> LocalExecutor:
         packages = made[python].packages if python in made else ""
         return LocalExecutor(
-            state, preload=preload, linger_s=linger_s, python=python, packages=packages
+            state,
+            preload=preload,
+            linger_s=linger_s,
+            python=python,
+            packages=packages,
+            variables=variables,
         )
 
     return EnvironmentsExecutor(make, first.python if first is not None else None)

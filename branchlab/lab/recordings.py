@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import Flags, Recording, Run, RunState, Scale
+from branchlab.domain import Flags, Outside, Recording, Run, RunState, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
@@ -25,7 +25,7 @@ from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
 from branchlab.lab.run import device_of, environment_of, num_cores, threads_of
 from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
-from branchlab.schedule.executor import Bounds, Executor, Facts
+from branchlab.schedule.executor import Bounds, Executor
 from branchlab.schedule.interrupt import stopping
 from branchlab.schedule.plan import Protocol, Target, run_key
 from branchlab.schedule.pool import Manner, Pool, StopRequest, slots_for
@@ -62,6 +62,7 @@ class Recorder:
         steps: Taken at most, of the recipe's own.
         device: As the config takes it; the config's own unless said.
         executor: The caller's own when one is given; it stays open.
+        variables: Of the environment; given, trainings are started by a parent of their own.
         tell: Hears what is going on.
     """
 
@@ -72,6 +73,7 @@ class Recorder:
         steps: int,
         device: str | None = None,
         executor: Executor | None = None,
+        variables: Mapping[str, str] | None = None,
         tell: Tell = silently,
     ) -> None:
         needs_task(project, "parity, on which merge-back and drift rest,")
@@ -85,17 +87,26 @@ class Recorder:
         self._device = device or project.config.run.device
         self._executor = executor
         self._is_ours = executor is None
+        self._variables = variables
         self._tell = tell
-        self._state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
+        self.state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
+
+    @property
+    def device(self) -> str:
+        """The device that trainings get."""
+        assert self._executor is not None
+        return device_of(self._device, self._executor.facts())
 
     def warm_up(self, commit: str, *, main: str) -> None:
         """Start importing torch, in the environment of ``commit``, where all train; returns at once unless it has yet to be made."""
         if self._executor is None:
             self._project.state.create()
-            self._state.create()
+            self.state.create()
             own = environment_for_all(self._project, commit, self._tell)
-            local = local_executor(self._project, self._state, commit, own, reads=main)
+            local = local_executor(
+                self._project, self.state, commit, own, reads=main, variables=self._variables
+            )
             local.warm_up()
             self._executor = local
 
@@ -107,6 +118,7 @@ class Recorder:
         is_strict: bool = True,
         is_anew: bool = False,
         steps: int | None = None,
+        varied: tuple[Outside, ...] | None = None,
     ) -> dict[str, Recording]:
         """Return the recording of each side, by name; sides of one tree, flags and seed share theirs.
 
@@ -116,32 +128,34 @@ class Recorder:
             is_strict: Whether an operation without a deterministic form ends the training.
             is_anew: Whether what is known is trained again; what is made is kept all the same.
             steps: Fewer than the recorder's own.
+            varied: Given, calls for what no seed decides are noted, so much of that is made different, and nothing is kept.
 
         Raises:
             KeyboardInterrupt: The user interrupted; what was running has ended.
             BranchlabError: A tree could not be checked out, or no process could be started.
         """
-        assert self._executor is not None
-        facts = self._executor.facts()
-        asked = AskedRecording(
-            steps=min(steps or self._steps, self._steps), closely=closely, is_strict=is_strict
-        )
-        runs = {side.name: self._run(side, facts, asked) for side in sides}
+        steps = min(steps or self._steps, self._steps)
+        asked = AskedRecording(steps=steps, closely=closely, is_strict=is_strict)
+        how: list[object] = [steps, closely, is_strict]
+        if varied is not None:
+            asked = replace(asked, is_watchful=True, varied=varied)
+            how.append([*varied])
+        runs = {side.name: self.plan(side, how=how) for side in sides}
         memo = self._project.memo()
         keys = [run.key for run in runs.values()]
-        kept = {} if is_anew else memo.get(_KIND, keys)
+        kept = {} if is_anew or asked.is_watchful else memo.get(_KIND, keys)
         known = {k: r for k, v in kept.items() if (r := unpack_recording(v)) is not None}
         missing = {runs[s.name].key: s for s in reversed(sides) if runs[s.name].key not in known}
         if missing:
             made = self._make(
-                [(runs[side.name], side) for side in reversed(missing.values())], asked, facts
+                [(runs[side.name], side) for side in reversed(missing.values())], asked
             )
             for key, content in made.items():
                 found = unpack_recording(content)
                 assert found is not None
                 known[key] = found
                 # One that failed may have met a full disk or a missing file: it is tried again.
-                if not found.failure:
+                if not found.failure and not asked.is_watchful:
                     memo.put(_KIND, {key: content}, most=_KEPT_MAX)
         return {name: known[run.key] for name, run in runs.items()}
 
@@ -149,9 +163,12 @@ class Recorder:
         """Let the warm parent end, and take away what was written."""
         if self._executor is not None and self._is_ours:
             self._executor.close()
-        shutil.rmtree(self._state.path, ignore_errors=True)
+        shutil.rmtree(self.state.path, ignore_errors=True)
 
-    def _run(self, side: Side, facts: Facts, asked: AskedRecording) -> Run:
+    def plan(self, side: Side, *, how: Sequence[object]) -> Run:
+        """Return the run of a side; ``how`` it is trained is part of its key."""
+        assert self._executor is not None
+        facts = self._executor.facts()
         config = self._project.config
         device = device_of(self._device, facts)
         threads = threads_of(config.run.jobs)
@@ -166,8 +183,8 @@ class Recorder:
         )
         target = Target(branch=side.name, commit="", tree=side.tree, flags=side.flags)
         base = run_key(target, side.seed, protocol)
-        how = json.dumps([base, asked.steps, asked.closely, asked.is_strict, side.number])
-        key = hashlib.sha256(how.encode()).hexdigest()
+        document = json.dumps([base, *how, side.number])
+        key = hashlib.sha256(document.encode()).hexdigest()
         return Run(
             id=key[:16],
             key=key,
@@ -187,16 +204,28 @@ class Recorder:
         )
 
     def _make(
-        self, wanted: Sequence[tuple[Run, Side]], asked: AskedRecording, facts: Facts
+        self, wanted: Sequence[tuple[Run, Side]], asked: AskedRecording
     ) -> Mapping[str, bytes]:
         """Record what is not known, side by side; return the packed recordings by key."""
-        assert self._executor is not None
-        folders = {run.id: side.folder for run, side in wanted}
-        missing = [run for run, _ in wanted if not self._is_made(run)]
-        for run in missing:
-            folder = self._state.run(run.id)
+        missing = [(run, side) for run, side in wanted if not self._is_made(run)]
+        for run, side in missing:
+            folder = self.state.run(run.id)
             folder.write_plan(run)
-            folder.ask_to_record(asked)
+            folder.ask_to_record(replace(asked, number=side.number))
+        self.carry_out(missing)
+        return {run.key: self._result(run, side) for run, side in wanted}
+
+    def carry_out(self, wanted: Sequence[tuple[Run, Side]]) -> None:
+        """Let runs that are planned here make one attempt each, side by side.
+
+        Raises:
+            KeyboardInterrupt: The user interrupted; what was running has ended.
+            BranchlabError: A tree could not be checked out, or no process could be started.
+        """
+        assert self._executor is not None
+        facts = self._executor.facts()
+        folders = {run.id: side.folder for run, side in wanted}
+        missing = [run for run, _ in wanted]
         device = device_of(self._device, facts)
         slots = slots_for(
             [device] if device in {"cpu", "mps"} or ":" in device else list(facts.devices),
@@ -207,7 +236,7 @@ class Recorder:
         timeout_s = self._project.config.run.timeout_s
         pool = Pool(
             self._executor,
-            self._state,
+            self.state,
             slots,
             # Recordings beat no pulse: they are short, and the bound on time serves for both.
             Manner(
@@ -226,16 +255,15 @@ class Recorder:
             raise KeyboardInterrupt
         if refused:
             raise BranchlabError(next(iter(refused.values())), hint="branchlab doctor")
-        return {run.key: self._result(run, side) for run, side in wanted}
 
     def _is_made(self, run: Run) -> bool:
         """Whether this recorder has made a recording already: to make it anew means not to take a kept one."""
-        latest = self._state.run(run.id).latest()
+        latest = self.state.run(run.id).latest()
         result = latest.read_result() if latest is not None else None
         return result is not None and result["state"] == RunState.DONE
 
     def _result(self, run: Run, side: Side) -> bytes:
-        attempt = self._state.run(run.id).latest()
+        attempt = self.state.run(run.id).latest()
         try:
             return attempt.recording.read_bytes() if attempt is not None else b""
         except FileNotFoundError:

@@ -13,6 +13,7 @@
     runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
+    runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
     runs/<run-id>/files/                       what a project's own script writes
@@ -41,13 +42,19 @@ from branchlab.run_folder.folders import (
 )
 from branchlab.run_folder.jobs import Job
 from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
-from branchlab.run_folder.recordings import AskedRecording, pack_recording, unpack_recording
+from branchlab.run_folder.recordings import (
+    AskedRecording,
+    AskedRehearsal,
+    pack_recording,
+    unpack_recording,
+)
 
 __all__ = [
     "JSON",
     "LOST",
     "STATE_FOLDER",
     "AskedRecording",
+    "AskedRehearsal",
     "Attempt",
     "EventChunk",
     "EventWriter",

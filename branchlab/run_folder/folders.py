@@ -18,10 +18,11 @@ from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
-from branchlab.run_folder.recordings import AskedRecording
+from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
+_REHEARSED = "rehearse.json"
 _DIGEST = re.compile(rb'\{"digest": "([0-9a-f]+)"')
 _DIGEST_BYTES_MAX = 100
 LOST = "its processes ended without a result: killed, or the machine stopped"
@@ -264,7 +265,18 @@ class RunFolder:
             document = json.loads((self.path / _ASKED).read_bytes())
         except FileNotFoundError:
             return None
-        return AskedRecording(**{**document, "closely": tuple(document["closely"])})
+        return AskedRecording.of(document)
+
+    def ask_to_rehearse(self, asked: AskedRehearsal) -> None:
+        """Let the run be interrupted where that is asked for, and watched on its way to the end."""
+        write_atomically(self.path / _REHEARSED, json.dumps(asdict(asked)).encode())
+
+    def asked_rehearsal(self) -> AskedRehearsal | None:
+        """Return how the run is rehearsed; None for one that is trained as usual."""
+        try:
+            return AskedRehearsal.of(json.loads((self.path / _REHEARSED).read_bytes()))
+        except FileNotFoundError:
+            return None
 
 
 def script_of(document: JSON | None) -> Script | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class LocalExecutor:
         linger_s: A parent that is shared with other commands stays for so long after its last run; 0 has one of its own.
         python: Interpreter of its parent; None is this one.
         packages: What else its runs are keyed by: the digest of what is installed beside ``python``.
+        variables: Of the environment, besides those that every trainer starts with.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class LocalExecutor:
         linger_s: float = 0.0,
         python: Path | None = None,
         packages: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._python, self._packages = python, packages
         self._state = state
         self._preload = preload
         self._linger_s = linger_s
+        self._variables = dict(variables or {})
         self._parent: Parent | None = None
         self._open: set[int] = set()
         self._num_orders = 0
@@ -61,7 +64,7 @@ class LocalExecutor:
         self._parent = Parent(
             self._preload,
             self._state.host_log,
-            surroundings(self._state),
+            {**surroundings(self._state), **self._variables},
             self._linger_s,
             python=self._python,
         )

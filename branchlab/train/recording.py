@@ -36,12 +36,16 @@ from branchlab.train.witness import Built, Witness
 _ALL_WEIGHTS_EVERY = 25
 _NOT_DETERMINISTIC = re.compile(r"^(\S+).* does not have a deterministic implementation")
 _FAILURE_LENGTH_MAX = 600
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_HAS_PLACE = re.compile(r" \([^()]+:\d+\)$")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
-def record(run: Run, asked: AskedRecording, worktree: Path) -> Recording:
+def record(
+    run: Run, asked: AskedRecording, worktree: Path, *, recorder: Recorder | None = None
+) -> Recording:
     """Train as a run plans it, for some steps, and return what was noted; what the project raises is a note too."""
-    recorder = _Recorder(run, asked, worktree)
+    recorder = recorder or Recorder(run, asked, worktree)
     failure = ""
     with warnings.catch_warnings(record=True) as said, recorder.witness.present():
         warnings.simplefilter("always")
@@ -49,6 +53,7 @@ def record(run: Run, asked: AskedRecording, worktree: Path) -> Recording:
             recorder.record()
         except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
             failure = say_why(error, worktree)[:_FAILURE_LENGTH_MAX]
+            failure += _forward_place(failure, [str(one.message) for one in said], worktree)
             traceback.print_exc()
     recorder.note(Noted.EXECUTED, sorted(map(list, recorder.witness.executed)))
     kernels = [_kernel(str(one.message)) for one in said] + [_kernel(failure)]
@@ -64,7 +69,15 @@ def _kernel(message: str) -> str:
     return found[1] if found else ""
 
 
-class _Recorder:
+def _forward_place(failure: str, said: list[str], worktree: Path) -> str:
+    """Return the line of the project whose operation failed on the way back, where torch was asked to remember it."""
+    traces = [text for text in said if "Traceback of forward call" in text]
+    places = _FRAME.findall(traces[-1]) if traces and not _HAS_PLACE.search(failure) else []
+    own = [(path, line) for path, line in places if Path(path).is_relative_to(worktree)]
+    return f" ({Path(own[-1][0]).relative_to(worktree)}:{own[-1][1]})" if own else ""
+
+
+class Recorder:
     """Notes what passes through a task, its model and its optimiser."""
 
     def __init__(self, run: Run, asked: AskedRecording, worktree: Path) -> None:
@@ -75,19 +88,19 @@ class _Recorder:
         self.witness = Witness(worktree, self.device)
         self.notes: list[Note] = []
         self.step = 0
-        self._phase = ""
+        self.phase = ""
         self._num_calls: Counter[str] = Counter()
 
     def note(self, kind: Noted, value: object, name: str = "") -> None:
         """Write one thing down."""
-        self.notes.append(Note(kind, self.step, f"{self._phase}{name}", value))
+        self.notes.append(Note(kind, self.step, f"{self.phase}{name}", value))
 
     def record(self) -> None:
         """Take the steps."""
         with self.witness.watching():
             task = load_task(self.run, self.worktree)
-            self._note_task(task)
-            self._attach(task)
+            self.note_task(task)
+            self.attach(task)
             # Streamed data is read in this process, where what runs is seen.
             training = begin(task, replace(self.run, workers=0))
             if not self.asked.is_strict:
@@ -111,7 +124,7 @@ class _Recorder:
             with contextlib.ExitStack() as stack:
                 if is_close:
                     stack.enter_context(self.witness.watching())
-                    stack.enter_context(self._hooked(training))
+                    stack.enter_context(self.hooked(training))
                 if next(steps, None) is None:
                     break
             self.note(Noted.RANDOM, digest_of_random(self.device), "after the step")
@@ -119,7 +132,7 @@ class _Recorder:
             if not is_close and self.step % _ALL_WEIGHTS_EVERY == 0:
                 self.note(Noted.WEIGHTS, digest(list(training.model.parameters())), "all")
 
-    def _note_task(self, task: Task) -> None:
+    def note_task(self, task: Task) -> None:
         parameters = inspect.signature(type(task)).parameters.values()
         rows = [[p.name, str(p.kind), _default(p)] for p in parameters]
         self.note(Noted.SIGNATURE, rows, type(task).__name__)
@@ -132,7 +145,7 @@ class _Recorder:
             self.note(Noted.SEEDED, place, function)
         self.witness.seeded.clear()
 
-    def _attach(self, task: Task) -> None:
+    def attach(self, task: Task) -> None:
         """Let the task's methods note what passes through them."""
 
         def after(name: str, noting: Callable[..., None]) -> None:
@@ -194,9 +207,10 @@ class _Recorder:
         self.note(Noted.OUTPUTS, digest(outputs))
         self._num_calls.clear()
 
-    def _note_loss(self, loss: Tensor) -> None:
+    def _note_loss(self, loss: Tensor | None) -> None:
         self.note(Noted.RANDOM, digest_of_random(self.device), "forward and loss")
-        self.note(Noted.LOSS, float(loss).hex())
+        if loss is not None:  # a detector has none in validation
+            self.note(Noted.LOSS, float(loss).hex())
 
     def _note_modes(self) -> None:
         rows = [[name, module.training] for name, module in self._model.named_modules()]
@@ -235,13 +249,13 @@ class _Recorder:
         self.note(Noted.STATE, rows)
 
     def _validate(self, training: Training) -> None:
-        self._phase = "val "
+        self.phase = "val "
         with randomness.undisturbed(self.device):
             with self.witness.watching():
                 values = evaluate(training, training.data.val)
             for name, value in sorted(values.items()):
                 self.note(Noted.METRIC, [digest(value), float(value.cpu().double().mean())], name)
-        self._phase = ""
+        self.phase = ""
         for name, split in (("train", training.data.train), ("val", training.data.val)):
             for what, rows in _held(split):
                 self.note(
@@ -249,7 +263,7 @@ class _Recorder:
                 )
 
     @contextlib.contextmanager
-    def _hooked(self, training: Training) -> Iterator[None]:
+    def hooked(self, training: Training) -> Iterator[None]:
         """Note what enters and leaves each module, and what the optimiser gets and gives, for one step."""
         names = {module: name for name, module in training.model.named_modules()}
 

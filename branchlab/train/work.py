@@ -88,36 +88,7 @@ def work(order: Order, attempt: Attempt) -> int:
     randomness.seed_global(run.seed, "task")
     try:
         _check_versions(run)
-        asked = folder.asked_recording()
-        if asked is None:
-            record_environment(run, attempt)
-        if run.script is not None:
-            watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
-            ending = train_by_script(run, order.worktree, folder, attempt, events, watched)
-        elif asked is None and run.processes > 1:
-            from branchlab.train.launch import train_together
-
-            ending = train_together(
-                run,
-                order.worktree,
-                folder,
-                attempt,
-                should_stop=stopping,
-                checkpoint_every_s=order.checkpoint_s,
-            )
-        elif asked is None:
-            task = load_task(run, order.worktree)
-            ending = train(
-                task,
-                run,
-                folder,
-                attempt,
-                events,
-                should_stop=stopping,
-                checkpoint_every_s=order.checkpoint_s,
-            )
-        else:
-            ending = _record(run, asked, order.worktree, attempt)
+        ending = _carry_out(run, order, folder, attempt, events, stopping)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: recorded whole in the log, in one line in the result
         if isinstance(error, ConfigError):
             sys.stderr.write(f"{error.message}\n")
@@ -134,8 +105,7 @@ def work(order: Order, attempt: Attempt) -> int:
         )
     sys.stdout.flush()
     sys.stderr.flush()
-    if run.processes > 1 and run.script is None:
-        events.follow()
+    events.follow()  # other processes of the run may have written meanwhile
     events.write("end", state=str(ending.state), reason=ending.reason)
     attempt.write_result(
         ending.state,
@@ -151,6 +121,48 @@ def work(order: Order, attempt: Attempt) -> int:
     return 0 if ending.state is RunState.DONE else 1
 
 
+def _carry_out(
+    run: Run,
+    order: Order,
+    folder: RunFolder,
+    attempt: Attempt,
+    events: EventWriter,
+    stopping: _StopRequest,
+) -> Ending:
+    """Do what the run's folder asks for: a recording, a rehearsal, a script, or the training itself."""
+    asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
+    if asked is not None:
+        return _record(run, asked, order.worktree, attempt)
+    if rehearsed is not None:
+        from branchlab.train.rehearsal import rehearse
+
+        return rehearse(run, rehearsed, order.worktree, folder, should_stop=stopping)
+    record_environment(run, attempt)
+    if run.script is not None:
+        watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
+        return train_by_script(run, order.worktree, folder, attempt, events, watched)
+    if run.processes > 1:
+        from branchlab.train.launch import train_together
+
+        return train_together(
+            run,
+            order.worktree,
+            folder,
+            attempt,
+            should_stop=stopping,
+            checkpoint_every_s=order.checkpoint_s,
+        )
+    return train(
+        load_task(run, order.worktree),
+        run,
+        folder,
+        attempt,
+        events,
+        should_stop=stopping,
+        checkpoint_every_s=order.checkpoint_s,
+    )
+
+
 def _check_versions(run: Run) -> None:
     """Refuse to train where other versions are installed than those that the run's key speaks of."""
     here = {"torch": torch.__version__, "trainer": TRAINER_VERSION, "python": python_version()}
@@ -164,7 +176,12 @@ def _check_versions(run: Run) -> None:
 
 
 def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -> Ending:
-    recording = record(run, asked, worktree)
+    recorder = None
+    if asked.is_watchful:
+        from branchlab.train.watchful import WatchfulRecorder
+
+        recorder = WatchfulRecorder(run, asked, worktree)
+    recording = record(run, asked, worktree, recorder=recorder)
     write_atomically(attempt.recording, pack_recording(recording))
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure

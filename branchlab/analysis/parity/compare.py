@@ -55,6 +55,12 @@ def first_difference(
     return None
 
 
+def first_unequal(main: Recording, other: Recording) -> Note | None:
+    """Return the first note of ``main`` that has no equal in ``other``; None where every one that counts has."""
+    found = _first(main, other)
+    return found[0] if found is not None else None
+
+
 def steps_to_look_at(main: Recording, other: Recording) -> tuple[int, ...]:
     """Return the steps that must be recorded closely before the first difference can be placed; empty when it can be."""
     found = _first(main, other, with_signature=False)
