@@ -19,11 +19,11 @@ from branchlab.domain import Flags, Outside, Recording, Run, RunState, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
+from branchlab.lab.devices import device_of, environment_of, num_cores, threads_of
 from branchlab.lab.executors import local_executor
 from branchlab.lab.own_environments import environment_for_all
 from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
-from branchlab.lab.run import device_of, environment_of, num_cores, threads_of
 from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
 from branchlab.schedule.executor import Bounds, Executor
 from branchlab.schedule.interrupt import stopping

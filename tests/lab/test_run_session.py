@@ -162,7 +162,7 @@ def test_a_request_that_cannot_be_met_says_so_before_anything_starts(
 
 
 def test_a_device_that_is_asked_for_by_number_is_the_one_that_runs_get() -> None:
-    from branchlab.lab.run import device_of
+    from branchlab.lab.devices import device_of
 
     facts = Facts(devices=("cuda:0", "cuda:1"), environment={})
     assert device_of("cuda:1", facts) == "cuda:1"
@@ -176,13 +176,13 @@ def test_a_device_that_is_asked_for_by_number_is_the_one_that_runs_get() -> None
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])
 def test_several_processes_do_not_share_one_device(device: str) -> None:
-    from branchlab.lab.run import _check_processes
+    from branchlab.lab.devices import check_processes
 
-    _check_processes(device, 1)
+    check_processes(device, 1)
     with pytest.raises(ConfigError, match=f"'{device}' is one device, and .* processes = 2"):
-        _check_processes(device, 2)
-    _check_processes("cuda", 2)
-    _check_processes("cpu", 2)
+        check_processes(device, 2)
+    check_processes("cuda", 2)
+    check_processes("cpu", 2)
 
 
 def test_runs_of_two_processes_are_planned_apart_and_share_their_cores(repo) -> None:
