@@ -53,6 +53,7 @@ bench: install  ## compare with what one would use instead; figures go into benc
 	$(BIN)/python benchmarks/branches.py
 	$(BIN)/python benchmarks/device_use.py
 	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/trainer.py
 
 docs: install  ## write the generated pages again
 	$(BIN)/python docs/generate.py
