@@ -52,7 +52,7 @@ def check_request(project: Project, request: RunRequest) -> None:
     if not (config.trainer.task or config.trainer.command):
         raise ConfigError(
             f"[trainer] task is not set in {CONFIG_NAME}, nor is command: nothing says what to train",
-            hint='set one: task = "package.module:Class" (a subclass of branchlab.Task), '
+            hint='set it: task = "package.module:Class" (a subclass of branchlab.Task), '
             'or command = ["python", "train.py", "--seed", "{seed}", "{flags}"]',
         )
     checks: list[tuple[bool, str, str]] = [

@@ -134,11 +134,12 @@ def _words(
         words += script.resume_words(str(checkpoint), values)
     if words[0] in _PYTHONS:
         words[0] = interpreter_of(worktree)
-    source = next((word for word in words[1:] if word.endswith(".py")), None)
-    if source is not None and not (worktree / source).exists():
-        raise ConfigError(
-            f'this branch has no {source} ([trainer] command); trainer_from = "main" takes main\'s'
-        )
+        source = next((word for word in words[1:2] if word.endswith(".py")), "")
+        if source and not (worktree / source).exists():
+            raise ConfigError(
+                f"this branch has no {source} ([trainer] command); "
+                'trainer_from = "main" takes main\'s'
+            )
     return words
 
 
