@@ -124,7 +124,7 @@ class Reading:
     def _of_event(self, event: JSON) -> tuple[list[Point], list[Picture], list[Point]]:
         at, epoch = _moment(event), _whole(event.get("epoch"))
         match event.get("kind"):
-            case "metric" | "epoch":
+            case "metric" | "epoch" | "told":
                 self._step = step = _whole(event.get("step"))
                 found = _numbers(event.get("values"))
                 points = [Point(name, value, step, epoch, at) for name, value in found.items()]

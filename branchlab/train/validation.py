@@ -110,14 +110,8 @@ def return_to_best(
     training.judged.load_state_dict(saved["model"])
     values = {**_validate(training), **_judge_finally(training, attempt)}
     training.metrics = {**training.metrics, **values}
-    events.write(
-        "epoch",
-        epoch=training.epoch,
-        step=training.step,
-        steps=training.num_steps,
-        values=plain(values),
-        weights_of_step=saved["step"],
-    )
+    # No epoch of its own: the curve of the training stays what it was.
+    events.write("best", step=saved["step"], epoch=saved["epoch"], values=plain(values))
 
 
 def _means(split: str, values: Mapping[str, Tensor]) -> dict[str, float]:

@@ -28,6 +28,13 @@ def test_what_was_read_is_no_news(written: WrittenRun) -> None:
     assert {p.step for p in reading.news().points} == {20}
 
 
+def test_what_a_script_tells_is_news(written: WrittenRun) -> None:
+    written.begin()
+    written.events.write("told", step=3, epoch=1, values={"acc": 0.5, "loss": "nan"})
+    points = Reading(written.folder).news().points
+    assert {(p.name, p.step, p.epoch) for p in points} == {("acc", 3, 1), ("loss", 3, 1)}
+
+
 def test_another_reader_goes_on_from_a_place(written: WrittenRun) -> None:
     written.begin()
     written.epoch(1)

@@ -359,6 +359,9 @@ def test_the_best_weights_give_the_final_metrics_where_they_shall(new_training) 
     assert by_last.metrics["val/loss"] == epochs[-1]["val/loss"]
     for name in ("val/loss", "val/accuracy"):
         assert by_best.metrics[name] == best_epoch[name]
+    (said,) = [e for e in best.events() if e["kind"] == "best"]
+    assert said["values"]["val/loss"] == best_epoch["val/loss"]
+    assert [e["values"] for e in best.events() if e["kind"] == "epoch"] == epochs
     held = load_tensors(best.latest.val_examples)
     assert held is not None
     assert float(held["accuracy"].double().mean()) == best_epoch["val/accuracy"]
