@@ -87,7 +87,7 @@ class Recorder:
         self._state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
 
-    def warm_up(self, commit: str, *, main: str) -> None:
+    def warm_up(self, commit: str, *, main: str = "") -> None:
         """Start importing torch, in the environment of ``commit``, where all train; returns at once unless it has yet to be made."""
         if self._executor is None:
             self._project.state.create()
