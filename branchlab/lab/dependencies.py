@@ -67,13 +67,21 @@ def _changed(project: Project, pairs: Mapping[str, Pair]) -> dict[str, tuple[str
     memo = project.memo()
     keys = {name: f"{base} {tip}" for name, (tip, base) in pairs.items()}
     kept = memo.get(_KIND, list(keys.values()))
-    known = {key: tuple(json.loads(value)) for key, value in kept.items()}
+    known = {key: paths for key, value in kept.items() if (paths := _unpacked(value)) is not None}
     missing = {pairs[name] for name, key in keys.items() if key not in known}
     if missing:
         new = {f"{base} {tip}": paths for (tip, base), paths in _read(project, missing).items()}
         memo.put(_KIND, {key: json.dumps(paths).encode() for key, paths in new.items()})
         known |= new
     return {name: known[key] for name, key in keys.items() if known[key]}
+
+
+def _unpacked(kept: bytes) -> tuple[str, ...] | None:
+    """Return what was kept; None when it is damaged."""
+    try:
+        return tuple(str(path) for path in json.loads(kept))
+    except (ValueError, TypeError):
+        return None
 
 
 def _read(project: Project, pairs: Iterable[Pair]) -> dict[Pair, tuple[str, ...]]:

@@ -104,7 +104,7 @@ class DeterminismCheck:
         branches = all_branches(self._project)
         main = main_branch(self._project, branches)
         self._stack.callback(self._recorder.close)
-        self._recorder.warm_up(main.tip, main=main.tip)
+        self._recorder.warm_up(main.tip)
         wanted = wanted_branches(self._project, self._request, branches, main)
         self._targets = [_Target(branch=one, side=self._side(one, main)) for one in wanted]
         # Both parents import torch meanwhile.
@@ -279,8 +279,7 @@ class DeterminismCheck:
             variables=variables,
             tell=self._tell,
         )
-        main = self._targets[0].branch
-        recorder.warm_up(main.tip, main=main.tip)
+        recorder.warm_up(self._targets[0].branch.tip)
         try:
             yield recorder
         finally:

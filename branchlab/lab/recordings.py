@@ -98,7 +98,7 @@ class Recorder:
         assert self._executor is not None
         return device_of(self._device, self._executor.facts())
 
-    def warm_up(self, commit: str, *, main: str) -> None:
+    def warm_up(self, commit: str, *, main: str = "") -> None:
         """Start importing torch, in the environment of ``commit``, where all train; returns at once unless it has yet to be made."""
         if self._executor is None:
             self._project.state.create()

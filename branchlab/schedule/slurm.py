@@ -201,7 +201,7 @@ def carry_out(order: Mapping[str, Any]) -> NoReturn:
     is_restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     told = {name: value for name, value in order.items() if name != "python"}
     document = json.dumps({**told, "job": f"{KIND}:{job}", "is_restart": is_restart})
-    python = order["python"] or sys.executable  # of the run's own environment, where it has one
+    python = order.get("python") or sys.executable  # of the run's own environment, where it has one
     command = [python, "-P", "-m", "branchlab.train.node", document]
     state = StateFolder(Path(order["run_folder"]).parents[1])
     os.execve(python, command, surroundings(state))  # noqa: S606

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomli
 
 from branchlab import version
 from branchlab.errors import ConfigError, ExecutorError
 from branchlab.run_folder import locked
-from branchlab.schedule.environments import Ingredients, existing, provide, tidy
+from branchlab.schedule.environments import NEEDS, Ingredients, existing, provide, tidy
 from branchlab.train.installed import installed
 from tests.wheels import build_wheel
 
@@ -44,6 +45,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         monkeypatch.setenv(name, value)
     return tmp_path / "lab" / ".branchlab" / "environments"
+
+
+def test_what_the_trainer_needs_is_bounded_as_branchlab_itself_says() -> None:
+    root = Path(version.__file__).parents[1]
+    told = tomli.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(NEEDS) <= set(told)
 
 
 def listed(text: str, **more: object) -> Ingredients:
