@@ -190,6 +190,15 @@ def test_lightnings_cli_is_trained_killed_and_resumed(repo) -> None:
     assert len(lab.curve(main, "train_loss")) == 8
     assert main.run.script is not None
     assert set(main.run.script.taken) == {"main.py", "config.yaml"}
+    flags = {"model.pause": 1.0}
+    killed = lab.killed_at("begin epoch 2", epochs=4, flags=flags)
+    assert killed.reason == "the script was ended by SIGKILL"
+    resumed = lab.run(names=("main",), seeds=1, epochs=4, flags=flags)["main 0"]
+    assert (resumed.state, resumed.attempts) == (RunState.DONE, 2), resumed.reason
+    assert "--ckpt_path" in lab.log(resumed)
+    assert "begin epoch 2" in lab.log(resumed)
+    assert "begin epoch 1" not in lab.log(resumed)
+    assert len(lab.curve(resumed, "val_acc")) == 4
 
 
 TOOLS = """
