@@ -144,7 +144,7 @@ class DeterminismCheck:
                     status=Proof.SAME,
                     steps=whole.steps,
                     epochs=course.epochs,
-                    stops=course.stops,
+                    stops=course.stops[: len(cut.attempts) - 1],
                 )
                 found.append(
                     _resumed(

@@ -83,7 +83,7 @@ def rehearse(
         whole, cut = (_plan(recorder, side, course, stops) for stops in ((), course.stops))
         runs[side.name] = whole, cut
         left += [(whole, side, 1), (cut, side, 1 + len(course.stops))]
-    while left:
+    for _ in range(max(most for _, _, most in left)):
         recorder.carry_out([(run, side) for run, side, _ in left])
         left = [(run, side, most) for run, side, most in left if _goes_on(recorder, run, most=most)]
     return {
@@ -104,9 +104,13 @@ def _plan(recorder: Recorder, side: Side, course: Course, stops: tuple[Stop, ...
 
 def _goes_on(recorder: Recorder, run: Run, *, most: int) -> bool:
     """Whether a run's latest attempt ended as it was asked to, and another one has to go on."""
-    number = recorder.state.run(run.id).attempts()
+    folder = recorder.state.run(run.id)
+    number, latest = folder.attempts(), folder.latest()
+    result = latest.read_result() if latest is not None else None
+    if number >= most or result is None or result["state"] == RunState.DONE:
+        return False
     recording = _recording(recorder, run, number)
-    return number < most and recording is not None and not recording.failure
+    return recording is not None and not recording.failure
 
 
 def _recording(recorder: Recorder, run: Run, number: int) -> Recording | None:

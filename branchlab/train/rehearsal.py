@@ -124,7 +124,7 @@ class _Rehearsal(Recorder):
         prepare = task.prepare
 
         def preparing(batch: Batch) -> Batch:
-            is_training = torch.is_grad_enabled()
+            is_training = self._model.training and torch.is_grad_enabled()
             self.phase = "" if is_training else "val "
             self.step = self._began_at + self._taken + is_training
             if is_training:

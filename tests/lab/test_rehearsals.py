@@ -17,13 +17,13 @@ from branchlab.lab.project import open_project
 from branchlab.lab.recordings import Recorder, Side, again, commit_side
 from branchlab.lab.rehearsals import Course, course_of, rehearse
 
-STEPS_PER_EPOCH, EPOCHS = 9, 2
+STEPS_PER_EPOCH, EPOCHS = 7, 2
 NUM_STEPS = STEPS_PER_EPOCH * EPOCHS
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory, warm):
-    """The example's main, and a recorder whose trainings are 18 steps long."""
+    """The example's main, and a recorder whose trainings are 14 steps long."""
     lab = build_demo_lab(tmp_path_factory.mktemp("resume") / "lab")
     config = lab / ".branchlab.toml"
     config.write_text(config.read_text().replace("fraction = 0.5", "fraction = 0.1"))
@@ -86,7 +86,7 @@ def test_the_example_goes_on_bit_for_bit_wherever_it_is_interrupted(example, sto
 def test_every_checkpoint_on_the_way_loads_as_tensors_and_plain_types(example, monkeypatch) -> None:
     recorder, main = example
     side = again(main, next(NUMBERS))
-    stops = tuple(Stop(step=step, is_kill=step % 2 == 0) for step in (1, 4, 9, 12))
+    stops = tuple(Stop(step=step, is_kill=step % 2 == 0) for step in (1, 4, 7, 12))
     loaded = []
     carry_out = recorder.carry_out
 
@@ -99,7 +99,20 @@ def test_every_checkpoint_on_the_way_loads_as_tensors_and_plain_types(example, m
     monkeypatch.setattr(recorder, "carry_out", looking)
     rehearse(recorder, [(side, Course(epochs=EPOCHS, fraction=1.0, stops=stops, look_at=()))])
 
-    assert loaded == [NUM_STEPS, 1, 3, 9, 11, NUM_STEPS]
+    assert loaded == [NUM_STEPS, 1, 3, 7, 11, NUM_STEPS]
+
+
+def test_a_stop_that_is_never_reached_ends_with_the_training(example) -> None:
+    recorder, main = example
+    side = again(main, next(NUMBERS))
+    stops = (Stop(step=1), Stop(step=NUM_STEPS + 2))
+
+    _, cut = rehearse(recorder, [(side, Course(epochs=1, fraction=0.5, stops=stops, look_at=()))])[
+        side.name
+    ]
+
+    assert not cut.failure
+    assert len(cut.attempts) == 2
 
 
 @given(st.integers(1, 100_000), st.integers(1, 512), st.integers(1, 200))
