@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from branchlab.train import randomness
 from branchlab.train.rows import pair, sent, together
@@ -46,8 +46,6 @@ class StreamedSplit:
         self.dataset, self.ids, self.device = dataset, ids, device
         self._seed = seed
         self._workers = _workers_for(device) if workers is None else workers
-        self._plan = _Plan()
-        self._loader: DataLoader[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,49 +76,29 @@ class StreamedSplit:
         return self._sent(_collated(read))
 
     def _read(self, plan: list[list[_Place]]) -> Iterator[Batch]:
-        if not plan:
-            return
-        self._plan.batches = plan
-        if self._loader is None:
-            self._loader = self._new_loader()
+        # Workers live for one pass: those that outlive it are inherited by later ones, which then wait for each other.
+        loader: DataLoader[Any] = DataLoader(
+            _Seeded(self.dataset, self._seed),
+            batch_sampler=plan,
+            num_workers=self._workers if plan else 0,
+            collate_fn=_collated,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_begin_worker,
+            prefetch_factor=_PREFETCHED if self._workers and plan else None,
+            # What it draws for its workers must not come from the training's numbers.
+            generator=torch.Generator().manual_seed(self._seed),
+        )
         # Without workers items are read here, between steps whose random numbers must not change.
         is_here = not self._workers
-        batches = iter(self._loader)
+        batches = iter(loader)
         for _ in plan:
             with randomness.undisturbed(self.device) if is_here else contextlib.nullcontext():
                 batch = next(batches)
             yield self._sent(batch)
 
-    def _new_loader(self) -> DataLoader[Any]:
-        return DataLoader(
-            _Seeded(self.dataset, self._seed),
-            batch_sampler=self._plan,
-            num_workers=self._workers,
-            collate_fn=_collated,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_begin_worker,
-            prefetch_factor=_PREFETCHED if self._workers else None,
-            persistent_workers=bool(self._workers),
-            # Its own draw for each iterator must not come from the training's numbers.
-            generator=torch.Generator().manual_seed(self._seed),
-        )
-
     def _sent(self, batch: tuple[Any, Any, Tensor]) -> Batch:
         inputs, targets, ids = batch
         return Batch(*(sent(value, self.device) for value in (inputs, targets, ids)))
-
-
-class _Plan(Sampler[list[_Place]]):
-    """Which items each batch has; set anew for every pass."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[_Place]] = []
-
-    def __iter__(self) -> Iterator[list[_Place]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 class _Seeded(Dataset[Any]):
