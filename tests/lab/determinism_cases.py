@@ -162,14 +162,3 @@ FLAGGED = (
     (INIT, INIT + "        self.noisy = noisy\n"),
     (AUGMENT, noise("(time.time() % 1) * self.noisy")),
 )
-FEW = {
-    "clock",
-    "numpy-generator",
-    "objects-in-a-set",
-    "counter",
-    "buffer-not-kept",
-    "put",
-    "dropout",
-    "global-in-augment",
-}
-"""Cases that every run of the tests looks at; the others are slow together."""

@@ -9,7 +9,7 @@ from branchlab.errors import ConfigError
 from branchlab.lab.determinism import check_determinism
 from branchlab.lab.run_request import RunRequest
 from tests.lab.conftest import CONFIG, TASK, repo
-from tests.lab.determinism_cases import BY_HASH, FAULTS, FEW, FLAGGED, HARMLESS, REFUSED, Fault
+from tests.lab.determinism_cases import BY_HASH, FAULTS, FLAGGED, HARMLESS, REFUSED, Fault
 
 
 def edited(edits) -> str:
@@ -36,21 +36,11 @@ def check(root, warm, cases: dict[str, tuple], files: dict[str, dict[str, str]])
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory, warm):
-    """The cases that every run of the tests looks at."""
-    faults = {one.name: one.edits for one in [*FAULTS, *REFUSED] if one.name in FEW}
-    harmless = {name: edits for name, edits in HARMLESS.items() if name in FEW}
-    cases = {**faults, **harmless, "by-hash": BY_HASH}
-    return check(tmp_path_factory.mktemp("few"), warm, cases, {})
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory, warm):
-    faults = [one for one in [*FAULTS, *REFUSED] if one.name not in FEW]
-    harmless = {name: edits for name, edits in HARMLESS.items() if name not in FEW}
-    cases = {**{one.name: one.edits for one in faults}, **harmless}
+def checked(tmp_path_factory, warm):
+    faults = [*FAULTS, *REFUSED]
+    cases = {**{one.name: one.edits for one in faults}, **HARMLESS, "by-hash": BY_HASH}
     files = {one.name: one.files for one in faults}
-    return check(tmp_path_factory.mktemp("many"), warm, cases, files)
+    return check(tmp_path_factory.mktemp("cases"), warm, cases, files)
 
 
 def line_at(fault: Fault, place: str) -> str:
@@ -86,60 +76,44 @@ def assert_proven(found) -> None:
     assert stops == [(1, False), (2, False), (3, True), (4, False)]
 
 
-def of(cases, *, few: bool):
-    return [one for one in cases if (getattr(one, "name", one) in FEW) is few]
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found_and_named(checked, fault) -> None:
+    assert_named(checked[fault.name], fault)
 
 
-@pytest.mark.parametrize("fault", of(FAULTS, few=True), ids=lambda fault: fault.name)
-def test_a_fault_is_found_and_named(few, fault) -> None:
-    assert_named(few[fault.name], fault)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", REFUSED, ids=lambda fault: fault.name)
+def test_what_torch_refuses_is_named(checked, fault) -> None:
+    assert_refused(checked[fault.name], fault)
 
 
-@pytest.mark.parametrize("fault", of(REFUSED, few=True), ids=lambda fault: fault.name)
-def test_what_torch_refuses_is_named(few, fault) -> None:
-    assert_refused(few[fault.name], fault)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["main", "original", *HARMLESS])
+def test_nothing_is_said_of_what_is_harmless(checked, name) -> None:
+    assert_proven(checked[name])
 
 
-@pytest.mark.parametrize("name", ["main", "original", *of(HARMLESS, few=True)])
-def test_what_is_harmless_is_deterministic(few, name) -> None:
-    assert_proven(few[name])
-
-
-def test_what_the_hash_seed_decides_is_said_and_breaks_nothing(few) -> None:
-    found = few["by-hash"]
+@pytest.mark.slow
+def test_what_the_hash_seed_decides_is_said_and_breaks_nothing(checked) -> None:
+    found = checked["by-hash"]
 
     assert_proven(found)
     assert len(found.remarks) == 1
     assert "depends on the hash seed, which every run here has fixed" in found.remarks[0]
 
 
-def test_drawing_from_the_global_generator_in_augment_is_said(few) -> None:
-    (remark,) = few["global-in-augment"].remarks
+@pytest.mark.slow
+def test_drawing_from_the_global_generator_in_augment_is_said(checked) -> None:
+    (remark,) = checked["global-in-augment"].remarks
 
     edits = HARMLESS["global-in-augment"]
     line = edited(edits).splitlines().index("    def augment(self, batch, generator):") + 1
     assert f"augment() draws from the global generator (tiny/task.py:{line})" in remark
-    assert not few["main"].remarks
+    assert not checked["main"].remarks
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", of(FAULTS, few=False), ids=lambda fault: fault.name)
-def test_any_fault_is_found_and_named(many, fault) -> None:
-    assert_named(many[fault.name], fault)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", of(REFUSED, few=False), ids=lambda fault: fault.name)
-def test_whatever_torch_refuses_is_named(many, fault) -> None:
-    assert_refused(many[fault.name], fault)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", of(HARMLESS, few=False))
-def test_nothing_is_said_of_what_is_harmless(many, name) -> None:
-    assert_proven(many[name])
-
-
 def test_main_is_checked_beside_a_branch_and_flags_reach_it(repo) -> None:
     repo.branch("exp/noisy", {"tiny/task.py": edited(FLAGGED)})
 
@@ -163,6 +137,7 @@ def test_what_cannot_be_checked_is_refused_before_anything_is_trained(repo) -> N
         check_determinism(repo.open(), RunRequest(), steps=2, executor=repo.executor)
 
 
+@pytest.mark.slow
 def test_runs_without_determinism_are_told_what_they_miss(repo) -> None:
     repo.commit({".branchlab.toml": CONFIG.replace("[run]", "[run]\ndeterministic = false")})
 

@@ -94,6 +94,7 @@ def test_one_that_is_there_is_used_again_without_uv(home: Path, monkeypatch) -> 
     assert existing(home, listed("one<2")) is None
 
 
+@pytest.mark.slow
 def test_a_program_that_was_installed_starts_at_its_final_place(home: Path) -> None:
     made = provide(home, listed("one"))
     config = (made.python.parents[1] / "pyvenv.cfg").read_text()
@@ -101,6 +102,7 @@ def test_a_program_that_was_installed_starts_at_its_final_place(home: Path) -> N
     assert not any(str(home / ".") in line and "/." in line for line in config.splitlines())
 
 
+@pytest.mark.slow
 def test_the_same_packages_have_one_digest_whatever_asked_for_them(home: Path) -> None:
     exact, bounded = provide(home, listed("one==1.0")), provide(home, listed("one<2"))
     assert exact.key != bounded.key
@@ -138,6 +140,7 @@ def test_lists_in_folders_include_others_and_constraints_bound_them(home: Path) 
     assert pins(made.python) == ["one==1.0"]
 
 
+@pytest.mark.slow
 def test_extras_of_a_project_come_when_they_are_asked_for(home: Path) -> None:
     files = {"pyproject.toml": PROJECT}
     plain = provide(home, Ingredients(files=files, sources=("pyproject.toml",), needs=()))
@@ -168,12 +171,14 @@ def test_a_requirement_for_branchlab_itself_is_met_by_the_one_that_runs(home: Pa
     assert link.readlink() == Path(version.__file__).parent
 
 
+@pytest.mark.slow
 def test_settings_of_a_project_around_it_do_not_reach_it(home: Path) -> None:
     home.parents[1].mkdir(parents=True)
     (home.parents[1] / "uv.toml").write_text('constraint-dependencies = ["one<2"]\n')
     assert pins(provide(home, listed("one")).python) == ["one==2.0"]
 
 
+@pytest.mark.slow
 def test_a_link_to_another_branchlab_is_turned_to_this_one(home: Path, tmp_path: Path) -> None:
     made = provide(home, listed("one"))
     (link,) = made.python.parents[1].glob("lib/python*/site-packages/branchlab")
