@@ -8,7 +8,8 @@ one learning-rate schedule, random flips and cross entropy, on the device that i
 - *branchlab*: ``branchlab.train.trainer.train`` from start to end, with its events, checkpoints and per-example results;
 - *recipe*: what the documentation of Lightning, accelerate and torchvision shows: a DataLoader with two workers, PIL images and
   torchvision's v2 transforms image by image;
-- *same batches*: Lightning and accelerate fed with the hand-written loop's batches, so that what is left is the framework.
+- *same batches*: Lightning and accelerate with the hand-written loop's batches, memory layout and optimiser, so that what is left is
+  the framework.
 
 Models: *tiny* is the example's ConvNet (24 thousand parameters), *medium* torchvision's ResNet-18. Each measurement is a process of
 its own (one thread of computation on a CPU, as a run has), which trains one epoch to warm up first. Goals: no more than 2%
@@ -309,7 +310,15 @@ class _Batches:
             part = slice(number * self.size, (number + 1) * self.size)
             rows = part if order is None else order[part]
             images = self.images[rows].float() / 255
-            yield _flipped(images, self.generator) if self.is_train else images, self.labels[rows]
+            if self.is_train:
+                images = _flipped(images, self.generator)
+            yield images.contiguous(memory_format=torch.channels_last), self.labels[rows]
+
+
+def _laid_out(network: nn.Module, *, is_recipe: bool) -> nn.Module:
+    import torch
+
+    return network if is_recipe else network.to(memory_format=torch.channels_last)
 
 
 def _lightning(model: str, device: torch.device, epochs: int, *, is_recipe: bool) -> None:
@@ -322,7 +331,7 @@ def _lightning(model: str, device: torch.device, epochs: int, *, is_recipe: bool
     class Module(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.network = _network(model)
+            self.network = _laid_out(_network(model), is_recipe=is_recipe)
 
         def training_step(self, batch: list[Tensor], _: int) -> Tensor:
             images, labels = batch
@@ -336,7 +345,7 @@ def _lightning(model: str, device: torch.device, epochs: int, *, is_recipe: bool
             self.log("val/accuracy", right, batch_size=len(labels))
 
         def configure_optimizers(self) -> tuple[list[Any], list[dict[str, Any]]]:
-            optimizer = torch.optim.AdamW(_groups(self.network), lr=_LR)
+            optimizer = torch.optim.AdamW(_groups(self.network), lr=_LR, fused=not is_recipe)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, _LR, total_steps=epochs * len(train) + 1
             )
@@ -360,8 +369,8 @@ def _accelerate(model: str, device: torch.device, epochs: int, *, is_recipe: boo
     accelerator = Accelerator(cpu=not is_cuda, mixed_precision="bf16" if is_cuda else "no")
     loaders = _loaders(model, is_recipe=is_recipe, device=device)
     train, val = accelerator.prepare(*loaders) if is_recipe else loaders
-    network = _network(model)
-    optimizer = torch.optim.AdamW(_groups(network), lr=_LR)
+    network = _laid_out(_network(model), is_recipe=is_recipe)
+    optimizer = torch.optim.AdamW(_groups(network), lr=_LR, fused=not is_recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, _LR, total_steps=epochs * len(train) + 1
     )

@@ -107,6 +107,8 @@ def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
         TypeError: A Dataset's items are no pairs of an image and a target.
     """
     source = splits.train
+    if isinstance(source, Examples):
+        source = _in_memory(source, "train")
     targets = _targets_of(source)
     note = ""
     if targets is None and not splits.stream:
@@ -117,11 +119,11 @@ def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
     if targets is None or not _are_classes(targets):
         size = len(source)  # type: ignore[arg-type]
         targets = targets if targets is not None else torch.zeros(size)
-        if run.scale is Scale.SAMPLE and run.sample.strategy == "stratified" and splits.stream:
-            note = (
-                "the sample is drawn at random, not class by class: the streamed Dataset has no "
-                "`targets` with one class number an example"
+        if run.scale is Scale.SAMPLE and run.sample.strategy == "stratified":
+            whose = (
+                "the streamed Dataset has no `targets`" if splits.stream else "there are no targets"
             )
+            note = f"the sample is drawn at random, not class by class: {whose} with one class number an example"
     ids = torch.arange(len(targets)) if run.scale is Scale.FULL else sample_ids(targets, run.sample)
 
     def held(source: Examples | Dataset[Any], name: str, ids: Tensor | None = None) -> Split:
@@ -193,13 +195,18 @@ def _in_memory(source: Examples | Dataset[Any], name: str, ids: Tensor | None = 
         ConfigError: All of it would not fit.
     """
     if isinstance(source, Examples):
-        return source
+        rows = [
+            one if isinstance(one, Tensor) else together(one)
+            for one in (source.inputs, source.targets)
+        ]
+        return Examples(rows[0], rows[1])
     wanted = range(len(source)) if ids is None else ids.tolist()  # type: ignore[arg-type]
     items: list[tuple[Any, Any]] = []
     for position in wanted:
         items.append(pair(source[position], position))
         if len(items) == 1:
-            _check_room(num_bytes(as_tensors(items[0])) * len(wanted), name)
+            # Twice: one by one, and together.
+            _check_room(2 * num_bytes(as_tensors(items[0])) * len(wanted), name)
     if not items:  # Examples are never empty
         raise TypeError(f"the {name} set has no item; each item must be (image, target)")
     return Examples(together([item[0] for item in items]), together([item[1] for item in items]))

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from branchlab.errors import ConfigError
 from branchlab.train.optimizer import matching
 from branchlab.train.recipe import Recipe
 
@@ -14,7 +15,7 @@ class Freezing:
     """Freezes and thaws the parameters that a recipe names.
 
     Raises:
-        ConfigError: A pattern names no trained parameter.
+        ConfigError: A pattern names no trained parameter, or nothing is left that trains.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
@@ -28,6 +29,10 @@ class Freezing:
             for name in names
         }
         self._parameters = {name: trained[name] for name in names}
+        if names and len(names) == len(trained) and min(self._until.values()) > 0:
+            raise ConfigError(
+                "recipe.frozen: every parameter is frozen at first, so nothing trains"
+            )
 
     def set_modes(self, share: float) -> None:
         """Make the model ready to train at a share of the training: frozen parts are in ``eval`` mode and get no gradient."""

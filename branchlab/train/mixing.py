@@ -35,7 +35,7 @@ class Mixing:
         """Return the batch with Float[Tensor, "B K"] of class probabilities as targets; ``step`` says which draw.
 
         Raises:
-            ConfigError: Targets are not one class number an example.
+            ConfigError: Targets are not one class number an example, or nothing says how many classes there are.
         """
         targets = batch.targets
         if not isinstance(targets, Tensor) or targets.ndim != 1 or targets.is_floating_point():
@@ -43,6 +43,11 @@ class Mixing:
             raise ConfigError(
                 f"recipe.label_smoothing, mixup and cutmix need one class number an example as targets: found {found}"
             )
+        if not self._num_classes:
+            raise ConfigError(
+                "recipe.label_smoothing, mixup and cutmix need the number of classes: name them in branchlab.Splits(classes=…)"
+            )
+        targets = targets.long()
         inputs, soft = batch.inputs, nn.functional.one_hot(targets, self._num_classes).float()
         if self._transform is not None:
             # torchvision draws from the global generator of the CPU, which is the training's own.

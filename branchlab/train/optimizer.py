@@ -16,6 +16,8 @@ from branchlab.train.recipe import Recipe
 
 _ONECYCLE_WARMUP = 0.3
 _MATRIX_AXES = 2
+_NUDGE = 1e-6
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
@@ -27,7 +29,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> to
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     spared = {id(trained[name]) for name in matching(recipe.no_decay, trained, what="no_decay")}
     if recipe.optimizer == "muon":
-        return _muon(list(trained.values()), spared, recipe, device)
+        return _muon(model, list(trained.values()), spared, recipe, device)
     groups = _groups(trained.values(), spared, recipe)
     is_fused = device.type in {"cpu", "cuda"}
     if recipe.optimizer == "adamw":
@@ -70,26 +72,52 @@ def _groups(parameters: Iterable[Tensor], spared: set[int], recipe: Recipe) -> l
 
 
 def _muon(
-    trained: list[nn.Parameter], spared: set[int], recipe: Recipe, device: torch.device
+    model: nn.Module,
+    trained: list[nn.Parameter],
+    spared: set[int],
+    recipe: Recipe,
+    device: torch.device,
 ) -> torch.optim.Optimizer:
     if not hasattr(torch.optim, "Muon"):
         raise ConfigError(
             f"recipe.optimizer = 'muon': torch {torch.__version__} has no Muon, 2.9 and newer have"
         )
-    matrices = [p for p in trained if p.ndim >= _MATRIX_AXES]
-    hidden = [p for p in matrices[1:-1] if id(p) not in spared]
+    weights = [p for p in _weights(model) if p.requires_grad]
+    hidden = [p for p in weights[1:-1] if id(p) not in spared and _columns(p) is not None]
     if not hidden:
         raise ConfigError(
-            f"recipe.optimizer = 'muon': it trains the weights between the first and the last, and the model has "
-            f"{len(matrices)} weights; use adamw or sgd"
+            f"recipe.optimizer = 'muon': it trains the weights of layers between the first and the last, and the model has "
+            f"{len(weights)} layers with weights; use adamw or sgd"
         )
     ours = {id(p) for p in hidden}
     others = _groups([p for p in trained if id(p) not in ours], spared, recipe)
     return MuonWithAdamW(hidden, others, recipe, is_fused=device.type in {"cpu", "cuda"})
 
 
+def _weights(model: nn.Module) -> list[nn.Parameter]:
+    """Return what multiplies in a model's layers, in their order: no embeddings, scales or tokens."""
+    found: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        name = "in_proj_weight" if isinstance(module, nn.MultiheadAttention) else "weight"
+        weight = getattr(module, name, None)
+        if isinstance(module, _LAYERS) and isinstance(weight, nn.Parameter):
+            found.setdefault(id(weight), weight)
+    return list(found.values())
+
+
+def _columns(weight: Tensor) -> tuple[int, ...] | None:
+    """Return the order of the axes in which a weight's memory is one matrix [O, columns]; None where it is none."""
+    if weight.numel() in {len(weight), weight[0].numel()}:
+        return None  # a vector, whatever its shape
+    last = (0, *range(2, weight.ndim), 1)
+    for order in (tuple(range(weight.ndim)), last):
+        if weight.permute(order).is_contiguous():
+            return order
+    return None
+
+
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon for hidden weights, AdamW for the rest, as one optimiser with one learning rate.
+    """Muon for hidden weights, AdamW for the rest, as one optimiser with one learning rate; under fp16 the scaler waits for it.
 
     Torch's Muon takes matrices alone, so it is given views of the weights: a kernel [O, I, H, W] as [O, I * H * W], as its
     author does (https://kellerjordan.github.io/posts/muon/). Its updates are scaled to AdamW's, so that the rate of one
@@ -109,7 +137,11 @@ class MuonWithAdamW(torch.optim.Optimizer):
         is_fused: bool,
     ) -> None:
         self._hidden = hidden
-        self._matrices = [_as_matrix(p.detach()) for p in hidden]
+        self._orders = [_columns(p) or () for p in hidden]
+        self._matrices = [
+            p.detach().permute(order).view(len(p), -1)
+            for p, order in zip(hidden, self._orders, strict=True)
+        ]
         self._muon = torch.optim.Muon(
             self._matrices,
             lr=recipe.lr,
@@ -128,8 +160,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         inner = [*self._muon.param_groups, *self._adamw.param_groups]
         for mine, theirs in zip(self.param_groups, inner, strict=True):
             theirs["lr"], theirs["weight_decay"] = mine["lr"], mine["weight_decay"]
-        for matrix, weight in zip(self._matrices, self._hidden, strict=True):
-            matrix.grad = None if weight.grad is None else _as_matrix(weight.grad)
+        for matrix, weight, order in zip(self._matrices, self._hidden, self._orders, strict=True):
+            grad = weight.grad
+            matrix.grad = None if grad is None else grad.permute(order).reshape(matrix.shape)
         self._muon.step()  # type: ignore[no-untyped-call]
         self._adamw.step()
         return None
@@ -147,27 +180,22 @@ class MuonWithAdamW(torch.optim.Optimizer):
             group["lr"] = rate
 
 
-def _as_matrix(weight: Tensor) -> Tensor:
-    """Return a weight [O, ...] as a matrix, without a copy where its memory is dense; the order of the columns is that of the memory."""
-    is_channels_last = weight.ndim == 4 and weight.is_contiguous(  # noqa: PLR2004  O I H W
-        memory_format=torch.channels_last
-    )
-    ordered = weight.permute(0, 2, 3, 1) if is_channels_last else weight
-    return ordered.reshape(len(weight), -1)
-
-
 def make_schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, *, num_steps: int
 ) -> LRScheduler:
     """Return the schedule; it advances once a step."""
     if recipe.schedule == "onecycle":
         # One step more than are taken: torch's schedule raises when it is advanced past its end.
+        total_steps = num_steps + 1
+        warmup = _ONECYCLE_WARMUP if recipe.warmup is None else recipe.warmup
+        if warmup * total_steps == 1:
+            warmup += _NUDGE  # torch divides by what is beyond one step
         return OneCycleLR(
             optimizer,
             max_lr=recipe.lr,
-            total_steps=num_steps + 1,
-            pct_start=_ONECYCLE_WARMUP if recipe.warmup is None else recipe.warmup,
-            cycle_momentum=not isinstance(optimizer, MuonWithAdamW),
+            total_steps=total_steps,
+            pct_start=warmup,
+            cycle_momentum=recipe.optimizer == "adamw",  # SGD's is the recipe's own
         )
 
     def factor(step: int) -> float:

@@ -33,6 +33,16 @@ def seed_global(seed: int, purpose: str) -> None:
         numpy.random.seed(derived % 2**32)
 
 
+def seed_cpu(seed: int, purpose: str) -> None:
+    """Seed the global generators of the CPU alone; torch's own way, which thinks of GPUs, takes 200 times as long."""
+    derived = derive_seed(seed, purpose)
+    random.seed(derived)
+    torch.default_generator.manual_seed(derived)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(derived % 2**32)
+
+
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a generator of its own for one purpose."""
     return torch.Generator(device=device).manual_seed(derive_seed(seed, purpose))
@@ -54,6 +64,8 @@ def snapshot(device: torch.device) -> dict[str, Any]:
     }
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         kind, keys, position, has_gauss, cached = numpy.random.get_state()
@@ -68,6 +80,8 @@ def restore(state: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
     numpy = sys.modules.get("numpy")
     if numpy is not None and "numpy" in state:
         kind, keys, position, has_gauss, cached = state["numpy"]

@@ -30,6 +30,7 @@ class Recipe:
         optimizer: ``adamw``, ``sgd`` (Nesterov when ``momentum`` is above 0), or ``muon`` (torch 2.9 or newer): the hidden
             weights, kernels of convolutions as matrices, by Muon, everything else by AdamW, at one learning rate.
         lr: Peak learning rate of the schedule.
+        momentum: Of SGD and Muon; AdamW has torch's betas, the first of which ``onecycle`` moves.
         weight_decay: Of weights with two axes or more; biases and norms have none, nor has what ``no_decay`` names.
         no_decay: Patterns of parameter names, as ``*.pos_embed``.
         frozen: Patterns of parameter names, each with the share of the training during which these stay as they are:
@@ -48,7 +49,7 @@ class Recipe:
         compile: Let torch.compile make the model faster; what it makes is kept for all branches.
         validate_every: Epochs from one validation to the next; the last epoch always has one.
         monitor: The metric that says which weights are the best (``monitor_goal``: ``min`` or ``max``); these are kept in
-            ``checkpoints/best.pt``.
+            ``checkpoints/best.pt``. Where validation has no loss, none are unless another metric is named.
         patience: Validations without a better ``monitor`` after which the training stops; None never stops early.
         final: Whether the weights at the end or the ``best`` ones give the run's final metrics and see the test set. The
             best of many validations looks better than it is, on every branch.
@@ -102,6 +103,7 @@ class Recipe:
             ("warmup", 0 <= (self.warmup or 0) < 1, "a share from 0 to below 1"),
             ("step_at", all(0 <= one <= 1 for one in self.step_at), "shares from 0 to 1"),
             ("frozen", all(0 <= one <= 1 for one in self.frozen.values()), "shares from 0 to 1"),
+            ("no_decay", not isinstance(self.no_decay, str), "a list of patterns"),
             ("clip_norm", self.clip_norm is None or self.clip_norm > 0, "more than 0, or None"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "0 to below 1"),
             ("mixup", self.mixup >= 0, "0 (off) or more"),

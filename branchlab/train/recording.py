@@ -254,7 +254,9 @@ class Recorder:
             with self.witness.watching():
                 values = evaluate(training, training.data.val)
             for name, value in sorted(values.items()):
-                self.note(Noted.METRIC, [digest(value), float(value.cpu().double().mean())], name)
+                self.note(
+                    Noted.METRIC, [digest(value), float(value.cpu().double().nanmean())], name
+                )
         self.phase = ""
         for name, split in (("train", training.data.train), ("val", training.data.val)):
             for what, rows in _held(split):

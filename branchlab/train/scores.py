@@ -37,11 +37,14 @@ def _counts(predicted: Tensor, targets: Tensor, num: int) -> tuple[Tensor, Tenso
             f"predicted classes have shape {tuple(predicted.shape)} and targets {tuple(targets.shape)}: "
             f"both need one class a pixel, [B, H, W]; for logits pass outputs.argmax(1)"
         )
-    numbers = torch.arange(num, device=targets.device)
-    wanted = targets.flatten(1)[:, None] == numbers[:, None]  # [B, K, pixels]
-    is_counted = ((targets >= 0) & (targets < num)).flatten(1)[:, None]
-    found = (predicted.flatten(1)[:, None] == numbers[:, None]) & is_counted
-    both, ours, theirs = ((one).sum(2).float() for one in (found & wanted, found, wanted))
+    predicted, targets = predicted.flatten(1), targets.flatten(1)
+    is_counted = (targets >= 0) & (targets < num)
+    counts = []
+    for number in range(num):  # one class at a time: all at once would take K times the masks
+        wanted = targets == number
+        found = (predicted == number) & is_counted
+        counts.append(torch.stack([(found & wanted).sum(1), found.sum(1), wanted.sum(1)]))
+    both, ours, theirs = torch.stack(counts, 2).float()  # [B, K] each
     return both, ours, theirs
 
 

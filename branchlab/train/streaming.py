@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,6 +47,10 @@ class StreamedSplit:
         self.dataset, self.ids, self.device = dataset, ids, device
         self._seed = seed
         self._workers = _workers_for(device) if workers is None else workers
+        if self._workers:
+            # Every tensor that a worker sends takes a descriptor here: a batch of boxes may be a thousand.
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -109,7 +114,7 @@ class _Seeded(Dataset[Any]):
 
     def __getitem__(self, place: _Place) -> tuple[Any, Any, int]:
         epoch, position = place
-        randomness.seed_global(self._seed, f"example/{epoch}/{position}")
+        randomness.seed_cpu(self._seed, f"example/{epoch}/{position}")
         image, target = pair(self._dataset[position], position)
         return image, target, position
 

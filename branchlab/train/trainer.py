@@ -21,7 +21,7 @@ from branchlab.train.ranks import ALONE, Ranks
 from branchlab.train.resuming import resume, save
 from branchlab.train.task import Task
 from branchlab.train.training import Training, begin, gauges, take_step
-from branchlab.train.validation import end_epoch, plain, return_to_best
+from branchlab.train.validation import conclude, end_epoch, plain
 
 _WATCH_EVERY_S = 1.0
 
@@ -89,9 +89,8 @@ def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
         with randomness.undisturbed(training.device):
             end_epoch(training, folder, attempt, events, images_per_s=rate)
     save(training, folder)
-    if training.recipe.final == "best" and training.best_step != training.step:
-        with randomness.undisturbed(training.device):
-            return_to_best(training, folder, attempt, events)
+    with randomness.undisturbed(training.device):
+        conclude(training, folder, attempt, events)
     return _ending(training, RunState.DONE)
 
 

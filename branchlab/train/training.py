@@ -15,12 +15,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel
 
 from branchlab.domain import Run
 from branchlab.errors import ConfigError
 from branchlab.train import randomness
-from branchlab.train.average import make_average
+from branchlab.train.average import Average
 from branchlab.train.budget import TICKS, Budget
 from branchlab.train.data import HeldData, Split, hold
 from branchlab.train.freezing import Freezing
@@ -31,6 +30,8 @@ from branchlab.train.recipe import Recipe
 from branchlab.train.task import Batch, Task
 
 _EVAL_BATCH_FACTOR = 4
+_VOLUME_AXES = 5
+"""Of weights for volumes, which torch cannot lay out as those of images."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class Training:
         average: The moving average of the weights, or None; ``judged`` is what is validated.
         best: Value of the recipe's ``monitor`` at ``best_step``; None before the first.
         num_worse: Validations since then.
+        clipped_norm: Norm of the last gradient before it was clipped; None where nothing is clipped.
+        is_judged: Whether what the last validation found is kept for each example, and the test set was seen.
         val: What the last validation found, as ``evaluate`` gives it.
         budget: The time that ends the training instead of the recipe's epochs, or None.
     """
@@ -63,7 +66,7 @@ class Training:
     freezing: Freezing
     mixing: Mixing | None
     scaler: torch.amp.GradScaler | None
-    average: AveragedModel | None
+    average: Average | None
     losses: Tensor
     order_state: Tensor
     step: int = 0
@@ -79,6 +82,8 @@ class Training:
     best_step: int = 0
     num_worse: int = 0
     val: dict[str, Tensor] = field(default_factory=dict)
+    clipped_norm: Tensor | None = None
+    is_judged: bool = False
     resumed_step: int = -1
     resumed_gauges: dict[str, float] = field(default_factory=dict)
 
@@ -161,11 +166,11 @@ def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
     data = hold(task.data(), run, device=device)
     randomness.seed_global(run.seed, "model")
     model = task.model().to(device)
-    if recipe.channels_last:
+    if recipe.channels_last and not any(p.ndim == _VOLUME_AXES for p in model.parameters()):
         model = model.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe, device)
     freezing = Freezing(model, recipe)
-    average = None if recipe.ema is None else make_average(model, recipe.ema)
+    average = None if recipe.ema is None else Average(model, recipe.ema)
     if recipe.compile:
         model.compile()
     order = randomness.generator(run.seed, "order")
@@ -207,7 +212,9 @@ def take_step(training: Training, batch: Batch) -> None:
     if scaler is not None:
         scaler.unscale_(optimizer)
     if training.recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip_norm)
+        training.clipped_norm = nn.utils.clip_grad_norm_(
+            training.model.parameters(), training.recipe.clip_norm
+        )
     if scaler is None:
         optimizer.step()
     else:
@@ -261,14 +268,16 @@ def _loss_of(training: Training, batch: Batch) -> Tensor:
 
 
 def gauges(training: Training) -> dict[str, float]:
-    """Return the state of the optimisation after a step: learning rate, norms of the last gradient and of all weights."""
+    """Return the state of the optimisation after a step: learning rate, norms of the last gradient (before clipping) and of all weights."""
     if training.step == training.resumed_step:
         return training.resumed_gauges  # the gradient went with the process that was stopped
-    parameters = [p for p in training.model.parameters() if p.requires_grad]
+    parameters = list(training.model.parameters())
     gradients = [p.grad for p in parameters if p.grad is not None]
     with torch.no_grad():
         found = {"train/weight_norm": nn.utils.get_total_norm([p.detach() for p in parameters])}
-        if gradients:
+        if training.clipped_norm is not None:
+            found["train/grad_norm"] = training.clipped_norm
+        elif gradients:
             found["train/grad_norm"] = nn.utils.get_total_norm(gradients)
     return {"train/lr": training.lr, **{name: float(value) for name, value in found.items()}}
 
@@ -280,19 +289,18 @@ def evaluate(training: Training, split: Split) -> dict[str, Tensor]:
     Ranks take its batches in turn, and the first one has what all of them found; the others return nothing.
     """
     task, recipe, model, ranks = training.task, training.recipe, training.judged, training.ranks
-    for levelled in {training.model, model}:
+    for levelled in dict.fromkeys((training.model, model)):
         ranks.level(levelled)
     model.eval()
-    losses: list[Tensor] = []
+    losses: list[tuple[Tensor, int]] = []
     parts: dict[str, list[Tensor]] = {}
-    size = max(1, recipe.batch_size // ranks.size) * _EVAL_BATCH_FACTOR
-    for stored in split.in_order(size, first=ranks.rank, stride=ranks.size):
+    for stored in split.in_order(_size_of_look(training), first=ranks.rank, stride=ranks.size):
         batch = task.prepare(stored)
         with autocast(training):
             outputs = task.forward(model, in_layout(batch, recipe))
             loss = task.loss(outputs, batch)
         if loss is not None:
-            losses.append(loss.float() * len(batch))
+            losses.append((loss.float() * len(batch), len(batch)))
         for name, values in task.metrics(outputs, batch).items():
             parts.setdefault(name, []).append(_per_example(name, values, len(batch)))
     if ranks.size > 1:
@@ -300,17 +308,35 @@ def evaluate(training: Training, split: Split) -> dict[str, Tensor]:
     return _whole(losses, parts, len(split))
 
 
-def _whole(losses: list[Tensor], parts: dict[str, list[Tensor]], num: int) -> dict[str, Tensor]:
+def _size_of_look(training: Training) -> int:
+    """Return how many examples are judged at once: four times what is trained at once, for no gradient is kept."""
+    recipe = training.recipe
+    at_once = recipe.batch_size // (training.ranks.size * recipe.accumulate)
+    return max(1, at_once) * _EVAL_BATCH_FACTOR
+
+
+def _whole(
+    losses: list[tuple[Tensor, int]], parts: dict[str, list[Tensor]], num: int
+) -> dict[str, Tensor]:
     found = {name: torch.cat(values) for name, values in parts.items()}
-    return {"loss": torch.stack(losses).sum() / num, **found} if losses else found
+    for name, values in found.items():
+        if len(values) != num:
+            raise ValueError(
+                f"metric '{name}' has values for {len(values)} of {num} examples: "
+                f"Task.metrics must give the same names for every batch, NaN where an example has no value"
+            )
+    if not losses:
+        return found
+    total = torch.stack([loss for loss, _ in losses]).sum()
+    return {"loss": total / sum(size for _, size in losses), **found}
 
 
 def _gathered(
-    ranks: Ranks, losses: list[Tensor], parts: dict[str, list[Tensor]], num: int
+    ranks: Ranks, losses: list[tuple[Tensor, int]], parts: dict[str, list[Tensor]], num: int
 ) -> dict[str, Tensor]:
     """Put what the ranks found together again, in the order of the examples."""
     held = {name: [value.cpu() for value in values] for name, values in parts.items()}
-    found = ranks.gather(([loss.cpu() for loss in losses], held))
+    found = ranks.gather(([(loss.cpu(), size) for loss, size in losses], held))
     if not found:
         return {}
     in_turn = {

@@ -14,6 +14,7 @@ from branchlab.run_folder import Attempt, EventWriter, RunFolder
 from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.pictures import save_picture
 from branchlab.train.recipe import Recipe
+from branchlab.train.task import Task
 from branchlab.train.training import Training, autocast, evaluate, gauges, in_layout
 
 
@@ -38,13 +39,13 @@ def end_epoch(
         training.validated_step = training.step
         # Patience may end the training here, so that this was the last validation.
         is_last = training.is_trained
-        if is_last:
+        if is_last and not _returns_to_best(training):
             values |= _judge_finally(training, attempt)
     training.metrics = {**training.metrics, **values}
     if is_best and training.ranks.is_first:
         save_tensors(folder.best_checkpoint, _best_document(training))
     _report_epoch(training, events, values, is_best=is_best, images_per_s=images_per_s)
-    if training.ranks.is_first and (epoch == 1 or is_last):
+    if training.ranks.is_first and (epoch == 1 or is_last) and _has_pictures(training):
         _draw(training, folder, events)
 
 
@@ -55,6 +56,7 @@ def _validate(training: Training) -> dict[str, float]:
 
 def _judge_finally(training: Training, attempt: Attempt) -> dict[str, float]:
     """Keep what the last validation found for each example, and look at the test set where the run has one."""
+    training.is_judged = True
     if training.ranks.is_first:
         per_example = {name: value.cpu() for name, value in training.val.items() if name != "loss"}
         save_tensors(attempt.val_examples, {"ids": training.data.val.ids.cpu(), **per_example})
@@ -71,7 +73,8 @@ def _hold_against_best(training: Training, values: Mapping[str, float]) -> bool:
     """
     recipe = training.recipe
     value = values.get(recipe.monitor, math.nan)
-    if training.ranks.is_first and recipe.monitor not in values and _needs_monitor(recipe):
+    is_meant = _needs_monitor(recipe) or recipe.monitor != Recipe().monitor
+    if training.ranks.is_first and recipe.monitor not in values and is_meant:
         raise ConfigError(
             f"recipe.monitor = '{recipe.monitor}' is none of what validation gives: "
             f"{nearest(recipe.monitor, values)}there are {', '.join(values)}"
@@ -84,6 +87,15 @@ def _hold_against_best(training: Training, values: Mapping[str, float]) -> bool:
     else:
         training.num_worse += 1
     return is_best
+
+
+def _returns_to_best(training: Training) -> bool:
+    """Whether a training that is at its end is judged by other weights than its last."""
+    return (
+        training.recipe.final == "best"
+        and training.best is not None
+        and training.best_step != training.step
+    )
 
 
 def _needs_monitor(recipe: Recipe) -> bool:
@@ -99,17 +111,37 @@ def _best_document(training: Training) -> dict[str, Any]:
     }
 
 
-def return_to_best(
+def conclude(training: Training, folder: RunFolder, attempt: Attempt, events: EventWriter) -> None:
+    """See to the final metrics of a training that has taken its last step and been validated."""
+    recipe = training.recipe
+    if training.best is None and _needs_monitor(recipe):
+        text = f"recipe.monitor = '{recipe.monitor}' was never a finite number: there are no best weights"
+        events.write("warning", text=text)
+    if _returns_to_best(training):
+        _return_to_best(training, folder, attempt, events)
+    elif (
+        not training.is_judged
+    ):  # an earlier attempt was killed between its last step and its result
+        _judge_again(training, attempt)
+
+
+def _judge_again(training: Training, attempt: Attempt) -> dict[str, float]:
+    values = {**_validate(training), **_judge_finally(training, attempt)}
+    training.metrics = {**training.metrics, **values}
+    return values
+
+
+def _return_to_best(
     training: Training, folder: RunFolder, attempt: Attempt, events: EventWriter
 ) -> None:
     """Take the best weights for the run's final metrics."""
     saved = load_tensors(folder.best_checkpoint)
     if saved is None:
         events.write("warning", text="the best weights cannot be read, so the last ones count")
+        _judge_again(training, attempt)
         return
     training.judged.load_state_dict(saved["model"])
-    values = {**_validate(training), **_judge_finally(training, attempt)}
-    training.metrics = {**training.metrics, **values}
+    values = _judge_again(training, attempt)
     # No epoch of its own: the curve of the training stays what it was.
     events.write("best", step=saved["step"], epoch=saved["epoch"], values=plain(values))
 
@@ -153,9 +185,15 @@ def _device_memory(device: torch.device) -> dict[str, float]:
     return {"device_memory_gib": round(torch.cuda.max_memory_reserved(device) / 2**30, 3)}
 
 
+def _has_pictures(training: Training) -> bool:
+    return getattr(training.task.pictures, "__func__", None) is not Task.pictures
+
+
 def _draw(training: Training, folder: RunFolder, events: EventWriter) -> None:
     """Save what the task wants to be looked at; a picture that fails is said and hurts nothing."""
-    batch = training.task.prepare(training.data.val.slice(0, training.recipe.batch_size))
+    batch = training.task.prepare(
+        training.data.val.slice(0, training.recipe.batch_size // training.recipe.accumulate)
+    )
     model = training.judged.eval()
     try:
         with torch.inference_mode(), autocast(training):

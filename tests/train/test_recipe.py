@@ -58,7 +58,10 @@ class Net(branchlab.Task):
             inputs = torch.randint(0, 256, (num, 1, 8, 8), generator=source, dtype=torch.uint8)
             return branchlab.Examples(inputs, (inputs.float().mean((1, 2, 3)) > 127).long())
 
-        return branchlab.Splits(train=some(44, 0), val=some(20, 1), classes=("dark", "bright"))
+        classes = ("dark", "bright")
+        return branchlab.Splits(
+            train=some(44, 0), val=some(20, 1), test=some(12, 2), classes=classes
+        )
 
     def model(self) -> nn.Module:
         return nn.Sequential(
@@ -103,7 +106,9 @@ def test_every_recipe_trains_and_goes_on_exactly(new_training, name: str, step: 
     assert digest(one) == digest(two)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name not in {"seldom", "best"}])
+@pytest.mark.parametrize(
+    "name", [name for name in RECIPES if name not in {"seldom", "best", "patient"}]
+)
 def test_every_recipe_changes_the_training(new_training, name: str) -> None:
     base = {"epochs": RECIPES[name].get("epochs", 2)}
     assert (
@@ -134,6 +139,30 @@ def test_the_learning_rate_rises_to_its_peak_and_follows_its_schedule(
     }[schedule]
     assert found[start:] == pytest.approx(after)
     assert lr_factor(recipe, 100, 100) <= 1
+
+
+@pytest.mark.parametrize(
+    ("warmup", "steps"), [(0.25, 3), (0.1, 9), (0.05, 19), (0.5, 1), (0.0, 5), (None, 2)]
+)
+def test_one_cycle_takes_any_number_of_steps(warmup: float | None, steps: int) -> None:
+    recipe = branchlab.Recipe(optimizer="sgd", lr=1.0, warmup=warmup)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=1.0, momentum=0.5)
+    made = make_schedule(optimizer, recipe, num_steps=steps)
+    for _ in range(steps):
+        assert 0 <= optimizer.param_groups[0]["lr"] <= 1.0
+        optimizer.step()
+        made.step()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_the_momentum_of_a_recipe_is_that_of_the_training(optimizer: str) -> None:
+    training = begun(optimizer=optimizer, momentum=0.5, schedule="onecycle")
+    train_steps(training, 3)
+    other = begun(optimizer=optimizer, momentum=0.9, schedule="onecycle")
+    train_steps(other, 3)
+    assert not torch.equal(training.losses[:3], other.losses[:3])
+    if optimizer == "sgd":
+        assert {group["momentum"] for group in training.optimizer.param_groups} == {0.5}
 
 
 def test_a_batch_in_parts_trains_like_a_whole_one() -> None:
@@ -328,6 +357,67 @@ def test_muon_updates_a_kernel_alike_in_either_memory_layout() -> None:
     torch.testing.assert_close(found[0], found[1], atol=2e-3, rtol=0)  # Muon computes in bf16
 
 
+@pytest.mark.parametrize("kind", ["volumes", "transformer", "scaled"])
+def test_muon_takes_the_weights_of_hidden_layers_alone_and_trains_them(kind: str) -> None:
+    made = {
+        "volumes": lambda: nn.Sequential(
+            nn.Conv3d(1, 4, 3), nn.Conv3d(4, 4, 1), nn.Conv3d(4, 2, 1)
+        ),
+        "transformer": _Tokens,
+        "scaled": _Scaled,
+    }[kind]
+    torch.manual_seed(0)
+    model = made()
+    if kind == "volumes":
+        model = model.to(memory_format=torch.channels_last_3d)
+    optimizer = make_optimizer(model, branchlab.Recipe(optimizer="muon", lr=0.1), CPU)
+    names = {id(p): name for name, p in model.named_parameters()}
+    hidden = [names[id(p)] for p in optimizer.param_groups[0]["params"]]
+    assert (
+        hidden
+        == {
+            "volumes": ["1.weight"],
+            "transformer": ["attention.in_proj_weight", "attention.out_proj.weight"],
+            "scaled": ["hidden.weight"],
+        }[kind]
+    )
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    inputs = torch.rand(2, 1, 4, 4, 4) if kind == "volumes" else torch.rand(2, 3, 8)
+    model(inputs).square().mean().backward()
+    optimizer.step()
+    for name, value in model.named_parameters():
+        assert not torch.equal(value, before[name]), name
+
+
+class _Tokens(nn.Module):
+    """A token and positions before the first layer, as in a vision transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.rand(1, 1, 8))
+        self.positions = nn.Parameter(torch.rand(1, 4, 8))
+        self.project = nn.Linear(8, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, inputs):
+        x = torch.cat([self.token.expand(len(inputs), -1, -1), self.project(inputs)], 1)
+        x = x + self.positions
+        return self.head(self.attention(x, x, x)[0])
+
+
+class _Scaled(nn.Module):
+    """A scale with two axes, as in ConvNeXt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.hidden, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+        self.scale = nn.Parameter(torch.ones(3, 1))
+
+    def forward(self, inputs):
+        return self.head(self.scale * self.hidden(self.first(inputs)))
+
+
 def test_muon_without_a_hidden_weight_says_so() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     with pytest.raises(ConfigError, match="between the first and the last"):
@@ -381,6 +471,87 @@ def test_best_weights_that_cannot_be_read_leave_the_last_ones(training) -> None:
 def test_a_monitor_that_nothing_measures_is_refused_with_what_there_is(training, option) -> None:
     with pytest.raises(ConfigError, match=r"'val/acuracy'.*val/accuracy"):
         training(Net(monitor="val/acuracy", **option))
+
+
+@pytest.mark.parametrize("option", [{"patience": 2}, {"final": "best"}])
+def test_a_monitor_that_is_never_a_number_is_said(training, option) -> None:
+    class Undefined(Net):
+        def metrics(self, outputs, batch: branchlab.Batch):
+            return {"odd": torch.full((len(batch),), math.nan)}
+
+    ending = training(Undefined(monitor="val/odd", epochs=4, **option))
+    assert ending.state is RunState.DONE
+    said = [e["text"] for e in training.events() if e["kind"] == "warning"]
+    assert said == [
+        "recipe.monitor = 'val/odd' was never a finite number: there are no best weights"
+    ]
+    assert training.latest.val_examples.exists()
+
+
+def test_a_mistyped_monitor_is_refused_even_where_nothing_waits_for_it(training) -> None:
+    with pytest.raises(ConfigError, match=r"'val/acuracy'.*val/accuracy"):
+        training(Net(monitor="val/acuracy"))
+
+
+def test_the_test_set_is_seen_by_the_weights_that_count_alone(training) -> None:
+    ending = training(Net(epochs=6, lr=0.5, final="best"), scale=Scale.FULL)
+    epochs = [e for e in training.events() if e["kind"] == "epoch"]
+    assert not any("test/loss" in e["values"] for e in epochs)
+    assert "test/loss" in ending.metrics
+
+
+@pytest.mark.parametrize("final", ["last", "best"])
+def test_a_run_that_was_killed_before_its_result_is_judged_again(training, final) -> None:
+    task = {"epochs": 6, "lr": 0.5, "final": final}
+    first = training(Net(**task), scale=Scale.FULL)
+    before = load_tensors(training.latest.val_examples)
+    again = training(Net(**task), scale=Scale.FULL)
+    assert again == first
+    assert digest(load_tensors(training.latest.val_examples)) == digest(before)
+
+
+def test_a_metric_that_some_batches_lack_is_refused_with_its_name(training) -> None:
+    class Now(Net):
+        def metrics(self, outputs, batch: branchlab.Batch):
+            is_first = int(batch.ids[0]) == 0
+            return {"now": outputs[:, 0]} if is_first else {}
+
+    with pytest.raises(ValueError, match="metric 'now' has values for 16 of 20 examples"):
+        training(Now(batch_size=4))
+
+
+def test_gradients_are_measured_before_they_are_clipped(training) -> None:
+    training(Net(clip_norm=1e-3, epochs=1))
+    (epoch,) = [e["values"] for e in training.events() if e["kind"] == "epoch"]
+    assert epoch["train/grad_norm"] > 0.01
+
+
+def test_a_model_for_volumes_trains_in_whatever_layout(training) -> None:
+    class Volumes(Net):
+        def data(self) -> branchlab.Splits:
+            inputs = torch.rand(24, 1, 4, 4, 4)
+            both = branchlab.Examples(inputs, (inputs.mean((1, 2, 3, 4)) > 0.5).long())
+            return branchlab.Splits(train=both, val=both)
+
+        def model(self) -> nn.Module:
+            return nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten(), nn.Linear(16, 2))
+
+    assert training(Volumes(epochs=1)).state is RunState.DONE
+
+
+def test_everything_frozen_is_refused(training) -> None:
+    with pytest.raises(ConfigError, match="so nothing trains"):
+        training(Net(frozen={"*": 0.3}))
+
+
+def test_classes_as_bytes_are_mixed_and_unknown_ones_are_asked_for(training) -> None:
+    class Bytes(Net):
+        def data(self) -> branchlab.Splits:
+            splits = super().data()
+            train = branchlab.Examples(splits.train.inputs, splits.train.targets.to(torch.uint8))
+            return branchlab.Splits(train=train, val=splits.val)
+
+    assert training(Bytes(label_smoothing=0.1, epochs=1)).state is RunState.DONE
 
 
 def test_validation_comes_every_few_epochs_and_at_the_end(training) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import random
+import resource
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -107,17 +112,60 @@ def test_what_a_dataset_raises_in_a_worker_ends_the_run_with_its_reason(training
         training(FromTorn(), workers=1)
 
 
-def test_workers_end_when_told_and_do_not_stop_the_training(training) -> None:
-    """The training's own answer to SIGTERM is inherited by a fork; a worker that is ended must not give it."""
-    import signal
+class Ending(Files):
+    """Ends the worker that reads it as a loader ends one that does not go."""
 
-    stopped: list[int] = []
-    kept = signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return super().__getitem__(index)
+
+
+def test_a_worker_that_is_ended_ends_and_does_not_stop_the_training(training) -> None:
+    """What the training does on SIGTERM is inherited by its workers, in memory that all of them share."""
+
+    class FromEnding(FromFiles):
+        def data(self) -> branchlab.Splits:
+            return branchlab.Splits(train=Ending(), val=Files(num=20), stream=True)
+
+    stopped = mmap.mmap(-1, 1)
+
+    def stop(*_: object) -> None:
+        stopped[0] = 1
+
+    kept = signal.signal(signal.SIGTERM, stop)
     try:
-        assert training(FromFiles(), workers=2).state is RunState.DONE
+        with pytest.raises(RuntimeError, match=r"DataLoader worker .* is killed by signal"):
+            training(FromEnding(), workers=1)
     finally:
         signal.signal(signal.SIGTERM, kept)
-    assert not stopped
+    assert stopped[0] == 0
+
+
+def test_a_batch_of_a_thousand_tensors_comes_through(training) -> None:
+    class Many(Files):
+        def __getitem__(self, index: int):
+            image, _ = super().__getitem__(index)
+            boxes = {f"box{n}": torch.zeros(4) for n in range(60)}
+            return image, boxes
+
+    class FromMany(FromFiles):
+        def data(self) -> branchlab.Splits:
+            return branchlab.Splits(train=Many(), val=Many(num=20), stream=True)
+
+        def loss(self, outputs, batch: branchlab.Batch):
+            return outputs.mean()
+
+        def metrics(self, outputs, batch: branchlab.Batch):
+            return {"boxes": torch.tensor([len(one) for one in batch.targets])}
+
+    kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, kept[1]))
+    try:
+        ending = training(FromMany(), workers=1, epochs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, kept)
+    assert ending.metrics["val/boxes"] == 60
 
 
 def test_a_stratified_sample_of_a_stream_is_drawn_from_its_targets_alone(new_training) -> None:
