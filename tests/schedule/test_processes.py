@@ -192,7 +192,7 @@ def test_two_processes_train_like_one(joint, how: dict, tolerance: float) -> Non
 
 
 def test_two_runs_of_two_processes_give_the_same_bits(joint) -> None:
-    joint.carry_out(*(joint.plan_joint(name, **RANDOM) for name in "ab"))
+    joint.carry_out(*(joint.plan_joint(name, ema=0.9, **RANDOM) for name in "ab"))
     assert joint.result("a")["state"] == "done"
     assert_same_bits(joint, "a", "b")
 
