@@ -29,6 +29,8 @@ class Freezing:
             for name in names
         }
         self._parameters = {name: trained[name] for name in names}
+        self._set_at = 0.0
+        self.is_any = bool(names)
         if names and len(names) == len(trained) and min(self._until.values()) > 0:
             raise ConfigError(
                 "recipe.frozen: every parameter is frozen at first, so nothing trains"
@@ -37,7 +39,8 @@ class Freezing:
     def set_modes(self, share: float) -> None:
         """Make the model ready to train at a share of the training: frozen parts are in ``eval`` mode and get no gradient."""
         self._model.train()
-        if not self._until:
+        self._set_at = share
+        if not self.is_any:
             return
         frozen: set[int] = set()
         for name, parameter in self._parameters.items():
@@ -50,6 +53,7 @@ class Freezing:
             if own and all(id(parameter) in frozen for parameter in own):
                 module.eval()
 
-    def is_due(self, before: float, now: float) -> bool:
-        """Whether something thaws between two shares of the training."""
-        return any(before < until <= now for until in self._until.values())
+    def thaw(self, share: float) -> None:
+        """Let train what is frozen no longer at a share of the training; called after every step."""
+        if any(self._set_at < until <= share for until in self._until.values()):
+            self.set_modes(share)

@@ -117,13 +117,12 @@ def epoch_steps(training: Training) -> Iterator[bool]:
         if training.budget is not None and training.budget.is_spent:
             break
         is_watched = time.monotonic() - watched_at > _WATCH_EVERY_S
-        before = training.share
         with _counted(training, is_waiting=is_watched):
             take_step(training, next(batches))
         if training.budget is not None:
             training.budget.spent_s = training.ranks.of_first(training.budget.spent_s)
-        if training.freezing.is_due(before, training.share):
-            training.freezing.set_modes(training.share)
+        if training.freezing.is_any:
+            training.freezing.thaw(training.share)
         if is_watched:
             watched_at = time.monotonic()
         yield is_watched
