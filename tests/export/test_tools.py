@@ -144,6 +144,47 @@ def test_an_attempt_that_follows_at_once_may_take_a_step_before_the_last(
     assert equals_index(writing.destination.tool, written)
 
 
+def abandon_and_begin_anew(writing: Writing, written: WrittenRun, *, restarts: bool) -> None:
+    written.begin(is_anew=True)
+    for epoch in (1, 2, 3):
+        written.epoch(epoch, **{"only/first": 1.0})
+        writing.send(written)
+    written.end(RunState.CANCELLED)
+    writing.send(written)
+    written.begin(is_anew=True)
+    writing.send(written)  # its start is seen before its first value
+    if restarts:
+        writing.restart()
+    for epoch in (1, 2):
+        written.epoch(epoch)
+        writing.send(written)
+    written.end()
+    writing.send(written)
+
+
+@with_tool(*TOOLS)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_run_that_begins_anew_is_written_anew(
+    writing: Writing, written: WrittenRun, restarts
+) -> None:
+    abandon_and_begin_anew(writing, written, restarts=restarts)
+    assert equals_index(writing.destination.tool, written)
+
+
+@with_tool("mlflow")
+def test_what_a_run_told_mlflow_before_it_began_anew_can_be_restored(
+    writing: Writing, written: WrittenRun
+) -> None:
+    from mlflow.entities import ViewType
+    from mlflow.tracking import MlflowClient
+
+    abandon_and_begin_anew(writing, written, restarts=False)
+    client = MlflowClient(tracking_uri=writing.destination.address)
+    experiment = client.get_experiment_by_name("project").experiment_id
+    (deleted,) = client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
+    assert deleted.data.metrics["only/first"] == 1.0
+
+
 @with_tool(*TOOLS)
 def test_another_process_goes_on_where_the_first_stopped(
     writing: Writing, written: WrittenRun
