@@ -29,6 +29,7 @@ from branchlab.lab.branches import (
     is_experiment,
     main_branch,
 )
+from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
 from branchlab.store.memo import Memo
@@ -77,11 +78,8 @@ def compare(
         ConfigError: No run has recorded the metric.
     """
     branches = all_branches(project)
-    other = (
-        find_branches(project, [against], branches)[0]
-        if against
-        else main_branch(project, branches)
-    )
+    main = main_branch(project, branches)
+    other = find_branches(project, [against], branches)[0] if against else main
     experiments = [b for b in branches if is_experiment(project, b) and b.name != other.name]
     index = project.index()
     records = index.runs()
@@ -99,7 +97,10 @@ def compare(
     family = list({branch.name: branch for branch in [*experiments, *gone, *wanted]}.values())
     experiment = experiments_of(project, [other, *family])
     subjects = subjects_of([other, *family], experiment, records)
-    judged = judge_all(records, subjects[1:], subjects[0], metric=metric, project=project)
+    taken = taken_from_main(project, main)
+    judged = judge_all(
+        records, subjects[1:], subjects[0], metric=metric, project=project, taken=taken
+    )
     found = {
         branch.name: difference_of_pairs(project, one.results, one.against, against=other.name)
         for branch in wanted
@@ -163,10 +164,14 @@ def judge_all(
     *,
     metric: str,
     project: Project,
+    taken: Mapping[str, str],
 ) -> Mapping[str, Judged]:
-    """Judge branches against another, those of one protocol together so that their noise is pooled."""
+    """Judge branches against another, those of one protocol together so that their noise is pooled.
+
+    Results under main's script of today, the files ``taken`` from it, go before those under an older one.
+    """
     recorded = Recorded(records)
-    found = {s.branch: (s, results_of(s, recorded.about(s))) for s in subjects}
+    found = {s.branch: (s, results_of(s, recorded.about(s), taken=taken)) for s in subjects}
     groups: dict[ProtocolKey | None, list[str]] = {}
     for name, (_, results) in found.items():
         protocol = protocol_of(results.records[0].run) if results.records else None
