@@ -104,7 +104,7 @@ class MlflowTool:
             **labels_of(run),
             "mlflow.source.git.commit": run.commit,
             "mlflow.source.git.branch": run.branch,
-            "mlflow.source.name": run.task,
+            "mlflow.source.name": run.task if run.script is None else run.script.line,
             "mlflow.source.type": "LOCAL",
         }
         settings = {n: str(value) for n, value in settings_of(run).items()}

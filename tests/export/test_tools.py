@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from branchlab.config import TOOLS, Track
-from branchlab.domain import RunState
+from branchlab.domain import RunState, Script
 from branchlab.export.sender import Sender
 from branchlab.export.tool import Destination, destination_of, open_tool
 from branchlab.run_folder import StateFolder
@@ -301,6 +301,19 @@ def test_mlflow_tells_branch_seeds_flags_and_end(writing: Writing, state: StateF
     assert first.data.metrics["system/cpu_percent"] == 10.0
     kept = [p.name for p in (state.path / "mlflow/artifacts").rglob("*.*") if p.is_file()]
     assert sorted(kept) == ["filters-epoch0001.png"] * 3 + ["log.txt"] * 3
+
+
+@with_tool("mlflow")
+def test_the_source_of_a_run_in_mlflow_is_the_script_that_trained_it(
+    writing: Writing, state: StateFolder
+) -> None:
+    one = WrittenRun(state, task="", script=Script(command=("python", "train.py", "{flags}")))
+    one.begin()
+    one.end()
+    writing.send(one)
+    found, _, _ = of_mlflow(writing.destination.address, "project", one.run.id)
+    assert found.data.tags["mlflow.source.name"] == "python train.py '{flags}'"
+    assert found.data.params["run.command"] == "python train.py '{flags}'"
 
 
 @with_tool("mlflow")
