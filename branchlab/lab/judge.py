@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -127,14 +128,21 @@ def metric_missing(records: Sequence[RunRecord], metric: str) -> str:
 
 
 def why_none(judged: Judged, found: Comparison) -> str:
-    """Say why a branch has no verdict although there are runs: they, or those they are held against, lack the metric."""
+    """Say why a branch has no verdict although there are runs: they, or those they are held against, lack the metric or its value."""
     if judged.verdict is not None and judged.verdict.difference is not None:
         return ""
     for name, results in ((judged.subject.branch, judged.results), (found.against, judged.against)):
         done = [record for record in results.records if record.state is RunState.DONE]
-        if missing := metric_missing(done, found.metric):
+        if missing := metric_missing(done, found.metric) or _never_finite(done, found.metric):
             return f"{name}: {missing}"
     return ""
+
+
+def _never_finite(records: Sequence[RunRecord], metric: str) -> str:
+    values = [record.metrics[metric] for record in records if metric in record.metrics]
+    if not values or any(map(math.isfinite, values)):
+        return ""
+    return f"its runs recorded {metric}, never a finite value"
 
 
 def subjects_of(

@@ -296,6 +296,17 @@ def test_a_metric_that_only_one_branch_has_is_named_and_nothing_is_judged(lab, r
     assert {r.state for r in repo.records().values()} == {RunState.DONE}
 
 
+def test_a_metric_that_is_never_finite_is_said_to_be_so(lab, repo) -> None:
+    lab.main()
+    lab.branch("exp/nan", net__py="QUALITY = float('nan')\n")
+    repo.run(is_all=True, seeds=2)
+    found = compare(repo.open(), ["nan"])
+    assert found.judged[0].verdict is None
+    assert why_none(found.judged[0], found) == (
+        "exp/nan: its runs recorded val/accuracy, never a finite value"
+    )
+
+
 def test_a_flood_is_bounded_and_the_metric_behind_it_comes_in(lab) -> None:
     record = lab.one(
         "import sys\n"
