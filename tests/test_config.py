@@ -138,7 +138,7 @@ def test_an_unknown_name_is_said_with_its_line_and_the_nearest_known_one(
         ("[run]\njobs = -1\n", 2, "0 (as many as serve) or more"),
         ("[run]\ndevice = 'gpu'\n", 2, "cuda:N"),
         ("[sample]\nfraction = 0\n", 2, "0 < fraction <= 1"),
-        ("[env]\nmanager = 'conda'\n", 2, 'is "none" or "uv"'),
+        ("[env]\nmanager = 'conda'\n", 2, "is not one of 'none', 'uv'"),
         ("[env]\npython = 'newest'\n", 2, "is a version"),
         ("[env]\nfiles = ['../requirements.txt']\n", 2, "not a path inside the repository"),
         ("[sample]\nfraction = nan\n", 2, "0 < fraction <= 1"),
@@ -147,7 +147,7 @@ def test_an_unknown_name_is_said_with_its_line_and_the_nearest_known_one(
         ("[trainer.arguments]\nx = [1]\n", 1, "a table of strings, numbers and booleans"),
         (f"[trainer]\narguments = {{ x = 0x{'F' * 40} }}\n", 2, "a table of strings"),
         ("[branches]\nreference_commit = 'abc'\n", 2, "full commit id"),
-        ("[executor]\nkind = 'kubernetes'\n", 2, '"local"'),
+        ("[executor]\nkind = 'kubernetes'\n", 2, "not one of 'local', 'slurm', 'ray'"),
         ("[executor]\nslurm = 3\n", 2, "[executor.slurm] must be a table"),
         ("[executor]\n[executor.slurm]\ngpus = -1\n", 3, "0 or more"),
         ("[executor.slurm]\ncpus = 0\n", 2, "1 or more"),
@@ -167,6 +167,21 @@ def test_a_wrong_value_is_said_with_file_line_and_what_is_needed(
     error = error_of(text)
     assert error.message.startswith(f".branchlab.toml:{line}: ")
     assert said in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "nearest"),
+    [
+        ("[track]\nto = ['mlflow', 'tensorbord']\n", "to: 'tensorbord' is not one of", "tensorboard"),
+        ("[executor]\nkind = 'slrum'\n", "kind: 'slrum' is not one of", "slurm"),
+        ("[sample]\nstrategy = 'strat'\n", "strategy: 'strat' is not one of", "stratified"),
+        ("[env]\nmanager = 'uvv'\n", "manager: 'uvv' is not one of", "uv"),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_none_of_those_known_is_said_with_the_nearest(text, said, nearest) -> None:
+    error = error_of(text)
+    assert error.message.startswith(f".branchlab.toml:2: {said}")
+    assert f"did you mean '{nearest}'? mend .branchlab.toml at line 2" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -300,8 +315,9 @@ def test_a_command_trains_instead_of_a_task() -> None:
     [
         ('task = "a.b:C"', "task and command are both set", "keep task"),
         ("arguments = { a = 1 }", "arguments are those of a task", "words of command"),
-        ('trainer_from = "master"', "is one of 'branch', 'main'", ""),
-        ('flag_style = "-name"', "flag_style", ""),
+        ('trainer_from = "mian"', "'mian' is not one of 'branch', 'main'", "did you mean 'main'?"),
+        ('trainer_from = "x"', "'x' is not one of 'branch', 'main'", "mend .branchlab.toml"),
+        ('flag_style = "-name value"', "flag_style", "did you mean '--name value'?"),
         ('resume = ["--resume", "{checkpoint}"]', "checkpoint is missing", "for instance"),
         ('resume = ["{check}"]\ncheckpoint = "*"', "unknown placeholder {check}", "did you mean 'checkpoint'?"),
         ('checkpoint = "../*.pt"', "pattern of files below {run_dir}", ""),

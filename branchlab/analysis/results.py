@@ -99,11 +99,18 @@ def results_of(
     records: Sequence[RunRecord],
     *,
     protocol: ProtocolKey | None = None,
+    taken: Mapping[str, str] | None = None,
 ) -> BranchResults:
     """Return the runs that speak for a branch.
 
     Runs of the tip's content come first; without any, the latest ones that were planned for the branch's name. Of
     several protocols the one with most seeds done is taken, unless ``protocol`` names one.
+
+    Args:
+        subject: Whose.
+        records: Where they are looked for.
+        protocol: Only runs of this one.
+        taken: Files of main's today that are the script of every branch: runs under these that are done go before any others.
     """
     wanted = [
         record
@@ -113,13 +120,13 @@ def results_of(
     ]
     of_tip = [record for record in wanted if record.run.tree == subject.tree]
     if of_tip:
-        return BranchResults(records=_one_protocol(of_tip), is_of_tip=True)
+        return BranchResults(records=_one_protocol(of_tip, taken), is_of_tip=True)
     of_name = [record for record in wanted if record.run.branch == subject.branch]
     if not of_name:
         return BranchResults()
     latest = max(of_name, key=_planned)
     same_tree = [record for record in of_name if record.run.tree == latest.run.tree]
-    return BranchResults(records=_one_protocol(same_tree), is_of_tip=False)
+    return BranchResults(records=_one_protocol(same_tree, taken), is_of_tip=False)
 
 
 def freshness(results: BranchResults, main: BranchResults) -> Freshness:
@@ -152,10 +159,13 @@ def is_identical(one: BranchResults, other: BranchResults) -> bool:
     )
 
 
-def _one_protocol(records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+def _one_protocol(
+    records: Sequence[RunRecord], taken: Mapping[str, str] | None
+) -> tuple[RunRecord, ...]:
     """Return the runs of one protocol: the one with most seeds done, of equals the one planned last.
 
-    A quick try with one epoch therefore doesn't hide what three seeds have shown.
+    A quick try with one epoch therefore doesn't hide what three seeds have shown. But one seed that is done under main's
+    script of today stands before three under an older one: nothing new will ever be held against those.
     """
     groups: dict[ProtocolKey, dict[int, RunRecord]] = {}
     for record in sorted(records, key=_planned):
@@ -163,13 +173,21 @@ def _one_protocol(records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
         known = by_seed.get(record.run.seed)
         if known is None or record.state is RunState.DONE or known.state is not RunState.DONE:
             by_seed[record.run.seed] = record
-    best = max(groups.values(), key=_weight)
+    best = max(groups.values(), key=lambda by_seed: _weight(by_seed, taken))
     return tuple(best[seed] for seed in sorted(best))
 
 
-def _weight(by_seed: Mapping[int, RunRecord]) -> tuple[int, float]:
+def _weight(
+    by_seed: Mapping[int, RunRecord], taken: Mapping[str, str] | None
+) -> tuple[bool, int, float]:
     num_done = sum(record.state is RunState.DONE for record in by_seed.values())
-    return num_done, max(_planned(record) for record in by_seed.values())
+    scripts = [record.run.script for record in by_seed.values()]
+    is_todays = bool(taken) and all(s is not None and dict(s.taken) == taken for s in scripts)
+    return (
+        is_todays and num_done > 0,
+        num_done,
+        max(_planned(record) for record in by_seed.values()),
+    )
 
 
 def _planned(record: RunRecord) -> float:

@@ -150,7 +150,7 @@ def show(run: str, as_json: bool) -> None:
         "seed": plan.seed,
         "scale": scale,
         "flags": json.dumps(dict(plan.flags)) if plan.flags else "none",
-        **({"command": " ".join(plan.script.command)} if plan.script is not None else {}),
+        **({"command": plan.script.line} if plan.script is not None else {}),
         **(_taken(plan.script) if plan.script is not None and plan.script.taken else {}),
         "device": f"{plan.device}, {plan.threads} threads" if plan.device == "cpu" else plan.device,
         "progress": progress_text(record),

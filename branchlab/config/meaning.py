@@ -15,6 +15,8 @@ from branchlab.toml_file import shown
 EXECUTORS = ("local", "slurm", "ray")
 TOOLS = ("mlflow", "tensorboard", "wandb")
 """Where ``[track]`` can mirror runs."""
+_STRATEGIES = ("stratified", "random")
+_MANAGERS = ("none", "uv")
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PYTHON = re.compile(r"\d+\.\d+(\.\d+)?")
 _SEEDS_MAX = 1000
@@ -30,16 +32,17 @@ def check_meaning(config: Config, reader: Reader) -> None:
         ConfigError: With file, line and key.
     """
     check_script(config.trainer, reader)
+    for table, key, words, known in [
+        ("sample", "strategy", [config.sample.strategy], _STRATEGIES),
+        ("executor", "kind", [config.executor.kind], EXECUTORS),
+        ("env", "manager", [config.env.manager], _MANAGERS),
+        ("track", "to", config.track.to, TOOLS),
+    ]:
+        reader.check_choice(table, key, words, known)
     pinned = config.branches.reference_commit
     task = config.trainer.task
     checks = [
         (not 0 < config.sample.fraction <= 1, "sample", "fraction", "needs 0 < fraction <= 1"),
-        (
-            config.sample.strategy not in {"stratified", "random"},
-            "sample",
-            "strategy",
-            'is "stratified" or "random"',
-        ),
         (
             not 1 <= config.run.seeds <= _SEEDS_MAX,
             "run",
@@ -74,23 +77,10 @@ def check_meaning(config: Config, reader: Reader) -> None:
         ),
         (not 0 <= config.executor.linger_s < math.inf, "executor", "linger_s", "needs 0 or more"),
         (
-            config.executor.kind not in EXECUTORS,
-            "executor",
-            "kind",
-            'is "local", "slurm" or "ray"',
-        ),
-        (config.env.manager not in {"none", "uv"}, "env", "manager", 'is "none" or "uv"'),
-        (
             bool(config.env.python) and not _PYTHON.fullmatch(config.env.python),
             "env",
             "python",
             "is a version, 3.12 or 3.12.4",
-        ),
-        (
-            not set(config.track.to) <= set(TOOLS),
-            "track",
-            "to",
-            f"holds any of {', '.join(TOOLS)}",
         ),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,16 @@ class Reader:
                 )
                 hint = f"{nearest(key, known)}known here: {', '.join(known)}"
                 raise self.error(table or key, key if table else "", what, hint=hint)
+
+    def check_choice(
+        self, table: str, key: str, words: Iterable[str], known: Sequence[str]
+    ) -> None:
+        """Complain of the first word that is none of those known, and name the nearest."""
+        for word in words:
+            if word not in known:
+                what = f"{key}: {shown(word)} is not one of {', '.join(map(shown, known))}"
+                mend = f"mend {self.path} at line {self.line(table, key)}"
+                raise self.error(table, key, what, hint=f"{nearest(word, known)}{mend}")
 
     def value(self, value: object, kind: str, table: str, key: str) -> object:  # noqa: PLR0911  one line a type
         match kind, value:

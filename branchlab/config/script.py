@@ -9,7 +9,6 @@ from branchlab.config.reader import Reader
 from branchlab.config.tables import Trainer
 from branchlab.domain import CHECKPOINT, KEY_VALUE, PLACEHOLDERS, FlagStyle, placeholders_of
 from branchlab.errors import nearest
-from branchlab.toml_file import shown
 
 _FROM = ("branch", "main")
 
@@ -39,13 +38,8 @@ def check_script(trainer: Trainer, reader: Reader) -> None:
         )
     _check_words(trainer.command, "command", PLACEHOLDERS, reader)
     _check_words(trainer.resume, "resume", (*PLACEHOLDERS, CHECKPOINT), reader)
-    for key, value, known in [
-        ("trainer_from", trainer.trainer_from, _FROM),
-        ("flag_style", trainer.flag_style, tuple(map(str, FlagStyle))),
-    ]:
-        if value not in known:
-            words = ", ".join(map(shown, known))
-            raise reader.error("trainer", key, f"{key} = {shown(value)}: it is one of {words}")
+    reader.check_choice("trainer", "trainer_from", [trainer.trainer_from], _FROM)
+    reader.check_choice("trainer", "flag_style", [trainer.flag_style], [*map(str, FlagStyle)])
     if trainer.resume and not trainer.checkpoint:
         raise reader.error(
             "trainer",

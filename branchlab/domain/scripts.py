@@ -7,6 +7,7 @@ it: ``--epochs {epochs}`` stands there only where a number of epochs was asked f
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -72,6 +73,11 @@ class Script:
             self.pattern,
             tuple(sorted(self.taken.items())),
         )
+
+    @property
+    def line(self) -> str:
+        """The command as one line, with its placeholders, as a shell would be given it."""
+        return shlex.join(self.command)
 
     def takes(self, placeholder: str) -> bool:
         """Whether the command asks for something."""

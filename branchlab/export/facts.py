@@ -33,6 +33,8 @@ def settings_of(run: Run) -> Mapping[str, bool | int | float | str]:
         found |= {"sample.fraction": run.sample.fraction, "sample.strategy": run.sample.strategy}
     overrides = {"run.epochs": run.epochs, "run.budget_s": run.budget_s}
     found |= {name: value for name, value in overrides.items() if value is not None}
+    if run.script is not None:
+        found["run.command"] = run.script.line
     if run.processes > 1:
         found["run.processes"] = run.processes
     return found

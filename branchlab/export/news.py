@@ -1,7 +1,8 @@
 """What a run's folder holds beyond a place up to which it was read: points of its curves, samples of its machine, pictures.
 
 A later value of a metric at a step stands for an earlier one, as in the index. A run that goes on from its checkpoint
-takes some steps again and gives the same bits: what is the same is no news. Damaged lines are left out and counted.
+takes some steps again and gives the same bits: what is the same is no news. A run that begins anew, as a script without
+a checkpoint does, has no curves from before. Damaged lines are left out and counted.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class News:
         usage: Samples of the machine, named ``system/…``; their step is the number of the sample, from 0.
         place: Where the next reading goes on.
         num_damaged: Lines that could not be read.
+        is_anew: Whether the run has begun anew since the last reading: points of before are none of its curves any more.
     """
 
     points: tuple[Point, ...]
@@ -66,6 +68,7 @@ class News:
     pictures: tuple[Picture, ...]
     place: Place
     num_damaged: int
+    is_anew: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.points or self.usage or self.pictures)
@@ -96,7 +99,7 @@ class Reading:
         points: list[Point] = []
         usage: list[Point] = []
         pictures: list[Picture] = []
-        num_damaged = 0
+        num_damaged, is_anew = 0, False
         last = until.attempt if until is not None else self._folder.attempts()
         for number in range(max(1, self.place.attempt), last + 1):
             here = self.place if self.place.attempt == number else Place(attempt=number)
@@ -104,6 +107,9 @@ class Reading:
             bound = until if until is not None and number == until.attempt else None
             lines = _Lines(attempt.events, here.events, bound.events if bound else None)
             for event in lines:
+                if event.get("kind") == "start" and event.get("is_anew"):
+                    self._known, self._step, points, is_anew = {}, 0, [], True
+                    usage = [point for point in usage if point.name != _SPEED]
                 found = self._of_event(event)
                 points += found[0]
                 pictures += found[1]
@@ -119,6 +125,7 @@ class Reading:
             pictures=tuple(pictures),
             place=self.place,
             num_damaged=num_damaged,
+            is_anew=is_anew,
         )
 
     def _of_event(self, event: JSON) -> tuple[list[Point], list[Picture], list[Point]]:

@@ -44,6 +44,9 @@ class Sender:
             known = self._begin(record, folder, mark)
         mark, reading = known
         news = reading.news()
+        if news.is_anew and mark.place.attempt:
+            mark, reading = self._begin(record, folder, mark, is_anew=True)
+            news = reading.news()
         if news.num_damaged:
             self._tell(f"{run_id}: {news.num_damaged} damaged lines are left out")
         if not news and not record.state.is_over:
@@ -60,10 +63,15 @@ class Sender:
         return True
 
     def _begin(
-        self, record: RunRecord, folder: RunFolder, mark: Bookmark | None
+        self,
+        record: RunRecord,
+        folder: RunFolder,
+        mark: Bookmark | None,
+        *,
+        is_anew: bool = False,
     ) -> tuple[Bookmark, Reading]:
         found = mark or Bookmark()
-        own, is_anew = self._tool.begin(record, found.own)
+        own, is_anew = self._tool.begin(record, found.own, is_anew=is_anew)
         begun = Bookmark(place=Place() if is_anew else found.place, own=own)
         # What finds the record again is kept before anything else is written there.
         self._bookmarks.write(record.run.id, begun)

@@ -32,6 +32,7 @@ _RUN_COLUMNS = (
         "seed",
         "scale",
         "fraction",
+        "command",
         "group",
         "flags",
         "state",
@@ -54,6 +55,7 @@ def _run_row(record: RunRecord, names: Sequence[str]) -> Row:
     values = (
         *(run.id, run.branch, run.commit, run.tree, run.seed, str(run.scale), run.sample.fraction),
         *(
+            run.script.line if run.script is not None else "",
             group_of(run),
             json.dumps(dict(run.flags), sort_keys=True),
             str(record.state),

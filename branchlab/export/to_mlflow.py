@@ -72,12 +72,16 @@ class MlflowTool:
         self._tell = tell
         self._renamed: dict[str, str] = {}
 
-    def begin(self, record: RunRecord, own: JSON) -> tuple[JSON, bool]:
+    def begin(self, record: RunRecord, own: JSON, *, is_anew: bool) -> tuple[JSON, bool]:
         """Make the run, or find it again by the tag that holds its id."""
         run = record.run
         found = self._client.search_runs(
             [self._experiment], f"tags.`{_ID_TAG}` = '{run.id}'", max_results=1
         )
+        if found and is_anew:
+            # MLflow takes no value back, and shows the last step as the result; what is deleted can be restored.
+            self._client.delete_run(found[0].info.run_id)
+            found = []
         is_new = not found or found[0].info.run_id != own.get("run")
         if found:
             name = found[0].info.run_id
@@ -100,7 +104,7 @@ class MlflowTool:
             **labels_of(run),
             "mlflow.source.git.commit": run.commit,
             "mlflow.source.git.branch": run.branch,
-            "mlflow.source.name": run.task,
+            "mlflow.source.name": run.task if run.script is None else run.script.line,
             "mlflow.source.type": "LOCAL",
         }
         settings = {n: str(value) for n, value in settings_of(run).items()}

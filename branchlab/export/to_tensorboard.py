@@ -37,7 +37,7 @@ class TensorboardTool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, record: RunRecord, own: JSON) -> tuple[JSON, bool]:
+    def begin(self, record: RunRecord, own: JSON, *, is_anew: bool) -> tuple[JSON, bool]:
         """Cut off what lies beyond the bookmark; a file that is shorter is written anew."""
         from tensorboard.compat.proto.event_pb2 import Event
 
@@ -46,7 +46,7 @@ class TensorboardTool:
         began_s = began.timestamp() if began is not None else 0.0
         path = self._path(record)
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = own.get("size", 0)
+        size = 0 if is_anew else own.get("size", 0)
         if size and path.is_file() and path.stat().st_size >= size:
             os.truncate(path, size)
             return own, False

@@ -57,7 +57,7 @@ class WandbTool:
         self._open: dict[str, Any] = {}
         self._renamed: set[str] = set()
 
-    def begin(self, record: RunRecord, own: JSON) -> tuple[JSON, bool]:
+    def begin(self, record: RunRecord, own: JSON, *, is_anew: bool) -> tuple[JSON, bool]:
         """Begin the run; offline, what was left of it and never synced is taken away first."""
         run = record.run
         is_offline = os.environ.get("WANDB_MODE") != "online"
@@ -90,7 +90,7 @@ class WandbTool:
             ),
         )
         self._open[run.id] = opened
-        return {"begun_by": os.getpid()}, is_offline or not own
+        return {"begun_by": os.getpid()}, is_offline or is_anew or not own
 
     def _clear_away(self, run_id: str) -> None:
         for folder in Path(self._destination.address).glob(f"wandb/offline-run-*-{run_id}"):

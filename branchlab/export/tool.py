@@ -53,8 +53,11 @@ class Tool(Protocol):
 
     takes_earlier_steps: bool
 
-    def begin(self, record: RunRecord, own: JSON) -> tuple[JSON, bool]:
-        """Make its record of a run, or find it again; return what finds it, and whether all has to be written anew."""
+    def begin(self, record: RunRecord, own: JSON, *, is_anew: bool) -> tuple[JSON, bool]:
+        """Make its record of a run, or find it again; return what finds it, and whether all has to be written anew.
+
+        Where the run itself has begun anew it has to: the curves that the record has are the run's no more.
+        """
         ...
 
     def send(self, record: RunRecord, news: News, own: JSON) -> JSON:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ from branchlab.lab.branches import (
     is_experiment,
     main_branch,
 )
+from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
 from branchlab.store.memo import Memo
@@ -77,11 +79,8 @@ def compare(
         ConfigError: No run has recorded the metric.
     """
     branches = all_branches(project)
-    other = (
-        find_branches(project, [against], branches)[0]
-        if against
-        else main_branch(project, branches)
-    )
+    main = main_branch(project, branches)
+    other = find_branches(project, [against], branches)[0] if against else main
     experiments = [b for b in branches if is_experiment(project, b) and b.name != other.name]
     index = project.index()
     records = index.runs()
@@ -99,7 +98,10 @@ def compare(
     family = list({branch.name: branch for branch in [*experiments, *gone, *wanted]}.values())
     experiment = experiments_of(project, [other, *family])
     subjects = subjects_of([other, *family], experiment, records)
-    judged = judge_all(records, subjects[1:], subjects[0], metric=metric, project=project)
+    taken = taken_from_main(project, main)
+    judged = judge_all(
+        records, subjects[1:], subjects[0], metric=metric, project=project, taken=taken
+    )
     found = {
         branch.name: difference_of_pairs(project, one.results, one.against, against=other.name)
         for branch in wanted
@@ -126,14 +128,21 @@ def metric_missing(records: Sequence[RunRecord], metric: str) -> str:
 
 
 def why_none(judged: Judged, found: Comparison) -> str:
-    """Say why a branch has no verdict although there are runs: they, or those they are held against, lack the metric."""
+    """Say why a branch has no verdict although there are runs: they, or those they are held against, lack the metric or its value."""
     if judged.verdict is not None and judged.verdict.difference is not None:
         return ""
     for name, results in ((judged.subject.branch, judged.results), (found.against, judged.against)):
         done = [record for record in results.records if record.state is RunState.DONE]
-        if missing := metric_missing(done, found.metric):
+        if missing := metric_missing(done, found.metric) or _never_finite(done, found.metric):
             return f"{name}: {missing}"
     return ""
+
+
+def _never_finite(records: Sequence[RunRecord], metric: str) -> str:
+    values = [record.metrics[metric] for record in records if metric in record.metrics]
+    if not values or any(map(math.isfinite, values)):
+        return ""
+    return f"its runs recorded {metric}, never a finite value"
 
 
 def subjects_of(
@@ -163,10 +172,14 @@ def judge_all(
     *,
     metric: str,
     project: Project,
+    taken: Mapping[str, str],
 ) -> Mapping[str, Judged]:
-    """Judge branches against another, those of one protocol together so that their noise is pooled."""
+    """Judge branches against another, those of one protocol together so that their noise is pooled.
+
+    Results under main's script of today, the files ``taken`` from it, go before those under an older one.
+    """
     recorded = Recorded(records)
-    found = {s.branch: (s, results_of(s, recorded.about(s))) for s in subjects}
+    found = {s.branch: (s, results_of(s, recorded.about(s), taken=taken)) for s in subjects}
     groups: dict[ProtocolKey | None, list[str]] = {}
     for name, (_, results) in found.items():
         protocol = protocol_of(results.records[0].run) if results.records else None

@@ -29,14 +29,12 @@ def script_of_project(project: Project, main: Branch) -> Script | None:
     trainer = project.config.trainer
     if not trainer.command:
         return None
-    taken = {}
-    if trainer.trainer_from == "main":
-        taken = files_at(project.repository, main.tip, list(_paths(trainer)))
-        if not taken:
-            raise ConfigError(
-                f'[trainer] trainer_from = "main": no word of command is a file on {main.name}',
-                hint=f"commit the script on {main.name}, or leave trainer_from out",
-            )
+    taken = taken_from_main(project, main)
+    if trainer.trainer_from == "main" and not taken:
+        raise ConfigError(
+            f'[trainer] trainer_from = "main": no word of command is a file on {main.name}',
+            hint=f"commit the script on {main.name}, or leave trainer_from out",
+        )
     return Script(
         command=trainer.command,
         flag_style=FlagStyle(trainer.flag_style),
@@ -45,6 +43,14 @@ def script_of_project(project: Project, main: Branch) -> Script | None:
         pattern=trainer.pattern,
         taken=taken,
     )
+
+
+def taken_from_main(project: Project, main: Branch) -> dict[str, str]:
+    """Return the files of main's that train every branch, each with its blob; none where branches have their own."""
+    trainer = project.config.trainer
+    if not trainer.command or trainer.trainer_from != "main":
+        return {}
+    return files_at(project.repository, main.tip, list(_paths(trainer)))
 
 
 def code_of(project: Project, script: Script | None, branch: Branch, main: Branch) -> str:

@@ -99,6 +99,9 @@ class RunSession:
     def prepare(self, *, is_dry: bool = False, tell: Tell = silently) -> Prepared:
         """Return the plan; nothing has been written yet but the state folder itself, and environments of branches.
 
+        With ``trainer_from = "main"`` the commits that runs will check out are made in git's object store already, also for
+        a plan that will only be shown: a planned run names its own. No ref keeps them before ``carry_out``.
+
         Args:
             is_dry: Whether it will only be shown: then no environment is made.
             tell: Hears what takes long.

@@ -50,6 +50,7 @@ from branchlab.lab.branches import (
 from branchlab.lab.dependencies import dependencies_changed
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.known_parity import known_parities
+from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.survey import survey
 from branchlab.lab.words import few, notes
@@ -144,8 +145,9 @@ def status(
     branches += gone if with_deleted or names else []
     metric = config.run.metric
     subject_of_main = Subject(branch=main.name, tree=main.tree)
+    taken = taken_from_main(project, main)
     judged = (
-        judge_all(records, subjects, subject_of_main, metric=metric, project=project)
+        judge_all(records, subjects, subject_of_main, metric=metric, project=project, taken=taken)
         if records
         else {}
     )
@@ -184,8 +186,8 @@ def status(
         overview=seen,
         metric=metric,
         goal=config.run.goal,
-        main_results=results_of(subject_of_main, records),
-        reference_results=results_of(on_reference, records),
+        main_results=results_of(subject_of_main, records, taken=taken),
+        reference_results=results_of(on_reference, records, taken=taken),
         branches=tuple(sorted(found, key=_urgency)),
         warnings=_warnings(project, seen, frozen, experiments.values(), found),
         repin_reason=config.branches.reference_reason,

@@ -128,6 +128,7 @@ def run_lines(details: RunDetails, metric: str) -> list[Line]:
         ((run.id, Look.STRONG), (f"  {state}", look)),
         ((record.reason, look),),
         _fact("branch", f"{run.branch} at {run.commit[:10]}, seed {run.seed}, {run.scale}{part}"),
+        *([_fact("command", run.script.line)] if run.script is not None else []),
         _fact("flags", json.dumps(dict(run.flags)) if run.flags else "none"),
         _fact(
             "progress",

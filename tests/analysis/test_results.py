@@ -15,7 +15,7 @@ from branchlab.analysis.results import (
     protocol_of,
     results_of,
 )
-from branchlab.domain import Freshness, Run, RunRecord, RunState, Sample, Scale
+from branchlab.domain import Freshness, Run, RunRecord, RunState, Sample, Scale, Script
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 SE = Subject(branch="exp/se", tree="tree-2", flags={"se": True})
@@ -107,6 +107,19 @@ def test_a_quick_try_does_not_hide_what_more_seeds_have_shown() -> None:
     old = [a_record(seed=s, value=0.5) for s in range(3)]
     quick = [a_record(seed=s, value=0.9, minute=9, epochs=1) for s in range(2)]
     assert results_of(SE, [*old, *quick]).seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
+
+
+def test_one_seed_under_mains_script_of_today_goes_before_more_under_an_older_one() -> None:
+    older, todays = (
+        Script(command=("python", "train.py"), taken={"train.py": blob}) for blob in "ab"
+    )
+    old = [a_record(seed=s, value=0.5, script=older) for s in range(3)]
+    new = [a_record(value=0.9, minute=9, script=todays)]
+    found = results_of(SE, [*old, *new], taken={"train.py": "b"})
+    assert found.seeds("val/accuracy") == {0: 0.9}
+    failed = replace(new[0], state=RunState.FAILED)
+    found = results_of(SE, [*old, failed], taken={"train.py": "b"})
+    assert found.seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
 
 
 def test_the_sample_does_not_matter_at_full_scale() -> None:

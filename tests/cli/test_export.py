@@ -167,5 +167,5 @@ def test_an_unknown_tool_is_said_with_the_line_of_the_config(project: UserReposi
     config.write_text(config.read_text() + '\n[track]\nto = ["mlflo"]\n')
     done = project.branchlab("runs")
     assert done.returncode == 2
-    assert "mlflow, tensorboard, wandb" in done.stderr
+    assert "did you mean 'mlflow'?" in done.stderr
     assert f"{len(config.read_text().splitlines())}:" in done.stderr

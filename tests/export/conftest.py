@@ -50,8 +50,8 @@ class WrittenRun:
         self.number = 0
         self.lease = ExitStack()
 
-    def begin(self, *, resumed_at_step: int = 0) -> None:
-        """Begin another attempt."""
+    def begin(self, *, resumed_at_step: int = 0, is_anew: bool = False) -> None:
+        """Begin another attempt; as a script without a checkpoint does, if it is anew."""
         self.number += 1
         attempt = self.folder.attempt(self.number)
         attempt.path.mkdir(parents=True)
@@ -59,7 +59,12 @@ class WrittenRun:
         self.events, self.usage = EventWriter(attempt.events), EventWriter(attempt.usage)
         attempt.log.write_text(f"log of attempt {self.number}\n")
         self.events.write(
-            "start", epochs=9, steps=90, device="cpu", resumed_at_step=resumed_at_step
+            "start",
+            epochs=9,
+            steps=90,
+            device="cpu",
+            resumed_at_step=resumed_at_step,
+            **({"is_anew": True} if is_anew else {}),
         )
 
     def epoch(self, epoch: int, **more: float) -> None:

@@ -68,6 +68,23 @@ def test_steps_that_a_new_attempt_takes_again_are_no_news_unless_they_differ(
     assert whole["train/loss"][30] == 5.0
 
 
+def test_an_attempt_that_begins_anew_leaves_nothing_of_the_one_before(written: WrittenRun) -> None:
+    written.begin(is_anew=True)
+    written.events.write("told", step=1, epoch=0, values={"acc": 0.5, "gone": 1.0})
+    written.events.write("told", step=2, epoch=0, values={"acc": 0.6})
+    place = Reading(written.folder).news().place
+    written.end(RunState.CANCELLED)
+    written.begin(is_anew=True)
+    written.events.write("told", step=1, epoch=0, values={"acc": 0.5})
+    news = Reading(written.folder).news()
+    assert curves(news.points) == written.indexed() == {"acc": {1: 0.5}}
+    # To whoever has read the first attempt, a value that comes again is one of another curve.
+    news = Reading(written.folder, place).news()
+    assert news.is_anew
+    assert curves(news.points) == {"acc": {1: 0.5}}
+    assert not Reading(written.folder, news.place).news().is_anew
+
+
 def test_damaged_lines_are_counted_and_cost_nothing_else(written: WrittenRun) -> None:
     written.begin()
     written.epoch(1)

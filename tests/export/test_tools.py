@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from branchlab.config import TOOLS, Track
-from branchlab.domain import RunState
+from branchlab.domain import RunState, Script
 from branchlab.export.sender import Sender
 from branchlab.export.tool import Destination, destination_of, open_tool
 from branchlab.run_folder import StateFolder
@@ -144,6 +144,47 @@ def test_an_attempt_that_follows_at_once_may_take_a_step_before_the_last(
     assert equals_index(writing.destination.tool, written)
 
 
+def abandon_and_begin_anew(writing: Writing, written: WrittenRun, *, restarts: bool) -> None:
+    written.begin(is_anew=True)
+    for epoch in (1, 2, 3):
+        written.epoch(epoch, **{"only/first": 1.0})
+        writing.send(written)
+    written.end(RunState.CANCELLED)
+    writing.send(written)
+    written.begin(is_anew=True)
+    writing.send(written)  # its start is seen before its first value
+    if restarts:
+        writing.restart()
+    for epoch in (1, 2):
+        written.epoch(epoch)
+        writing.send(written)
+    written.end()
+    writing.send(written)
+
+
+@with_tool(*TOOLS)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_run_that_begins_anew_is_written_anew(
+    writing: Writing, written: WrittenRun, restarts
+) -> None:
+    abandon_and_begin_anew(writing, written, restarts=restarts)
+    assert equals_index(writing.destination.tool, written)
+
+
+@with_tool("mlflow")
+def test_what_a_run_told_mlflow_before_it_began_anew_can_be_restored(
+    writing: Writing, written: WrittenRun
+) -> None:
+    from mlflow.entities import ViewType
+    from mlflow.tracking import MlflowClient
+
+    abandon_and_begin_anew(writing, written, restarts=False)
+    client = MlflowClient(tracking_uri=writing.destination.address)
+    experiment = client.get_experiment_by_name("project").experiment_id
+    (deleted,) = client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
+    assert deleted.data.metrics["only/first"] == 1.0
+
+
 @with_tool(*TOOLS)
 def test_another_process_goes_on_where_the_first_stopped(
     writing: Writing, written: WrittenRun
@@ -260,6 +301,19 @@ def test_mlflow_tells_branch_seeds_flags_and_end(writing: Writing, state: StateF
     assert first.data.metrics["system/cpu_percent"] == 10.0
     kept = [p.name for p in (state.path / "mlflow/artifacts").rglob("*.*") if p.is_file()]
     assert sorted(kept) == ["filters-epoch0001.png"] * 3 + ["log.txt"] * 3
+
+
+@with_tool("mlflow")
+def test_the_source_of_a_run_in_mlflow_is_the_script_that_trained_it(
+    writing: Writing, state: StateFolder
+) -> None:
+    one = WrittenRun(state, task="", script=Script(command=("python", "train.py", "{flags}")))
+    one.begin()
+    one.end()
+    writing.send(one)
+    found, _, _ = of_mlflow(writing.destination.address, "project", one.run.id)
+    assert found.data.tags["mlflow.source.name"] == "python train.py '{flags}'"
+    assert found.data.params["run.command"] == "python train.py '{flags}'"
 
 
 @with_tool("mlflow")

@@ -179,9 +179,11 @@ def test_results_under_two_scripts_of_main_are_not_mixed(lab, repo) -> None:
     assert found.verdict.difference == pytest.approx(0.2)  # against main's old script, not the new
     prepared = repo.session(is_all=True, seeds=2).prepare()
     assert "main's script has changed" in " ".join(prepared.reasons.values())
-    repo.run(is_all=True, seeds=2)
+    repo.run(is_all=True, seeds=1)  # fewer seeds than under the old one
     found = {b.standing.branch.name: b for b in status(repo.open()).branches}["exp/a"]
-    assert found.freshness is Freshness.CURRENT
+    assert (found.freshness, found.num_done) == (Freshness.CURRENT, 1)
+    assert found.mean == pytest.approx(0.4, abs=0.02)
+    assert compare(repo.open(), ["a"]).judged[0].results == found.results
 
 
 def test_a_branch_without_the_script_fails_and_says_what_would_help(lab, repo) -> None:
@@ -292,6 +294,17 @@ def test_a_metric_that_only_one_branch_has_is_named_and_nothing_is_judged(lab, r
         "exp/other: its runs recorded no val/accuracy; did you mean 'val/acc'? recorded: val/acc"
     )
     assert {r.state for r in repo.records().values()} == {RunState.DONE}
+
+
+def test_a_metric_that_is_never_finite_is_said_to_be_so(lab, repo) -> None:
+    lab.main()
+    lab.branch("exp/nan", net__py="QUALITY = float('nan')\n")
+    repo.run(is_all=True, seeds=2)
+    found = compare(repo.open(), ["nan"])
+    assert found.judged[0].verdict is None
+    assert why_none(found.judged[0], found) == (
+        "exp/nan: its runs recorded val/accuracy, never a finite value"
+    )
 
 
 def test_a_flood_is_bounded_and_the_metric_behind_it_comes_in(lab) -> None:

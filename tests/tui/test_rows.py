@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from branchlab.domain import (
     Divergence,
@@ -9,10 +10,15 @@ from branchlab.domain import (
     Parity,
     ParityCheck,
     ParityStatus,
+    Run,
+    RunRecord,
     RunState,
+    Sample,
     Scale,
+    Script,
     Verdict,
 )
+from branchlab.lab.runs import RunDetails
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
 from branchlab.tui.commands import run_command, stop_command
@@ -22,6 +28,7 @@ from branchlab.tui.keys import BRANCHES
 from branchlab.tui.line_table import fit, natural_widths
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
 from branchlab.tui.rows import Column, Row, Sort, matches, sorted_views
+from branchlab.tui.run_screen import run_lines
 from branchlab.tui.views import BranchView, Role
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -201,3 +208,22 @@ def test_what_training_has_shown_of_a_merge_stands_beside_the_forecast():
     assert line(ParityStatus.NEUTRAL).endswith("without conflict; flags off neutral, on neutral")
     assert line(ParityStatus.DIFFERS, first).endswith("it differs: loss(): it gives 2")
     assert line(ParityStatus.NOT_RUN).endswith("flags off not-run, on neutral")
+
+
+def test_the_facts_of_a_run_name_the_script_that_trains_it():
+    run = Run(
+        id="r",
+        key="k",
+        branch="exp/a",
+        commit="c" * 40,
+        tree="t",
+        task="",
+        script=Script(command=("python", "train.py", "{flags}")),
+        seed=0,
+        scale=Scale.FULL,
+        sample=Sample(fraction=1.0),
+    )
+    record = RunRecord(run=run, state=RunState.RUNNING)
+    details = RunDetails(record=record, folder=Path("f"), events=(), log_tail=(), pictures=())
+    said = ["".join(text for text, _ in line) for line in run_lines(details, "val/accuracy")]
+    assert "command   python train.py '{flags}'" in said
