@@ -66,6 +66,7 @@ def container_of(
         run_id=run_id,
         branch=record.run.branch,
         commit=record.run.commit,
+        checked_out=record.run.checked_out,
         plan=project.state.run(run_id).plan.read_text(),
         environment=environment,
         share=share,
