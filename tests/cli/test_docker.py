@@ -192,16 +192,32 @@ def test_what_the_image_does_trains_the_same_bits_again(trained, tmp_path: Path)
     assert result["loss_digest"] == json.loads(first.read_text())["loss_digest"]
 
 
-def test_the_image_trains_a_branch_by_mains_script_where_the_run_did(
-    empty_repository, tmp_path: Path
-) -> None:
-    project = empty_repository
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> UserRepository:
+    """A project whose own script has trained a branch with a script of its own; tests only read."""
+    project = UserRepository(tmp_path_factory.mktemp("scripted"))
+    project.git("init", "-q", "-b", "main")
     project.commit({".branchlab.toml": SCRIPTED, "train.py": SCRIPT, "net.py": "QUALITY = 0.5\n"})
     own = "raise SystemExit('the branch judges itself')\n"
     project.branch("exp/a", {"train.py": own, "net.py": "QUALITY = 0.7\n"})
     done = project.branchlab("run", "a", "--seeds", "1")
     assert done.returncode == 0, done.stderr
-    _, result = carried_out(project, "exp/a", tmp_path)
+    return project
+
+
+def test_data_that_a_scripts_command_names_is_mounted(scripted) -> None:
+    text = scripted.branchlab("docker", "exp/a", "--out", "-").stdout
+    (line,) = [line for line in text.splitlines() if "docker run" in line]
+    assert re.findall(r"-v (\S+)", line) == [
+        "/srv/labels.csv:/srv/labels.csv:ro",
+        "/srv/photos:/srv/photos:ro",
+    ]
+
+
+def test_the_image_trains_a_branch_by_mains_script_where_the_run_did(
+    scripted, tmp_path: Path
+) -> None:
+    _, result = carried_out(scripted, "exp/a", tmp_path)
     assert result["metrics"]["val/accuracy"] == 0.7
 
 
