@@ -3,7 +3,7 @@
 Each branch is recorded as it is, and once more in a process of another parent in which everything that no seed decides is
 another: the clock, the order of folders, where objects lie, what fresh memory holds, how threads take turns, the hash
 seed. Where the two part, one thing at a time is made different to find out which. Then the trainer itself trains a short
-course without and with interruptions.
+course without and with interruptions. Branches that share an environment are checked together, each environment by parents of its own.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from branchlab.analysis.determinism.chance import (
-    cause_of,
-    cause_of_unfilled,
-    drawn_globally,
-    parted,
-    unfilled,
+from branchlab.analysis.determinism.chance import drawn_globally, parted
+from branchlab.analysis.determinism.outcome import (
+    Parting,
+    differs,
+    does_not_train,
+    failed,
+    resumed,
+    said_of_hashes,
 )
-from branchlab.analysis.determinism.interruption import interrupted_difference, joined, lacking
-from branchlab.analysis.determinism.kernels import place_in, refused_operation
 from branchlab.analysis.parity.compare import steps_to_look_at
 from branchlab.domain import (
     Branch,
-    Cause,
     Determinism,
     DeterminismStatus,
-    Divergence,
     Outside,
     Proof,
     Recording,
@@ -37,6 +35,7 @@ from branchlab.domain import (
 from branchlab.errors import ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import all_branches, experiment_of, main_branch
+from branchlab.lab.own_environments import own_environments
 from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, again, commit_side
@@ -56,23 +55,14 @@ class _Target:
     side: Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parting:
-    """Two trainings that part."""
-
-    one: Recording
-    two: Recording
-    divergence: Divergence
-    tried: tuple[Outside, ...]
-
-
-class DeterminismCheck:
-    """The trainings of one check; use it as a context.
+class _Check:
+    """The trainings of branches that share an environment; use it as a context.
 
     Args:
         project: Whose.
-        request: Branches, flags and device, as ``run`` takes them.
+        targets: At least one.
         steps: Taken at most by each training.
+        device: As the config takes it.
         executor: The caller's own when one is given.
         tell: Hears what is going on.
     """
@@ -80,33 +70,22 @@ class DeterminismCheck:
     def __init__(
         self,
         project: Project,
-        request: RunRequest,
+        targets: Sequence[_Target],
         *,
         steps: int,
-        executor: Executor | None = None,
-        tell: Tell = silently,
+        device: str,
+        executor: Executor | None,
+        tell: Tell,
     ) -> None:
-        if steps < 1:
-            raise ConfigError(
-                f"--steps {steps}: needs at least 1", hint="see: branchlab run --help"
-            )
-        needs_task(project, "run --check-determinism")
-        check_request(project, request)
-        self._project, self._request, self._steps, self._tell = project, request, steps, tell
-        self._recorder = Recorder(
-            project, steps=steps, device=request.device, executor=executor, tell=tell
-        )
+        self._project, self._targets, self._steps = project, targets, steps
+        self._device, self._tell = device, tell
+        self._recorder = Recorder(project, steps=steps, device=device, executor=executor, tell=tell)
         self._other = self._recorder
         self._stack = ExitStack()
-        self._targets: list[_Target] = []
 
-    def __enter__(self) -> DeterminismCheck:
-        branches = all_branches(self._project)
-        main = main_branch(self._project, branches)
+    def __enter__(self) -> _Check:
         self._stack.callback(self._recorder.close)
-        self._recorder.warm_up(main.tip)
-        wanted = wanted_branches(self._project, self._request, branches, main)
-        self._targets = [_Target(branch=one, side=self._side(one, main)) for one in wanted]
+        self._recorder.warm_up(self._targets[0].branch.tip)
         # Both parents import torch meanwhile.
         self._other = self._stack.enter_context(self._elsewhere(_OTHER_MEMORY | _OTHER_HASHES))
         return self
@@ -114,8 +93,13 @@ class DeterminismCheck:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def device(self) -> str:
+        """The device that trainings get."""
+        return self._recorder.device
+
     def results(self) -> list[Determinism]:
-        """Return what the check of each branch shows, main's first.
+        """Return what the check of each branch shows.
 
         Raises:
             KeyboardInterrupt: The user interrupted; what was running has ended.
@@ -123,7 +107,7 @@ class DeterminismCheck:
         """
         sides = [target.side for target in self._targets]
         ones = self._recorder.record(sides, varied=())
-        trained = [side for side in sides if not _does_not_train(ones[side.name])]
+        trained = [side for side in sides if not does_not_train(ones[side.name])]
         partings, by_hash = self._repeat(trained, ones)
         same = [side for side in trained if side.name not in partings]
         courses = [(side, course_of(ones[side.name], self._steps)) for side in same]
@@ -133,10 +117,10 @@ class DeterminismCheck:
         for target in self._targets:
             name, one = target.side.name, ones[target.side.name]
             blank = self._blank(target, one)
-            if _does_not_train(one):
-                found.append(_failed(blank, one))
+            if does_not_train(one):
+                found.append(failed(blank, one))
             elif name in partings:
-                found.append(_differs(blank, partings[name]))
+                found.append(differs(blank, partings[name]))
             else:
                 whole, cut = rehearsed[name]
                 course = course_by_name[name]
@@ -147,24 +131,15 @@ class DeterminismCheck:
                     stops=course.stops[: len(cut.attempts) - 1],
                 )
                 found.append(
-                    _resumed(
+                    resumed(
                         blank, resume, whole.attempts[0], cut.attempts, (whole.failure, cut.failure)
                     )
                 )
             if name in by_hash:
                 found[-1] = replace(
-                    found[-1], remarks=(*found[-1].remarks, _of_hashes(by_hash[name]))
+                    found[-1], remarks=(*found[-1].remarks, said_of_hashes(by_hash[name]))
                 )
         return found
-
-    def _side(self, branch: Branch, main: Branch) -> Side:
-        request = self._request
-        flags = dict(experiment_of(self._project, branch).flags)
-        if branch.name == main.name and request.experiment is not None:
-            flags |= landed_flags(self._project, main, request.experiment)
-        if branch.name != main.name or tuple(request.names) == (main.name,):
-            flags |= request.flags
-        return commit_side(self._project, branch.name, branch.tip, flags=flags)
 
     def _blank(self, target: _Target, one: Recording) -> Determinism:
         place = drawn_globally(one)
@@ -177,7 +152,7 @@ class DeterminismCheck:
         return Determinism(
             branch=target.branch.name,
             tip=target.branch.tip,
-            device=self._recorder.device,
+            device=self.device,
             status=DeterminismStatus.DETERMINISTIC,
             steps=one.num_steps,
             repeat=Repeat(status=Proof.SAME, steps=one.num_steps, varied=tuple(Outside)),
@@ -187,7 +162,7 @@ class DeterminismCheck:
 
     def _repeat(
         self, sides: Sequence[Side], ones: Mapping[str, Recording]
-    ) -> tuple[dict[str, _Parting], dict[str, _Parting]]:
+    ) -> tuple[dict[str, Parting], dict[str, Parting]]:
         """Train again with everything different; return what parts for good, and what parts with the hash seed alone."""
         suspect = self._parting(self._other, sides, ones, number=2, varied=_IN_PROCESS)
         if not suspect:
@@ -197,7 +172,7 @@ class DeterminismCheck:
             still = self._parting(recorder, left, ones, number=3, varied=_IN_PROCESS)
             by_memory = self._parting(recorder, left, ones, number=4, varied=())
             still |= self._closely(recorder, [s for s in left if s.name in still], ones, still)
-        by_hash: dict[str, _Parting] = {}
+        by_hash: dict[str, Parting] = {}
         if left := [side for side in left if side.name not in still]:
             with self._elsewhere(_OTHER_HASHES) as recorder:
                 by_hash = self._parting(recorder, left, ones, number=5, varied=())
@@ -218,7 +193,7 @@ class DeterminismCheck:
         *,
         number: int,
         varied: tuple[Outside, ...],
-    ) -> dict[str, _Parting]:
+    ) -> dict[str, Parting]:
         """Return which sides part from their first training when they are trained again, by name."""
         others = {side.name: again(side, number) for side in sides}
         twos = recorder.record(list(others.values()), varied=varied) if others else {}
@@ -227,7 +202,7 @@ class DeterminismCheck:
             one, two = ones[side.name], twos[others[side.name].name]
             divergence = parted(one, two)
             if divergence is not None:
-                found[side.name] = _Parting(one=one, two=two, divergence=divergence, tried=())
+                found[side.name] = Parting(one=one, two=two, divergence=divergence, tried=())
         return found
 
     def _closely(
@@ -235,8 +210,8 @@ class DeterminismCheck:
         recorder: Recorder,
         sides: Sequence[Side],
         ones: Mapping[str, Recording],
-        still: Mapping[str, _Parting],
-    ) -> dict[str, _Parting]:
+        still: Mapping[str, Parting],
+    ) -> dict[str, Parting]:
         """Train both again and note every module in the steps before a difference, where that tells more."""
         found = {}
         for side in sides:
@@ -275,7 +250,7 @@ class DeterminismCheck:
         recorder = Recorder(
             self._project,
             steps=self._steps,
-            device=self._request.device,
+            device=self._device,
             variables=variables,
             tell=self._tell,
         )
@@ -294,87 +269,68 @@ def check_determinism(
     executor: Executor | None = None,
     tell: Tell = silently,
 ) -> list[Determinism]:
-    """Return, for each branch that ``run`` would train, whether its runs are the same to the bit.
+    """Return, for each branch that ``run`` would train, whether its runs are the same to the bit; main's first.
+
+    Args:
+        project: Whose.
+        request: Branches, flags and device, as ``run`` takes them.
+        steps: Taken at most by each training.
+        executor: The caller's own when one is given; left alone where branches have environments of their own.
+        tell: Hears what is going on.
 
     Raises:
         ConfigError: There is no task, or the request cannot be met.
         KeyboardInterrupt: The user interrupted; nothing is left behind.
     """
-    with DeterminismCheck(project, request, steps=steps, executor=executor, tell=tell) as check:
-        return check.results()
+    if steps < 1:
+        raise ConfigError(f"--steps {steps}: needs at least 1", hint="see: branchlab run --help")
+    needs_task(project, "run --check-determinism")
+    check_request(project, request)
+    branches = all_branches(project)
+    main = main_branch(project, branches)
+    wanted = wanted_branches(project, request, branches, main)
+    owns = own_environments(project, [branch.tip for branch in wanted], tell=tell).by_commit
+    device = request.device or project.config.run.device
+    failures: dict[str, str] = {}
+    together: dict[str, list[_Target]] = {}
+    for branch in wanted:
+        own = owns.get(branch.tip)
+        if own is not None and own.environment is None:
+            failures[branch.name] = own.failure
+            continue
+        key = own.environment.key if own is not None and own.environment is not None else ""
+        together.setdefault(key, []).append(_target(project, request, branch, main))
+    found: dict[str, Determinism] = {}
+    # A caller's own knows one environment only.
+    ours = None if owns else executor
+    for targets in together.values():
+        check = _Check(project, targets, steps=steps, device=device, executor=ours, tell=tell)
+        with check:
+            found |= {one.branch: one for one in check.results()}
+            device = check.device
+    for branch in wanted:
+        if branch.name in failures:
+            found[branch.name] = _without_environment(branch, device, failures[branch.name])
+    return [found[branch.name] for branch in wanted]
 
 
-def _does_not_train(one: Recording) -> bool:
-    return bool(one.failure) or unfilled(one) is not None
+def _target(project: Project, request: RunRequest, branch: Branch, main: Branch) -> _Target:
+    flags = dict(experiment_of(project, branch).flags)
+    if branch.name == main.name and request.experiment is not None:
+        flags |= landed_flags(project, main, request.experiment)
+    if branch.name != main.name or tuple(request.names) == (main.name,):
+        flags |= request.flags
+    return _Target(branch=branch, side=commit_side(project, branch.name, branch.tip, flags=flags))
 
 
-def _failed(blank: Determinism, one: Recording) -> Determinism:
-    nothing = replace(blank.repeat, status=Proof.NOT_RUN)
-    where = unfilled(one)
-    if not one.failure and where is not None:
-        cause = cause_of_unfilled(one, where.step)
-        reason = f"the loss is no number at step {where.step}"
-        return replace(
-            blank,
-            status=DeterminismStatus.FAILED,
-            repeat=replace(nothing, reason=reason),
-            first_difference=where,
-            cause=cause,
-        )
-    cause = refused_operation(one)
-    step = one.num_steps + any(note.step for note in one.notes)
-    stage = "operation" if cause else "training"
-    return replace(
-        blank,
+def _without_environment(branch: Branch, device: str, failure: str) -> Determinism:
+    """Return what is known of a branch that nothing can be trained of."""
+    return Determinism(
+        branch=branch.name,
+        tip=branch.tip,
+        device=device,
         status=DeterminismStatus.FAILED,
-        repeat=replace(nothing, reason=one.failure),
-        first_difference=Divergence(
-            step=step, stage=stage, where=place_in(one.failure) or "the task", reason=one.failure
-        ),
-        cause=cause,
-    )
-
-
-def _differs(blank: Determinism, parting: _Parting) -> Determinism:
-    return replace(
-        blank,
-        status=DeterminismStatus.DIFFERS,
-        repeat=replace(blank.repeat, status=Proof.DIFFERS),
-        first_difference=parting.divergence,
-        cause=cause_of(parting.one, parting.two, parting.tried),
-    )
-
-
-def _resumed(
-    blank: Determinism,
-    resume: Resume,
-    whole: Recording,
-    attempts: Sequence[Recording],
-    failures: tuple[str, str],
-) -> Determinism:
-    if failures[0]:
-        resume = replace(resume, status=Proof.NOT_RUN, reason=failures[0])
-        return replace(blank, status=DeterminismStatus.FAILED, resume=resume)
-    cut = joined(attempts)
-    found = interrupted_difference(whole, cut)
-    if found is None and not failures[1]:
-        return replace(blank, resume=resume)
-    if found is None:
-        found = Divergence(step=cut.num_steps, stage="resume", where="the task", reason=failures[1])
-    cause: Cause = lacking(whole, cut, found)
-    return replace(
-        blank,
-        status=DeterminismStatus.DIFFERS,
-        resume=replace(resume, status=Proof.DIFFERS, reason=failures[1]),
-        first_difference=found,
-        cause=cause,
-    )
-
-
-def _of_hashes(parting: _Parting) -> str:
-    cause = cause_of(parting.one, parting.two, (Outside.HASHES,))
-    where = f"{cause.operation} ({cause.place})" if cause.place else parting.divergence.where
-    return (
-        f"{parting.divergence.stage}: {where} depends on the hash seed, which every run here has fixed; "
-        "elsewhere it trains differently"
+        steps=0,
+        repeat=Repeat(status=Proof.NOT_RUN, reason=failure),
+        resume=Resume(status=Proof.NOT_RUN),
     )

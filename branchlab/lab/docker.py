@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from branchlab import version
-from branchlab.domain import RunRecord, RunState
+from branchlab.domain import RunRecord, RunState, placeholders_of
 from branchlab.errors import ConfigError
 from branchlab.lab.branches import all_branches, main_branch
 from branchlab.lab.dockerfile import Wanted, devcontainer, dockerfile
@@ -66,6 +66,7 @@ def container_of(
         run_id=run_id,
         branch=record.run.branch,
         commit=record.run.commit,
+        checked_out=record.run.checked_out,
         plan=project.state.run(run_id).plan.read_text(),
         environment=environment,
         share=share,
@@ -147,6 +148,11 @@ def _requirement(ours: Package) -> str:
 
 
 def _places(record: RunRecord) -> list[str]:
-    """Return the folders of this machine that the run's arguments name."""
-    values = {*record.run.arguments.values(), *record.run.flags.values()}
+    """Return the places of this machine that the run's arguments name, or the words of its script's command."""
+    run = record.run
+    values = {*run.arguments.values(), *run.flags.values()}
+    command = run.script.command if run.script is not None else ()
+    # The program itself is the image's own; a place with a placeholder is each run's own.
+    words = [word for word in command[1:] if not placeholders_of([word])]
+    values |= {part for word in words for part in (word, word.partition("=")[2])}
     return sorted(value for value in values if isinstance(value, str) and Path(value).is_absolute())

@@ -32,6 +32,7 @@ class Wanted:
 
     Attributes:
         run_id: Of the run; ``plan`` is its ``run.json``, ``environment`` what it trained in.
+        commit: The branch's own; ``checked_out`` is what the run trained, another one where main's script was put in.
         share: Paths of the repository that are not in git and that the run needs.
         branchlab: Requirement that installs it; "" where its source is the build context ``branchlab``.
         build: The command that builds the image, said in its head.
@@ -40,6 +41,7 @@ class Wanted:
     run_id: str
     branch: str
     commit: str
+    checked_out: str
     plan: str
     environment: Mapping[str, Any]
     share: Sequence[str] = ()
@@ -225,7 +227,7 @@ def _run(wanted: Wanted) -> list[str]:
         "RUN --mount=type=bind,source=.git,target=/repository.git \\",
         "    git init --quiet \\",
         f"    && git fetch --quiet /repository.git refs/branchlab/runs/{wanted.run_id} \\",
-        f"    && git checkout --quiet --detach {wanted.commit}",
+        f"    && git checkout --quiet --detach {wanted.checked_out}",
         *_here(f"{folder}/run.json", wanted.plan, owner="lab:lab"),
         f"CMD {json.dumps(['sh', '-c', f'{train}; {shown}'])}",
     ]

@@ -150,7 +150,7 @@ def _make(uv: Sequence[str], folder: Path, ingredients: Ingredients) -> Environm
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         # Outside of the repository: uv takes settings from project files in the folders above.
-        with tempfile.TemporaryDirectory(prefix="branchlab-env-") as workshop:
+        with tempfile.TemporaryDirectory(prefix=_workshop_prefix(folder)) as workshop:
             card = _build(uv, beside, ingredients, Path(workshop))
         write_atomically(beside / _CARD, json.dumps(card).encode())
         beside.rename(folder)
@@ -298,5 +298,12 @@ def _lock_of(folder: Path) -> Path:
 
 def _drop_half_made(folder: Path) -> None:
     """Take away what killed commands left; whoever lives and makes this one holds its lock."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
+    workshops = Path(tempfile.gettempdir()).glob(f"{_workshop_prefix(folder)}*")
+    for left in (*folder.parent.glob(f".{folder.name}.*"), *workshops):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _workshop_prefix(folder: Path) -> str:
+    """Return how workshops for one final place are called, so that the next maker finds what a killed one left."""
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return f"branchlab-env-{place}-"

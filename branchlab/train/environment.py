@@ -79,6 +79,7 @@ def environment_document(run: Run) -> JSON:
             "branch": run.branch,
             "commit": run.commit,
             "tree": run.tree,
+            "trained": run.checked_out,
             "checked_out": run.origin.checked_out if run.origin else None,
             "dirty": list(run.origin.dirty) if run.origin else None,
         },

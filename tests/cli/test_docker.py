@@ -10,6 +10,21 @@ from pathlib import Path
 import pytest
 
 from branchlab.lab.dockerfile import Wanted, devcontainer, dockerfile, requirements
+from tests.cli.conftest import UserRepository
+
+SCRIPTED = """
+[trainer]
+command = ["python", "train.py", "--data", "/srv/photos", "--labels=/srv/labels.csv", "--out", "{run_dir}", "--cache=/srv/{seed}"]
+trainer_from = "main"
+
+[run]
+device = "cpu"
+"""
+SCRIPT = """
+import json
+from net import QUALITY
+print(json.dumps({"epoch": 1, "val/accuracy": QUALITY}))
+"""
 
 
 def document(**more: object) -> dict[str, object]:
@@ -28,6 +43,7 @@ def wanted(**more: object) -> Wanted:
         "run_id": "se-s0-1f3c22ab",
         "branch": "exp/se",
         "commit": "c" * 40,
+        "checked_out": "c" * 40,
         "plan": '{"id": "se-s0-1f3c22ab"}',
         "environment": document(),
         "build": "docker build .",
@@ -171,15 +187,55 @@ def test_what_cannot_be_made_is_said(trained, arguments, said) -> None:
 
 
 def test_what_the_image_does_trains_the_same_bits_again(trained, tmp_path: Path) -> None:
-    """No engine is needed: its last stage is carried out here, in other folders."""
-    text = trained.branchlab("docker", "wide", "--out", "-").stdout
+    run_id, result = carried_out(trained, "wide", tmp_path)
+    first = trained.root / ".branchlab/runs" / run_id / "attempts/1/result.json"
+    assert result["loss_digest"] == json.loads(first.read_text())["loss_digest"]
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> UserRepository:
+    """A project whose own script has trained a branch with a script of its own; tests only read."""
+    project = UserRepository(tmp_path_factory.mktemp("scripted"))
+    project.git("init", "-q", "-b", "main")
+    project.commit({".branchlab.toml": SCRIPTED, "train.py": SCRIPT, "net.py": "QUALITY = 0.5\n"})
+    own = "raise SystemExit('the branch judges itself')\n"
+    project.branch("exp/a", {"train.py": own, "net.py": "QUALITY = 0.7\n"})
+    done = project.branchlab("run", "a", "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_data_that_a_scripts_command_names_is_mounted(scripted) -> None:
+    text = scripted.branchlab("docker", "exp/a", "--out", "-").stdout
+    (line,) = [line for line in text.splitlines() if "docker run" in line]
+    assert re.findall(r"-v (\S+)", line) == [
+        "/srv/labels.csv:/srv/labels.csv:ro",
+        "/srv/photos:/srv/photos:ro",
+    ]
+
+
+def test_the_image_trains_a_branch_by_mains_script_where_the_run_did(
+    scripted, tmp_path: Path
+) -> None:
+    _, result = carried_out(scripted, "exp/a", tmp_path)
+    assert result["metrics"]["val/accuracy"] == 0.7
+
+
+def carried_out(
+    project: UserRepository, branch: str, folder: Path
+) -> tuple[str, dict[str, object]]:
+    """Do what the image of a branch's run does; return the run's id and its result.
+
+    No engine is needed: its last stage is carried out here, in other folders.
+    """
+    text = project.branchlab("docker", branch, "--out", "-").stdout
     stage = text.partition("FROM environment AS run\n")[2]
     run_id = re.findall(r"refs/branchlab/runs/(\S+)", stage)[0]
     fetch = stage.partition("git init")[2].partition("\nCOPY")[0]
-    work, runs = tmp_path / "work", tmp_path / "runs" / run_id
+    work, runs = folder / "work", folder / "runs" / run_id
     work.mkdir()
     runs.mkdir(parents=True)
-    commands = f"git init {fetch}".replace("/repository.git", str(trained.root / ".git"))
+    commands = f"git init {fetch}".replace("/repository.git", str(project.root / ".git"))
     subprocess.run(["sh", "-c", commands], cwd=work, check=True)
     (runs / "run.json").write_text(stage.partition("/run.json\n")[2].partition("\nEOF\n")[0])
     _, _, command = json.loads(stage.rpartition("\nCMD ")[2])
@@ -188,9 +244,8 @@ def test_what_the_image_does_trains_the_same_bits_again(trained, tmp_path: Path)
     done = subprocess.run(["sh", "-c", command], cwd=work, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    first = trained.root / ".branchlab/runs" / run_id / "attempts/1/result.json"
-    assert result["state"] == "done"
-    assert result["loss_digest"] == json.loads(first.read_text())["loss_digest"]
+    assert result["state"] == "done", result
+    return run_id, result
 
 
 @pytest.mark.tools

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from branchlab.domain import RunState
+from branchlab.domain import DeterminismStatus, Proof, RunState
 from branchlab.errors import ConfigError
+from branchlab.lab.determinism import check_determinism
 from branchlab.lab.judge import compare
 from branchlab.lab.own_environments import check_supported, ingredients_of
 from branchlab.lab.run import RunSession
@@ -147,6 +148,43 @@ def test_where_nodes_cannot_have_them_environments_are_refused(repo, more, kind,
     with pytest.raises(ConfigError, match=said):
         check_supported(repo.open(), kind)
     check_supported(repo.open(), "local")
+
+
+def test_branches_without_an_environment_fail_the_check_of_determinism_with_the_reason(
+    repo,
+) -> None:
+    env(repo, 'files = ["requirements-gpu.txt"]\n')
+    repo.branch("exp/none", {"notes.md": "x"})
+    found = check_determinism(repo.open(), RunRequest(names=("none",)), steps=2)
+    assert [one.branch for one in found] == ["main", "exp/none"]
+    for one in found:
+        assert one.status is DeterminismStatus.FAILED
+        assert one.repeat.status is one.resume.status is Proof.NOT_RUN
+        assert "requirements-gpu.txt" in one.repeat.reason
+
+
+@pytest.mark.slow
+def test_determinism_is_checked_in_the_environment_of_each_branch(
+    repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(CACHE))
+    wheels = tmp_path / "wheels"
+    build_wheel(wheels, "spice", "1.5")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    env(repo)
+    config = (repo.root / ".branchlab.toml").read_text()
+    repo.commit({".branchlab.toml": config, "requirements.txt": "numpy\n"})
+    repo.branch("exp/bad", {"requirements.txt": "numpy\nspice>=99\n"})
+    spiced = {"requirements.txt": "numpy\nspice\n", "tiny/task.py": "import spice\n" + TASK}
+    repo.branch("exp/spice", spiced)
+    found = check_determinism(repo.open(), RunRequest(names=("bad", "spice")), steps=2)
+    assert [(one.branch, one.status) for one in found] == [
+        ("main", DeterminismStatus.DETERMINISTIC),
+        ("exp/bad", DeterminismStatus.FAILED),
+        ("exp/spice", DeterminismStatus.DETERMINISTIC),
+    ]
+    assert "No solution found" in found[1].repeat.reason
+    assert {one.device for one in found} == {"cpu"}
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,11 @@ def test_one_that_was_killed_at_work_is_made_by_the_next(
     once = tmp_path / "once"
     then = f"[ -e {once} ] || {{ touch {once}; echo $$ > {gate}; exec sleep 60; }}"
     played_uv(tmp_path / "played", then, monkeypatch)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (temporary / "branchlab-env-of-another").mkdir()
     first = started(home)
     installs = int(gate.read_text())
     first.send_signal(signal.SIGKILL)
@@ -259,9 +265,11 @@ def test_one_that_was_killed_at_work_is_made_by_the_next(
     os.kill(installs, signal.SIGKILL)
     first.stdout.close()  # type: ignore[union-attr]
     assert len(left_over(home)) == 1
+    assert len(list(temporary.glob("branchlab-env-*"))) == 2
     made = provide(home, listed("one"))
     assert pins(made.python) == ["one==2.0"]
     assert left_over(home) == []
+    assert [path.name for path in temporary.iterdir()] == ["branchlab-env-of-another"]
 
 
 def test_those_that_nobody_needs_are_removed_and_one_in_the_making_stays(home: Path) -> None:

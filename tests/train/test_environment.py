@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -86,8 +87,13 @@ def test_the_document_names_versions_machine_and_how_the_run_was_planned(tmp_pat
     assert found["python"]["executable"]
     assert found["cpu"]["cores"] >= found["cpu"]["usable"] >= 1
     assert found["git"]["dirty"] == ["a.py"]
-    assert found["git"]["commit"] == "c" * 40
+    assert found["git"]["commit"] == found["git"]["trained"] == "c" * 40
     assert found["command"] == ["branchlab", "run"]
+
+
+def test_a_run_by_mains_script_names_the_commit_that_it_trained_beside_the_branchs() -> None:
+    found = environment_document(replace(RUN, code="d" * 40))["git"]
+    assert (found["commit"], found["trained"]) == ("c" * 40, "d" * 40)
 
 
 def test_a_disk_that_takes_nothing_fails_no_run_here(tmp_path: Path) -> None:
