@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -156,7 +157,7 @@ def test_a_lock_is_followed_to_the_letter(home: Path, tmp_path: Path) -> None:
     project = tmp_path / "locked"
     project.mkdir()
     (project / "pyproject.toml").write_text(PROJECT.replace('"one"', '"one<2"'))
-    subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
+    subprocess.run([sys.executable, "-m", "uv", "lock", "--quiet"], cwd=project, check=True)
     files = {
         "pyproject.toml": PROJECT.replace('"one"', '"one<2"'),
         "uv.lock": (project / "uv.lock").read_text(),
@@ -219,7 +220,7 @@ print(made.packages)
 
 def played_uv(folder: Path, then: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a uv on PATH that notes what it is asked, and does something before it installs."""
-    uv = shutil.which("uv")
+    uv = shutil.which("uv") or f"{sys.executable} -m uv"
     folder.mkdir()
     (folder / "uv").write_text(
         f'#!/bin/sh\necho "$1 $2" >> {folder}/asked\n'
@@ -258,8 +259,11 @@ def test_one_that_was_killed_at_work_is_made_by_the_next(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     (temporary / "branchlab-env-of-another").mkdir()
+    opened = os.open(gate, os.O_RDWR)  # so that nobody waits for the other end
     first = started(home)
-    installs = int(gate.read_text())
+    installs = int(os.read(opened, 100)) if select.select([opened], [], [], 60)[0] else 0
+    os.close(opened)
+    assert installs
     first.send_signal(signal.SIGKILL)
     first.wait()
     os.kill(installs, signal.SIGKILL)
