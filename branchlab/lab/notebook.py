@@ -29,6 +29,7 @@ from branchlab.lab.status import Status
 from branchlab.lab.status import status as look
 
 _Kind = TypeVar("_Kind", RunState, Scale)
+_T = TypeVar("_T")
 
 
 def open_lab(path: str | Path = ".") -> Lab:
@@ -203,24 +204,28 @@ class Lab:
         )
 
 
-class Runs(Sequence[RunRecord]):
-    """Runs as plain records, the latest planned first; as a table with a row a run."""
+class _Held(Sequence[_T]):
+    """A sequence that does not change."""
 
-    def __init__(self, records: Sequence[RunRecord]) -> None:
-        self._records = tuple(records)
+    def __init__(self, held: Sequence[_T]) -> None:
+        self._held = tuple(held)
 
     @overload
-    def __getitem__(self, index: int) -> RunRecord: ...
+    def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[RunRecord]: ...
-    def __getitem__(self, index: int | slice) -> RunRecord | Sequence[RunRecord]:
-        return self._records[index]
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
+        return self._held[index]
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._held)
 
-    def __iter__(self) -> Iterator[RunRecord]:
-        return iter(self._records)
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self._held)
+
+
+class Runs(_Held[RunRecord]):
+    """Runs as plain records, the latest planned first; as a table with a row a run."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} runs of {len({r.run.branch for r in self})} branches>"
@@ -244,24 +249,8 @@ class Runs(Sequence[RunRecord]):
         return to_polars(rows, run_columns(rows))
 
 
-class Metrics(Sequence[Row]):
+class Metrics(_Held[Row]):
     """Values as plain mappings: run, branch, seed, scale, epoch, step, name, value, at (UTC)."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = tuple(rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        return self._rows[index]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows)
 
     def __repr__(self) -> str:
         return f"<{len(self)} values of {len({row['name'] for row in self})} metrics>"
@@ -272,7 +261,7 @@ class Metrics(Sequence[Row]):
         Raises:
             ConfigError: pandas is not installed.
         """
-        return to_pandas(self._rows, METRIC_COLUMNS)
+        return to_pandas(self._held, METRIC_COLUMNS)
 
     def to_polars(self) -> Any:  # noqa: ANN401
         """Return the same as a ``polars.DataFrame``.
@@ -280,7 +269,7 @@ class Metrics(Sequence[Row]):
         Raises:
             ConfigError: polars is not installed.
         """
-        return to_polars(self._rows, METRIC_COLUMNS)
+        return to_polars(self._held, METRIC_COLUMNS)
 
 
 def _several(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -47,12 +47,6 @@ _PYTHONS = {"python", "python3"}
 _NO_MEMORY = ("OutOfMemoryError", "CUDA out of memory")
 
 
-def interpreter_of(worktree: Path) -> str:
-    """Return the Python that runs the scripts of a work tree: branchlab's own."""
-    del worktree
-    return sys.executable
-
-
 class Watched:
     """What the run's process hears and shows: whether it shall end, and that its script gets on."""
 
@@ -133,7 +127,7 @@ def _words(
     if checkpoint is not None:
         words += script.resume_words(str(checkpoint), values)
     if words[0] in _PYTHONS:
-        words[0] = interpreter_of(worktree)
+        words[0] = sys.executable  # of the environment that the run has
         source = next((word for word in words[1:2] if word.endswith(".py")), "")
         if source and not (worktree / source).exists():
             raise ConfigError(
@@ -146,7 +140,7 @@ def _words(
 def _environment(run: Run, worktree: Path, folder: RunFolder, attempt: Attempt) -> dict[str, str]:
     """Return what the script finds: its own branch first, one run's share of the machine, and tools that write into its folder."""
     files, threads = str(folder.files), str(run.threads)
-    beside = str(Path(interpreter_of(worktree)).parent)
+    beside = str(Path(sys.executable).parent)
     # The branch's own packages go before those that an editable installation takes from the user's work tree.
     sources = [str(path) for path in (worktree, worktree / "src") if path.is_dir()]
     usual = {
