@@ -210,8 +210,9 @@ class BranchlabApp(App[None]):
             self.on_said(Said("", is_error=False))
 
     def _lab_screen(self) -> LabScreen | None:
-        """Return the screen that is seen, or seen behind a dialog."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, LabScreen)), None)
+        """Return the screen that is seen, or seen behind a dialog; none while it is put up or taken down."""
+        screen = next((s for s in reversed(self.screen_stack) if isinstance(s, LabScreen)), None)
+        return screen if screen is not None and screen.is_standing else None
 
     def _leave(self, return_code: int) -> None:
         self.feed.stop()

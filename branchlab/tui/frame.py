@@ -75,6 +75,11 @@ class LabScreen(Screen[None]):
     def lab(self) -> BranchlabApp:
         return cast("BranchlabApp", self.app)
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether the widgets are there: news may come while a screen is composed or taken down."""
+        return self.is_mounted and self.display
+
     def on_mount(self) -> None:
         self.show_said()
         self.lab.ask_for(self)

@@ -12,6 +12,7 @@ from branchlab.terminal_text import safe_text
 from branchlab.tui import app as app_module
 from branchlab.tui import commands
 from branchlab.tui.app import BranchlabApp
+from branchlab.tui.messages import CurveRead, Said
 
 
 def row_of(eyes, name):
@@ -381,6 +382,20 @@ def test_no_color_means_no_colour_codes(full_lab, tui, monkeypatch):
     tui.watch(app, look)
     monkeypatch.setenv("NO_COLOR", "")
     assert full_lab.app().theme != "ansi-dark"
+
+
+def test_news_that_come_while_a_screen_is_taken_down_do_no_harm(full_lab, tui):
+    app = full_lab.app()
+
+    async def look(eyes):
+        await eyes.see("exp/gelu")
+        removal = app._prune(app.screen)  # what an app that closes does first
+        app.on_curve_read(CurveRead("nobody's", ()))
+        await removal
+        app.on_curve_read(CurveRead("nobody's", ()))
+        app.on_said(Said("news", is_error=True))
+
+    tui.watch(app, look)
 
 
 def test_there_is_no_command_palette(full_lab, tui):
