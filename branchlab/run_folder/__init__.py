@@ -31,7 +31,7 @@ from branchlab.run_folder.events import (
     parse_event,
     read_events,
 )
-from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
+from branchlab.run_folder.files import JSON, from_text, replacing, to_text, write_atomically
 from branchlab.run_folder.folders import (
     LOST,
     STATE_FOLDER,
@@ -71,6 +71,7 @@ __all__ = [
     "parse_event",
     "read_events",
     "read_holder",
+    "replacing",
     "script_of",
     "to_text",
     "unpack_recording",

@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 
-from branchlab.run_folder import write_atomically
+from branchlab.run_folder import replacing
 
 
 def save_tensors(path: Path, document: dict[str, Any]) -> None:
-    """Write a document of tensors and plain types."""
-    buffer = io.BytesIO()
-    torch.save(document, buffer)
-    write_atomically(path, buffer.getvalue())
+    """Write a document of tensors and plain types.
+
+    Straight into the file: by way of a buffer ResNet-18 with AdamW (134 MB) took 0.34 s of CPU instead of 0.10 (2026-11-27).
+    """
+    with replacing(path) as file:
+        torch.save(document, file)
 
 
 def load_tensors(path: Path) -> dict[str, Any] | None:
