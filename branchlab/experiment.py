@@ -55,6 +55,19 @@ def experiment_path(name: str) -> str:
     return f"{FOLDER}/{name}.toml"
 
 
+def is_description(text: str) -> bool:
+    """Whether a file is one that ``new-exp`` would write, and no configuration of the project's own in the same folder."""
+    try:
+        document = parse_toml(text, path=PurePosixPath(FOLDER))
+    except ConfigError:
+        return False
+    return (
+        isinstance(document.get("title"), str)
+        and isinstance(document.get("base"), str)
+        and isinstance(document.get("flags", {}), dict)
+    )
+
+
 def parse_experiment(text: str, *, where: str) -> Experiment:
     """Return the experiment that ``text`` describes; ``where`` is named in errors.
 

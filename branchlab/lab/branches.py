@@ -15,6 +15,7 @@ from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, RunRecord
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, experiment_name, experiment_path, parse_experiment
+from branchlab.git.contents import contents
 from branchlab.git.refs import Refs, preferred
 from branchlab.lab.project import Project
 
@@ -91,6 +92,11 @@ def deleted_branches(
         if is_experiment(project, branch):
             found[branch.name] = branch
     return list(found.values())
+
+
+def contents_of(project: Project, branches: Iterable[Branch]) -> Mapping[str, str]:
+    """Return, by tree, the id of what trainings of these branches depend on."""
+    return contents(project.repository.root, [b.tree for b in branches], project.memo())
 
 
 def is_experiment(project: Project, branch: Branch) -> bool:

@@ -13,6 +13,7 @@ from branchlab.errors import StoreError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
+    contents_of,
     experiment_of,
     main_branch,
 )
@@ -147,8 +148,12 @@ class RunSession:
         )
         threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
         protocol = self._protocol(facts, device, threads=threads, script=script)
+        contents = contents_of(project, wanted)
         plan = make_plan(
-            [self._target(branch, main, protocol) for branch in wanted],
+            [
+                self._target(branch, main, protocol, content=contents[branch.tree])
+                for branch in wanted
+            ],
             seeds,
             protocol,
             known=index.runs_of_key,
@@ -258,7 +263,7 @@ class RunSession:
         executor.warm_up()
         return executor
 
-    def _target(self, branch: Branch, main: Branch, protocol: Protocol) -> Target:
+    def _target(self, branch: Branch, main: Branch, protocol: Protocol, *, content: str) -> Target:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
@@ -279,6 +284,7 @@ class RunSession:
             commit=branch.tip,
             tree=branch.tree,
             code=code_of(self.project, protocol.script, branch, main),
+            content=content,
             flags=flags,
             environment=environment,
         )

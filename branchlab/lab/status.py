@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from branchlab.analysis.recommendation import recommendation
@@ -141,17 +141,20 @@ def status(
     gone = deleted_branches(project, records, known)
     named = find_branches(project, names, [*known, *gone]) if names else []
     experiments = experiments_of(project, [*branches, *gone])
-    subjects = subjects_of([*branches, *gone], experiments, records)
+    subjects = subjects_of(project, [*branches, *gone], experiments, records)
     branches += gone if with_deleted or names else []
     metric = config.run.metric
-    subject_of_main = Subject(branch=main.name, tree=main.tree)
+    frozen = reference_branch(project, refs)
+    ends = [main, *([frozen] if frozen is not None else [])]
+    subject_of_main, *frozen_subjects = subjects_of(
+        project, ends, {branch.name: Experiment() for branch in ends}, []
+    )
     taken = taken_from_main(project, main)
     judged = (
         judge_all(records, subjects, subject_of_main, metric=metric, project=project, taken=taken)
         if records
         else {}
     )
-    frozen = reference_branch(project, refs)
     measured = {
         name: one.results.records[0].run.commit
         for name, one in judged.items()
@@ -164,8 +167,10 @@ def status(
     changed = dependencies_changed(project, shown)
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
-    on_reference = Subject(
-        branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
+    reference = config.branches.reference
+    on_reference = next(
+        (replace(one, branch=reference) for one in frozen_subjects),
+        Subject(branch=reference, tree=""),
     )
     found = [
         _branch_status(
