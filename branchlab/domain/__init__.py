@@ -62,6 +62,7 @@ from branchlab.domain.scripts import (
     placeholders_of,
 )
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
+from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
 
 __all__ = [
     "AT_THE_END",
@@ -80,6 +81,7 @@ __all__ = [
     "DeterminismStatus",
     "Divergence",
     "Drift",
+    "Fate",
     "Feature",
     "FeatureVerdict",
     "FlagStyle",
@@ -104,6 +106,7 @@ __all__ = [
     "Recommendation",
     "Recording",
     "ReferenceState",
+    "Relation",
     "Repeat",
     "Resume",
     "Run",
@@ -117,6 +120,8 @@ __all__ = [
     "Trace",
     "Verdict",
     "WorkTree",
+    "WrittenNote",
+    "dropped",
     "merge_back_of",
     "placeholders_of",
 ]

@@ -101,8 +101,12 @@ def contents_of(project: Project, branches: Iterable[Branch]) -> Mapping[str, st
 
 def is_experiment(project: Project, branch: Branch) -> bool:
     """Whether a branch is an experiment: it matches a pattern, and is neither main nor the reference."""
+    return is_experiment_name(project, branch.own_name)
+
+
+def is_experiment_name(project: Project, name: str) -> bool:
+    """Whether a branch of this name is an experiment."""
     known = project.config.branches
-    name = branch.own_name
     if name in {known.main, known.reference}:
         return False
     return any(fnmatchcase(name, pattern) for pattern in known.experiments)

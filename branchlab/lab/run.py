@@ -10,11 +10,13 @@ from pathlib import Path
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
+from branchlab.git.experiments import keep_experiments
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
     contents_of,
     experiment_of,
+    is_experiment_name,
     main_branch,
 )
 from branchlab.lab.dependencies import dependencies_changed_since_main, dependency_notes
@@ -45,7 +47,13 @@ from branchlab.lab.own_script import (
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import origin_of
-from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
+from branchlab.lab.run_request import (
+    RunRequest,
+    check_request,
+    landed_flags,
+    left_out_notes,
+    wanted_branches,
+)
 from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
@@ -173,6 +181,7 @@ class RunSession:
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
             notes=(
                 *_notes(project, wanted),
+                *left_out_notes(project, request, branches),
                 *script_notes(script),
                 *dependency_notes(project, changed),
                 *self._own.notes(wanted),
@@ -192,6 +201,8 @@ class RunSession:
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
         new = [planned.run for planned in plan.runs if planned.known is None]
         project.repository.keep_all({run.id: run.checked_out for run in new})
+        ideas = {run.branch: run.commit for run in new if is_experiment_name(project, run.branch)}
+        keep_experiments(project.repository, ideas)
         origin = origin_of(project, self.request.command) if new else None
         for run in new:
             project.state.run(run.id).write_plan(replace(run, origin=origin))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from branchlab.analysis.recommendation import recommendation
 from branchlab.analysis.results import BranchResults, Subject, freshness, results_of
 from branchlab.domain import (
+    Action,
     Branch,
     FeatureVerdict,
     Flags,
@@ -72,6 +73,7 @@ class BranchStatus:
         parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
         dependencies_changed: Files in which it changes what the project depends on, since it left main.
+        given_up: Why the idea was dropped, as its last note says; "" while it is open.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
 
@@ -93,6 +95,7 @@ class BranchStatus:
     is_landed_as_flag: bool = False
     parity: Parity | None = None
     dependencies_changed: tuple[str, ...] = ()
+    given_up: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +223,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     is_as_flag = landed.landed is not None and landed.landed.tip == standing.branch.tip
     merge_back = MergeBack.LANDED if is_as_flag else _merge_back(standing, features, parity)
     is_on_main = merge_back is MergeBack.LANDED and bool(landed.flags)
+    given_up = experiment.given_up if isinstance(experiment, Experiment) else ""
+    dropped = [f"dropped: {given_up}"] if given_up else []
     behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
     changed = [f"other dependencies: {few(dependencies)}"] if dependencies else []
     return BranchStatus(
@@ -235,12 +240,15 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         is_stale=_is_stale(standing),
         features=features,
         merge_back=merge_back,
-        recommendation=recommendation(standing, merge_back, verdict, fresh, parity=parity),
-        notes=(*behind, *changed, *words),
+        recommendation=Recommendation(action=Action.NOTHING, reason=f"given up: {given_up}")
+        if given_up
+        else recommendation(standing, merge_back, verdict, fresh, parity=parity),
+        notes=(*dropped, *behind, *changed, *words),
         flags=flags,
         is_landed_as_flag=is_as_flag,
         parity=parity,
         dependencies_changed=dependencies,
+        given_up=given_up,
     )
 
 
