@@ -10,7 +10,7 @@
     runs/<run-id>/attempts/<n>/usage.jsonl     what it takes of the machine, every few seconds
     runs/<run-id>/attempts/<n>/pulse           touched while the training gets on
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
-    runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
+    runs/<run-id>/attempts/<n>/val_examples.npz   per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
@@ -31,6 +31,7 @@ from branchlab.run_folder.events import (
     parse_event,
     read_events,
 )
+from branchlab.run_folder.examples import Arrays, read_examples, write_examples
 from branchlab.run_folder.files import JSON, from_text, replacing, to_text, write_atomically
 from branchlab.run_folder.folders import (
     LOST,
@@ -53,6 +54,7 @@ __all__ = [
     "JSON",
     "LOST",
     "STATE_FOLDER",
+    "Arrays",
     "AskedRecording",
     "AskedRehearsal",
     "Attempt",
@@ -70,11 +72,13 @@ __all__ = [
     "pack_recording",
     "parse_event",
     "read_events",
+    "read_examples",
     "read_holder",
     "replacing",
     "script_of",
     "to_text",
     "unpack_recording",
     "write_atomically",
+    "write_examples",
     "write_holder",
 ]

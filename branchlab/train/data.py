@@ -21,6 +21,7 @@ from branchlab.errors import ConfigError
 from branchlab.train.randomness import generator
 from branchlab.train.rows import as_tensors, num_bytes, pair, sent, take, together
 from branchlab.train.sharing import share
+from branchlab.train.slices import Partition, partitions
 from branchlab.train.streaming import StreamedSplit
 from branchlab.train.task import Batch, Examples, Rows, Splits
 
@@ -89,6 +90,8 @@ class HeldData:
     Attributes:
         num_classes: Of the whole training set; 0 where its targets are no class numbers.
         note: What the user should know of the sample, or "".
+        val_parts: The ways to part the validation set: by class, and by the project's own groups.
+        parts_note: Which of them has too many parts, or "".
     """
 
     train: Split
@@ -97,6 +100,8 @@ class HeldData:
     sample_digest: str
     num_classes: int = 0
     note: str = ""
+    val_parts: tuple[Partition, ...] = ()
+    parts_note: str = ""
 
 
 def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
@@ -141,14 +146,24 @@ def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
 
     is_tested = run.scale is Scale.FULL and splits.test is not None
     classes = int(targets.max()) + 1 if _are_classes(targets) else 0
+    train, val = held(source, "train", ids), held(splits.val, "val")
+    parts, parts_note = _parts_of(splits, val)
     return HeldData(
-        train=held(source, "train", ids),
-        val=held(splits.val, "val"),
+        train=train,
+        val=val,
         test=held(splits.test, "test") if is_tested and splits.test is not None else None,
         sample_digest=hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16],
         num_classes=max(len(splits.classes), classes),
         note=note,
+        val_parts=parts,
+        parts_note=parts_note,
     )
+
+
+def _parts_of(splits: Splits, val: Split) -> tuple[tuple[Partition, ...], str]:
+    targets = val.targets if isinstance(val, HeldSplit) else _targets_of(splits.val)
+    classes = targets if isinstance(targets, Tensor) and _are_classes(targets) else None
+    return partitions(classes, splits.classes, splits.val_groups, num=len(val))
 
 
 def sample_ids(targets: Tensor, sample: Sample) -> Tensor:

@@ -7,7 +7,7 @@ arguments only, and each is a flag whose default leaves the base behaviour as it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -89,6 +89,8 @@ class Splits:
         classes: Names of the classes, in the order of their numbers.
         stream: Read Datasets batch by batch in worker processes instead, for what is larger than the memory. Their random
             transforms are drawn anew each epoch, from the run's seed.
+        val_groups: Further ways to part the validation set, besides its classes: for each a name, and one label an example
+            (``{"camera": ["left", "right", …]}``). Metrics are then kept for each part, as ``val/accuracy[camera=left]``.
     """
 
     train: Examples | Dataset[Any]
@@ -96,6 +98,7 @@ class Splits:
     test: Examples | Dataset[Any] | None = None
     classes: Sequence[str] = ()
     stream: bool = False
+    val_groups: Mapping[str, Sequence[Any] | Tensor] = field(default_factory=dict)
 
 
 class Task:
