@@ -127,22 +127,20 @@ def _noises(
     everyone = additive_noise(table)
     if everyone is None:
         return dict.fromkeys(pairs), None
-    own = {name: _own_noise(differences) for name, differences in pairs.items()}
+    found = {name: _own_noise(differences) for name, differences in pairs.items()}
+    own = {name: noise for name, noise in found.items() if noise is not None}
+    far = _far_above_others(own)
     left_out = {
-        name
-        for name, noise in own.items()
-        if noise and _is_above(noise, everyone, factor=_NOISY_FACTOR)
+        name for name in far if _is_above(own[name], everyone.deviation, factor=_NOISY_FACTOR)
     }
     calm = additive_noise({name: seeds for name, seeds in table.items() if name not in left_out})
     pool = calm or everyone
-    shared = _of_other([noise for name, noise in own.items() if noise and name not in left_out])
+    shared = _shared({name: noise for name, noise in own.items() if name not in left_out})
     if shared > pool.deviation:
         pool = replace(pool, deviation=shared, source=Source.OTHER)
-    noises: dict[str, Noise | None] = {}
+    noises: dict[str, Noise | None] = dict.fromkeys(pairs)
     for name, noise in own.items():
-        if noise is None:
-            noises[name] = None
-        elif _is_far_above(name, noise, table, everyone):
+        if name in far and _is_far_above(name, noise, table, everyone):
             noises[name] = noise
         elif noise.deviation > pool.deviation and pool.num_branches > 2:  # noqa: PLR2004  else it is the pool
             noises[name] = replace(pool, deviation=noise.deviation, source=Source.OWN)
@@ -151,23 +149,37 @@ def _noises(
     return noises, pool
 
 
-def _of_other(own: list[Noise]) -> float:
-    """Return the deviation of one run by all differences from the other together.
+def _far_above_others(own: Mapping[str, Noise]) -> set[str]:
+    """Return the branches whose differences vary far more than those of all the others together."""
+    df = sum(noise.df for noise in own.values())
+    squares = math.fsum(noise.df * noise.deviation**2 for noise in own.values())
+    found = set()
+    for name, noise in own.items():
+        rest, rest_df = squares - noise.df * noise.deviation**2, df - noise.df
+        if rest_df and noise.deviation**2 > _NOISY_FACTOR * max(0.0, rest) / rest_df:
+            found.add(name)
+    return found
 
-    Each difference holds the other's noise besides the branch's own. Where that is larger than a branch's, so is this.
+
+def _shared(own: Mapping[str, Noise]) -> float:
+    """Return the deviation of one run by the differences of all branches from the other together.
+
+    Each difference holds the other's noise besides the branch's own: where the other is noisier than the branches are, so
+    is every difference.
     """
-    df = sum(noise.df for noise in own)
-    return math.sqrt(math.fsum(noise.df * noise.deviation**2 for noise in own) / df) if df else 0.0
+    df = sum(noise.df for noise in own.values())
+    squares = math.fsum(noise.df * noise.deviation**2 for noise in own.values())
+    return math.sqrt(squares / df) if df else 0.0
 
 
 def _is_far_above(name: str, noise: Noise, table: Mapping[str, Seeds], everyone: Noise) -> bool:
     # Whoever is far above the others is above the pool with itself in it, among many by half as far at least (v/P is
     # 4k/(k+3) for k branches): most need no pool of their own.
     bar = _NOISY_FACTOR / 2 if len(table) >= _MANY else 1.0
-    if not _is_above(noise, everyone, factor=bar):
+    if not _is_above(noise, everyone.deviation, factor=bar):
         return False
     others = additive_noise({n: seeds for n, seeds in table.items() if n != name})
-    return others is not None and _is_above(noise, others, factor=_NOISY_FACTOR)
+    return others is not None and _is_above(noise, others.deviation, factor=_NOISY_FACTOR)
 
 
 def _own_noise(differences: list[float]) -> Noise | None:
@@ -177,8 +189,8 @@ def _own_noise(differences: list[float]) -> Noise | None:
     return Noise(deviation=deviation, df=len(differences) - 1, num_branches=2, source=Source.ALONE)
 
 
-def _is_above(noise: Noise, pool: Noise, *, factor: float) -> bool:
-    return noise.deviation**2 > factor * pool.deviation**2
+def _is_above(noise: Noise, deviation: float, *, factor: float) -> bool:
+    return noise.deviation**2 > factor * deviation**2
 
 
 def _rounding(table: Mapping[str, Seeds]) -> float:

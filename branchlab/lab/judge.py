@@ -134,10 +134,10 @@ def compare(
 
 
 def _check_metric(metric: str, known: Sequence[str], records: Sequence[RunRecord]) -> None:
-    if not known or metric in known:
+    if metric in known:
         return
     slices = {name for record in records for name in record.slices}
-    if metric in slices:
+    if metric in slices or not (known or slices):
         return
     whole = metric.partition("[")[0]
     of_whole = sorted(name for name in slices if name.startswith(f"{whole}["))
@@ -157,7 +157,7 @@ def _other_scales(records: Sequence[RunRecord], judged: Sequence[Judged]) -> dic
         other = {
             record.run.scale
             for record in recorded.about(one.subject)
-            if record.state is RunState.DONE and record.run.tree == one.subject.tree
+            if record.state is RunState.DONE and one.subject.is_of(record.run)
         } - {one.results.scale}
         if other:
             found[one.subject.branch] = other.pop()
