@@ -39,7 +39,8 @@ from branchlab.domain import Goal, Outcome, Scale
 
 _RECORDED = Path(__file__).with_name("seed_noise.json")
 _CLAIMS = {Outcome.BETTER, Outcome.WORSE}
-_QUESTION = Question(goal=Goal.MAX, min_effect=0.5, scale=Scale.SAMPLE, against="main")
+_QUESTION = Question(goal=Goal.MAX, min_effect=3.0, scale=Scale.SAMPLE, against="main")
+_SMALL = replace(_QUESTION, min_effect=0.5)
 _BRANCHES, _SEEDS = (1, 5, 20), (2, 3, 5)
 _KERNEL = 0.6
 """Width of the smoothing of recorded noise, in standard deviations: 8 to the power -1/5, about."""
@@ -163,8 +164,8 @@ def early_claims(random: Random, num: int, planned: int) -> bool:
         for name in branches.keys() - over.keys():
             taken[name][seed] = branches[name][seed]
         so_far = {s: v for s, v in main.items() if s <= seed}
-        over |= settled(taken, so_far, _QUESTION, num_planned=planned) | over
-    last = judge(taken, main, _QUESTION)
+        over |= settled(taken, so_far, _SMALL, num_planned=planned) | over
+    last = judge(taken, main, _SMALL)
     return any(over.get(name, last[name].outcome) in _CLAIMS for name in branches)
 
 

@@ -34,10 +34,10 @@ def amount(value: float, *, in_points: bool, sign: bool = False) -> str:
 
 
 def difference_text(verdict: Verdict) -> str:
-    """Return a verdict's difference in few characters: ``+1.14 pt``, or ``+0.0114`` in the metric's own unit."""
+    """Return a verdict's difference in few characters: ``+1.14pt``, or ``+0.0114`` in the metric's own unit."""
     if verdict.difference is None:
         return "-"
-    unit = " pt" if verdict.is_share else ""
+    unit = "pt" if verdict.is_share else ""
     return amount(verdict.difference, in_points=verdict.is_share, sign=True) + unit
 
 

@@ -134,10 +134,10 @@ def compare(
 
 
 def _check_metric(metric: str, known: Sequence[str], records: Sequence[RunRecord]) -> None:
-    if metric in known:
+    if metric in known or any(value_of(record, metric) is not None for record in records):
         return
     slices = {name for record in records for name in record.slices}
-    if metric in slices or not (known or slices):
+    if not known and not slices:
         return
     whole = metric.partition("[")[0]
     of_whole = sorted(name for name in slices if name.startswith(f"{whole}["))
