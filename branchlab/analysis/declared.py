@@ -7,8 +7,12 @@ another declaration, and every declaration is another look at the same question.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
+from branchlab.analysis.noise import SEEDS_MIN
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import RunRecord, RunState
 
@@ -23,7 +27,7 @@ class Declared:
     Attributes:
         num_seeds: Pairs of runs that were declared, without those that were found not to be needed.
         num_open: Of those, the ones that are not done.
-        num_looks: Declarations, one after another.
+        num_looks: Declarations, one after another, that something could have been claimed after.
     """
 
     num_seeds: int = 0
@@ -44,12 +48,18 @@ def declared(results: BranchResults, against: BranchResults) -> Declared:
     theirs = {record.run.seed: record for record in against.records}
     pairs = [(r, theirs[r.run.seed]) for r in results.records if r.run.seed in theirs]
     wanted = [pair for pair in pairs if not any(map(_is_left_out, pair))]
-    looks = {max(one.run.batch, other.run.batch) for one, other in wanted}
     return Declared(
         num_seeds=len(wanted),
         num_open=sum(any(r.state is not RunState.DONE for r in pair) for pair in wanted),
-        num_looks=max(1, len(looks)),
+        num_looks=_num_looks(max(one.run.batch, other.run.batch) for one, other in wanted),
     )
+
+
+def _num_looks(batches: Iterable[str]) -> int:
+    """Return after how many of the batches there were enough pairs to claim anything; a first try with one seed can't."""
+    pairs = Counter(batches)
+    so_far = accumulate(pairs[batch] for batch in sorted(pairs))
+    return max(1, sum(num >= SEEDS_MIN for num in so_far))
 
 
 def _is_left_out(record: RunRecord) -> bool:

@@ -147,9 +147,9 @@ def _print_slices(found: Comparison, sliced: Sequence[SlicedBranch]) -> None:
         ]
         click.echo(
             f"\n{click.style(safe_text(one.branch), bold=True)}, by slice of {safe_text(found.metric)}: "
-            f"verdicts are adjusted for {len(rows)} slices, intervals are not"
+            f"verdicts are adjusted for their number ({len(rows)}), intervals are not"
         )
-        header = ["SLICE", "MEAN", f"Δ {safe_text(found.against)}", "95% INTERVAL", "VERDICT"]
+        header = ["SLICE", "MEAN", f"Δ {safe_text(found.against)}", "INTERVAL", "VERDICT"]
         click.echo(table(rows, header=header, right=(1, 2)))
     if not any(one.verdicts for one in sliced):
         click.echo(

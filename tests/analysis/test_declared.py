@@ -44,6 +44,13 @@ def test_seeds_that_are_added_are_another_look() -> None:
     assert declared(results({**SIX, 6: "c"}), results({**SIX, 6: "c"})).num_looks == 3
 
 
+def test_a_first_try_with_one_seed_is_no_look() -> None:
+    batches = {0: "a", 1: "b", 2: "b"}
+    assert declared(results(batches), results(batches)).num_looks == 1
+    more = {**batches, 3: "c"}
+    assert declared(results(more), results(more)).num_looks == 2
+
+
 def test_a_new_branch_beside_a_main_that_was_measured_before_has_one_look() -> None:
     new = results(dict.fromkeys(range(6), "c"))
     assert declared(new, results(SIX)).num_looks == 1
