@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +89,39 @@ def test_noise_that_is_not_alike_or_not_normal_claims_no_more(
 ) -> None:
     # Pooled alone, 16% of such batches with a main twice as noisy claimed a difference.
     assert error_rate(300, effects=(0.0,) * num_branches, **how) <= 0.09
+
+
+RECORDED = Path(__file__).parents[2] / "benchmarks" / "seed_noise.json"
+
+
+@pytest.mark.parametrize("metric", ["val/accuracy", "val/loss"])
+def test_noise_as_real_runs_showed_it_claims_no_more(metric: str) -> None:
+    runs = np.array(list(json.loads(RECORDED.read_text())["metrics"][metric].values()))
+    noise = runs - runs.mean(axis=0) - runs.mean(axis=1, keepdims=True) + runs.mean()
+    random = np.random.default_rng(13)
+    wrong = 0
+    for _ in range(300):
+        chosen = noise[
+            random.integers(0, len(noise), 7)
+        ]  # each branch as noisy as one that was recorded
+        drawn = np.take_along_axis(chosen, random.integers(0, chosen.shape[1], (7, 3)), axis=1)
+        drawn = drawn + 0.6 * chosen.std(axis=1, keepdims=True) * random.normal(0, 1, (7, 3))
+        main, *others = (dict(enumerate((0.8 + row).tolist())) for row in drawn)
+        branches = {f"b{i}": row for i, row in enumerate(others)}
+        wrong += any(v.outcome in CLAIMS for v in judge(branches, main, question()).values())
+    assert wrong / 300 <= 0.08
+
+
+def test_the_seeds_that_are_said_to_be_needed_find_the_effect() -> None:
+    random = np.random.default_rng(17)
+    noise = Noise(deviation=0.01, df=10, num_branches=5)
+    num_seeds = seeds_needed(0.03, noise, num_compared=4)
+    assert num_seeds is not None
+    found = 0
+    for _ in range(300):
+        branches, main = a_batch(random, effects=(0.03, 0.0, 0.0, 0.0), num_seeds=num_seeds)
+        found += judge(branches, main, question())["b0"].outcome is Outcome.BETTER
+    assert found / 300 >= 0.8 - 2 * math.sqrt(0.16 / 300)
 
 
 @pytest.mark.parametrize("noisy", [3.0, 10.0])
