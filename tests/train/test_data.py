@@ -8,7 +8,8 @@ from torch.utils.data import Dataset, TensorDataset
 
 import branchlab
 from branchlab.domain import Run, Sample, Scale
-from branchlab.train.data import hold, sample_ids
+from branchlab.train.data import hold
+from branchlab.train.sampling import sample_ids
 
 CPU = torch.device("cpu")
 
