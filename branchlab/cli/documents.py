@@ -226,6 +226,7 @@ def compare_document(found: Comparison) -> Document:
                 "sentence": verdict.sentence
                 if verdict
                 else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
+                "sample_differs": found.samples.get(judged.subject.branch),
                 "environment_differs": found.environments.get(judged.subject.branch),
             }
         )

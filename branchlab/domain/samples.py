@@ -66,6 +66,7 @@ class Manifest:
     Attributes:
         drawn: With all its ids.
         strata: What the draw kept the shares of. ``num_groups``: of groups in it, 0 where there are none.
+        epochs: Of main's recipe, as ``batch_size`` is.
         commit: Main's, whose code gave the data. ``tree``: its content.
         notes: What else the draw has to say, in sentences.
     """
@@ -75,6 +76,8 @@ class Manifest:
     commit: str
     tree: str
     made_at: datetime
+    epochs: int
+    batch_size: int
     num_groups: int = 0
     notes: tuple[str, ...] = ()
     checks: tuple[SampleCheck, ...] = ()

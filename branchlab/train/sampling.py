@@ -69,7 +69,8 @@ class Seen:
         """Return what shares are kept of, a row an example; every example counts in one column at least."""
         if self.classes is not None:
             names, inverse = torch.unique(self.classes, return_inverse=True)
-            return np.eye(len(names))[inverse.numpy()]
+            table: Table = np.eye(len(names))[inverse.numpy()]
+            return table
         if self.present is None:
             return np.ones((self.num, 1))
         without = ~self.present.any(1, keepdims=True)
@@ -243,7 +244,7 @@ def _are_labels(targets: Tensor) -> bool:
 def _are_masks(targets: Rows | None) -> bool:
     if isinstance(targets, Tensor):
         return targets.ndim > 2 and not targets.is_floating_point() and targets.numel() > 0  # noqa: PLR2004  N H W
-    return bool(targets) and all(  # type: ignore[arg-type]
+    return bool(targets) and all(
         isinstance(one, Tensor) and one.ndim > 1 and not one.is_floating_point() and one.numel()
         for one in targets or ()
     )
