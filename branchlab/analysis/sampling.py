@@ -62,7 +62,7 @@ class Look:
 
 def checks_of(look: Look) -> tuple[SampleCheck, ...]:
     """Return all that can be said of a sample."""
-    found = [*_label_checks(look), features_check(look)]
+    found = [*label_checks(look), features_check(look)]
     if look.groups:
         found.append(_groups_check(look))
     train = look.images.get("train")
@@ -79,7 +79,8 @@ def checks_of(look: Look) -> tuple[SampleCheck, ...]:
     return tuple(found)
 
 
-def _label_checks(look: Look) -> list[SampleCheck]:
+def label_checks(look: Look) -> list[SampleCheck]:
+    """Hold the shares of classes, labels or pixels against the whole's, and say which are rare."""
     match look.strata:
         case Strata.CLASSES:
             assert look.class_of is not None

@@ -210,7 +210,7 @@ def _manifest(found: Mapping[str, Any], sample: Sample, main: Branch, *, whose: 
         num_groups=look.groups[0] if look.groups else 0,
         commit=main.tip,
         tree=main.tree,
-        made_at=datetime.now(UTC),
+        made_at=datetime.now(UTC).replace(microsecond=0),
         epochs=about["epochs"],
         batch_size=about["batch_size"],
         notes=tuple(about["notes"]),
