@@ -38,7 +38,7 @@ def find_calibration(
 
     with telling() as tell:
         found = calibrate(project, asked, carry=carry, tell=tell)
-    if is_applied:
+    if is_applied and found.best is not None:
         apply_calibration(project, found)
     return found
 
@@ -73,9 +73,12 @@ def print_calibration(found: Calibration, *, is_applied: bool) -> None:
             click.echo(f"{one.rung.fraction:g}: {safe_text(reason)}")
     say_notes(found.notes)
     click.echo(click.style(safe_text(found.sentence), bold=True))
-    if is_applied:
+    if found.best is None:
+        nothing = "nothing was written; " if is_applied else ""
+        click.echo(f"{nothing}try larger ones with --fractions, or experiments that differ by more")
+    elif is_applied:
         click.echo("written into [sample] of .branchlab.toml")
-    elif found.best is not None:
+    else:
         click.echo("write it into the config: the same command with --apply")
 
 

@@ -51,6 +51,8 @@ def run_document(record: RunRecord) -> Document:
             "fraction": run.sample.fraction,
             "strategy": run.sample.strategy,
             "seed": run.sample.seed,
+            "class_min": run.sample.class_min,
+            "manifest": run.sample.manifest or None,
         },
         "flags": dict(run.flags),
         "state": str(record.state),

@@ -25,6 +25,7 @@ def sample_document(found: SampleReport) -> Document:
         "of": drawn.of,
         "digest": drawn.digest,
         "targets_digest": drawn.targets,
+        "groups": manifest.num_groups or None,
         "strata": str(manifest.strata),
         "commit": manifest.commit,
         "made_at": to_text(manifest.made_at),

@@ -259,7 +259,7 @@ def _known(project: Project, rungs: Sequence[Rung], full: Mapping[str, Seeds], m
     config = project.config.run
     for values, source, scale in (
         (full, "the full set", Scale.FULL),
-        (rungs[-1].values, f"the largest fraction, {rungs[-1].fraction:g}", Scale.SAMPLE),
+        (rungs[-1].values, f"the largest fraction ({rungs[-1].fraction:g})", Scale.SAMPLE),
     ):
         question = Question(
             goal=config.goal, min_effect=config.min_effect, scale=scale, against=main

@@ -67,11 +67,7 @@ class Seen:
         return hashlib.sha256(content).hexdigest()[:16]
 
     def table(self) -> Table:
-        """Return what shares are kept of, a row an example; every example counts in one column at least."""
-        if self.classes is not None:
-            names, inverse = torch.unique(self.classes, return_inverse=True)
-            table: Table = np.eye(len(names))[inverse.numpy()]
-            return table
+        """Return what shares are kept of where these are no class numbers: a row an example, each of which counts somewhere."""
         if self.present is None:
             return np.ones((self.num, 1))
         without = ~self.present.any(1, keepdims=True)
@@ -165,20 +161,26 @@ def _by_group(seen: Seen, sample: Sample, numbers: NDArray[np.int64]) -> Tensor:
     """Draw whole groups. How many groups there are is one more share that is kept: else small ones would be preferred."""
     num_groups = int(numbers.max()) + 1
     is_stratified = sample.strategy != "random"
-    rows = seen.table() if is_stratified else np.ones((seen.num, 1))
     sizes = np.bincount(numbers, minlength=num_groups).astype(np.float64)
-    table = np.concatenate([_summed(rows, numbers, num_groups), np.ones((num_groups, 1))], 1)
+    shares = _of_groups(seen, numbers, num_groups) if is_stratified else sizes[:, None]
+    table = np.concatenate([shares, np.ones((num_groups, 1))], 1)
     present = None
     if is_stratified and seen.strata is not Strata.NONE:
-        width = rows.shape[1] if seen.present is None else seen.present.shape[1]
-        present = _summed(rows[:, :width], numbers, num_groups)
+        present = shares if seen.present is None else shares[:, : seen.present.shape[1]]
     order = _order(table, sizes, sample=sample, present=present, wanted=sample.fraction * seen.num)
     is_kept = np.zeros(num_groups, dtype=bool)
     is_kept[order] = True
     return torch.from_numpy(np.flatnonzero(is_kept[numbers]))
 
 
-def _summed(rows: Table, numbers: NDArray[np.int64], num_groups: int) -> Table:
+def _of_groups(seen: Seen, numbers: NDArray[np.int64], num_groups: int) -> Table:
+    """Return what each group has of what shares are kept of."""
+    if seen.classes is not None:
+        names, inverse = torch.unique(seen.classes, return_inverse=True)
+        places = numbers * len(names) + inverse.numpy()
+        counts = np.bincount(places, minlength=num_groups * len(names))
+        return counts.reshape(num_groups, -1).astype(np.float64)
+    rows = seen.table()
     found = np.zeros((num_groups, rows.shape[1]))
     np.add.at(found, numbers, rows)
     return found
