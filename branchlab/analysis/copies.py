@@ -83,7 +83,7 @@ def leakage_check(train: Images, held_out: Mapping[str, Images]) -> SampleCheck:
     if not parts:
         said = f"no training image is among the {sizes}, exactly or nearly"
     else:
-        said = f"training images are held out too: {'; '.join(parts)}; what is measured on them is memory"
+        said = f"training images are held out too: {'; '.join(parts)}; what is measured there is partly memory"
     return SampleCheck(name="leakage", is_ok=not parts, sentence=said, figures=figures)
 
 

@@ -39,7 +39,8 @@ class Look:
         looked: Ids of the training images that were looked at; ``features`` has a row for each, or none.
         class_of: Int[N]. ``present``: Bool[N, K]. ``shares``: Float[N, K]; None where targets are of another kind.
         images: By split; those without thumbnails are left out.
-        layer: What gave the features, "" where no model did. ``why_no_layer``: why not.
+        layer: Whose input the features are, "" where no model gave them. ``model``: the branch that trained it.
+        why_no_layer: Why no model did.
         groups: In the sample, in the whole, and split between both; empty where there are none.
     """
 
@@ -56,6 +57,7 @@ class Look:
     images: Mapping[str, Images] = field(default_factory=dict)
     classes: Sequence[str] = ()
     layer: str = ""
+    model: str = ""
     why_no_layer: str = ""
     groups: tuple[int, ...] = ()
 
@@ -257,7 +259,10 @@ def features_check(look: Look) -> SampleCheck:
 def _rows_of(look: Look) -> tuple[NDArray[Any] | None, str]:
     """Return what stands for an image, a row each, and what that is; or why there is nothing."""
     if look.features is not None and len(look.features):
-        return look.features, f"what enters the layer '{look.layer}' of a trained model"
+        return (
+            look.features,
+            f"what enters the layer '{look.layer}' of {look.model}'s trained model",
+        )
     train = look.images.get("train")
     if train is None:
         return None, f"the inputs are no images of one kind, and {look.why_no_layer}"

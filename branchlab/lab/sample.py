@@ -192,7 +192,8 @@ def _manifest(found: Mapping[str, Any], sample: Sample, main: Branch, *, whose: 
             for name in splits
         },
         classes=about["classes"],
-        layer=about["layer"] and f"{about['layer']} of {whose}",
+        layer=about["layer"],
+        model=whose,
         why_no_layer=about["why_no_layer"],
         groups=tuple(about["num_groups"]),
     )

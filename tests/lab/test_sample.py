@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from branchlab.config import parse_config
-from branchlab.domain import RunRecord, Sample, Strata
+from branchlab.domain import Noted, RunRecord, Sample, Strata
 from branchlab.errors import BranchlabError, ConfigError, StoreError
 from branchlab.lab.calibrate import CalibrationRequest, apply_calibration, calibrate
 from branchlab.lab.judge import compare
+from branchlab.lab.recordings import Recorder, commit_side
 from branchlab.lab.run_request import RunRequest
 from branchlab.lab.sample import SampleReport, draw_sample
 from branchlab.lab.samples import manifest_path
@@ -78,7 +79,8 @@ def test_features_come_from_mains_trained_model_where_there_is_one(repo) -> None
     repo.run(names=["main"], seeds=1)
     found = draw(repo)
     features = next(check for check in found.manifest.checks if check.name == "features")
-    assert features.figures["features"] == "1 of main"  # the linear layer of its model
+    assert features.figures["features"] == "1"  # the linear layer
+    assert "the layer '1' of main's trained model" in features.sentence
 
 
 def test_drawing_a_sample_leaves_the_keys_of_runs_what_they_were(repo) -> None:
@@ -164,6 +166,69 @@ def test_an_own_strategy_draws_on_main_for_all_branches(repo) -> None:
     assert {record.run.branch for record in records} == {"main", "exp/cheat"}
     assert {record.data for record in records} == {found.manifest.drawn.data}
     assert {record.run.sample.manifest for record in records} == {found.manifest.drawn.digest}
+
+
+DATA = """    def data(self):
+        source = torch.Generator().manual_seed(0)
+        examples = branchlab.Examples
+        {}
+        return branchlab.Splits(train=train, val=train{})
+
+    def model(self):"""
+KINDS = {
+    "labels": ("train = examples(torch.rand(40, 3, 9, 9), (torch.rand(40, 3) < 0.3).long())", ""),
+    "masks": ("train = examples(torch.rand(40, 3, 9, 9), torch.randint(0, 3, (40, 9, 9)))", ""),
+    "groups": (
+        "train = examples(torch.rand(40, 9, 9), torch.arange(40) % 2)",
+        ", groups=[n // 4 for n in range(40)]",
+    ),
+    "boxes": (
+        "train = examples([torch.rand(3, 8 + n % 3, 9) for n in range(40)], [{'boxes': torch.rand(n % 3, 4)} for n in range(40)])",
+        "",
+    ),
+    "vectors": ("train = examples(torch.rand(40, 7), torch.rand(40))", ""),
+    "stream": (
+        "train = torch.utils.data.TensorDataset(torch.rand(40, 1, 8, 8), torch.arange(40) % 2)",
+        ", stream=True",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_of_any_kind_is_drawn_and_looked_at(repo, kind: str) -> None:
+    text = (repo.root / "tiny/task.py").read_text()
+    start, end = text.index("    def data(self)"), text.index("    def model(self):")
+    changed = text[:start] + DATA.format(*KINDS[kind]) + text[end + len("    def model(self):") :]
+    repo.commit({"tiny/task.py": changed})
+    found = draw(repo)
+    manifest = found.manifest
+    checks = {check.name: check for check in manifest.checks}
+    assert (manifest.drawn.num, manifest.drawn.of) == (20, 40)
+    strata = {"labels": "labels", "masks": "masks", "groups": "classes"}.get(kind, "none")
+    assert manifest.strata == strata
+    assert (checks["labels"].is_ok is None) == (strata == "none")
+    assert ("groups" in checks) == (kind == "groups")
+    assert ("pixels" in checks) == (kind == "masks")
+    assert (found.picture is None) == (kind == "vectors")
+    assert (checks["features"].is_ok is None) == (kind == "vectors")
+    if kind != "vectors":  # train stands in for val: everything leaks
+        assert checks["leakage"].is_ok is False
+        assert checks["leakage"].figures["exact_val"] == 40
+    assert ("drawn at random" in " ".join(found.notes)) == (strata == "none")
+
+
+def test_recordings_train_on_the_ids_of_an_own_strategy(repo) -> None:
+    repo.commit({"tiny/draw.py": OWN})
+    configure(repo, strategy="tiny.draw:first")
+    draw(repo)
+    project = repo.open()
+    recorder = Recorder(project, steps=2, executor=repo.executor)
+    side = commit_side(project, "main", project.repository.tip_of("main"))
+    recording = recorder.record([side])["main"]
+    recorder.close()
+    assert not recording.failure
+    ids = [n.value[1] for n in recording.named(Noted.DATA, 0) if n.name == "train ids"]
+    assert ids == [[16]]
 
 
 @pytest.mark.parametrize(("body", "said"), FAULTS.values(), ids=FAULTS)

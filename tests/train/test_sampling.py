@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,6 +210,12 @@ def test_the_ids_of_an_own_strategy_come_from_the_manifest() -> None:
     drawn = Drawn(sample=OWN, num=3, of=20, digest="d", ids=(2, 5, 11))
     held = hold(splits(), planned(OWN), device=CPU, drawn=drawn)
     assert held.train.ids.tolist() == [2, 5, 11]
+
+
+def test_a_rehearsal_takes_a_part_of_an_own_strategys_ids() -> None:
+    drawn = Drawn(sample=OWN, num=4, of=20, digest="d", ids=(2, 5, 11, 17))
+    half = replace(OWN, fraction=OWN.fraction / 2)
+    assert hold(splits(), planned(half), device=CPU, drawn=drawn).train.ids.tolist() == [2, 5]
 
 
 def test_an_own_strategy_without_its_ids_says_which_command_draws_them() -> None:
