@@ -127,7 +127,7 @@ def calibrate(
         best=best,
         epochs=None if best is None or best.rung.is_recipes else best.rung.epochs,
         sentence=_sentence(judgements, best, known),
-        notes=_notes(rungs, taken, metric),
+        notes=(*_notes(rungs, taken, metric), *_hiding(project, asked)),
     )
 
 
@@ -285,6 +285,15 @@ def _sentence(judgements: Sequence[Judgement], best: Judgement | None, known: Kn
     return (
         f"fraction {rung.fraction:g} with {epochs} is the smallest that serves: {signal}; {signs}"
     )
+
+
+def _hiding(project: Project, asked: CalibrationRequest) -> list[str]:
+    """Say that these runs may be those that are shown: of several protocols that is the one with most seeds."""
+    seeds = project.config.run.seeds
+    if seeds > asked.seeds:
+        return []
+    shown = f"where as many seeds are done, here {asked.seeds}, the runs planned last are shown"
+    return [f"{shown}; to see your own again: branchlab run --seeds {asked.seeds + 1}"]
 
 
 def _notes(rungs: Sequence[Rung], taken: Sequence[Branch], metric: str) -> tuple[str, ...]:

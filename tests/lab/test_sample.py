@@ -296,6 +296,7 @@ def test_a_calibration_runs_known_variants_at_every_fraction(repo, carry) -> Non
     assert [(rung.epochs, rung.steps, rung.full_steps) for rung in rungs] == [(4, 4, 8), (2, 4, 8)]
     assert all(set(rung.values) == set(found.branches) for rung in rungs)
     assert found.sentence
+    assert "to see your own again: branchlab run --seeds 3" in found.notes[-1]
     repo.run(names=["slow", "fast"], seeds=2, fraction=0.5)
     before = len(repo.records())
     again = calibrate(repo.open(), asked, carry=carry, executor=repo.executor)
