@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 
 def test_a_sample_is_drawn_said_and_calibrated_from_the_command_line(project) -> None:
     drawn = project.branchlab("sample", "--json")
@@ -20,42 +18,35 @@ def test_a_sample_is_drawn_said_and_calibrated_from_the_command_line(project) ->
     assert document["digest"] in shown.stdout
     assert max(map(len, shown.stdout.split("\n\n")[1].splitlines())) <= 80
 
-    short = project.branchlab("sample", "--calibrate", "wide", "clash", "--fractions", "0.5")
+    before = (project.root / ".branchlab.toml").read_text()
+    asked = ("sample", "--calibrate", "wide", "clash", "--fractions", "0.5", "--apply")
+    short = project.branchlab(*asked)
     assert short.returncode == 1, short.stderr
     assert "no signal can be told from noise" in short.stdout  # clash changes no code
-    before = (project.root / ".branchlab.toml").read_text()
-    applied = project.branchlab(
-        "sample", "--calibrate", "wide", "clash", "--fractions", "0.5", "--apply"
-    )
-    assert applied.returncode == 1
-    assert "nothing was written" in applied.stdout
+    assert "nothing was written" in short.stdout
     assert (project.root / ".branchlab.toml").read_text() == before
-    asked = ("sample", "--calibrate", "wide", "clash", "--fractions", "0.5", "--json")
-    calibration = json.loads(project.branchlab(*asked).stdout)["calibration"]
+    calibration = json.loads(project.branchlab(*asked, "--json").stdout)["calibration"]
     assert calibration["recommended"] is None
     assert calibration["fractions"][0]["signal"] is None
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("wide",), "BRANCH is for --calibrate"),
-        (("--apply",), "--apply is for --calibrate"),
-        (("--fraction", "0"), "--fraction 0: needs 0 < fraction <= 1"),
-        (("--calibrate", "--fractions", "a"), "--fractions a: expected numbers"),
-        (("--calibrate", "nosuch"), "there is no branch 'nosuch'"),
-        (("--calibrate",), "needs 2 experiments that train differently, found none"),
-    ],
-)
-def test_what_cannot_be_asked_of_a_sample_is_said(project, arguments, said: str) -> None:
-    done = project.branchlab("sample", *arguments)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "hint:" in done.stderr
-    assert "Traceback" not in done.stderr
+REFUSED = {
+    ("wide",): "BRANCH is for --calibrate",
+    ("--apply",): "--apply is for --calibrate",
+    ("--fraction", "0"): "--fraction 0: needs 0 < fraction <= 1",
+    ("--calibrate", "--fractions", "a"): "--fractions a: expected numbers",
+    ("--calibrate", "nosuch"): "there is no branch 'nosuch'",
+    ("--calibrate",): "needs 2 experiments that train differently, found none",
+}
 
 
-def test_a_project_with_a_script_of_its_own_has_no_sample_to_draw(project) -> None:
+def test_what_cannot_be_asked_of_a_sample_is_said(project) -> None:
+    for arguments, said in REFUSED.items():
+        done = project.branchlab("sample", *arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "hint:" in done.stderr
+        assert "Traceback" not in done.stderr
     config = project.root / ".branchlab.toml"
     task = 'task = "tiny.task:Tiny"'
     config.write_text(config.read_text().replace(task, 'command = ["python", "train.py"]'))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -31,6 +31,11 @@ FAULTS = {
     "ids twice": ("return [1, 1, 2]", "returned 1 ids more than once"),
     "an error": ("raise RuntimeError('no disk')", "RuntimeError: no disk (tiny/draw.py:3)"),
 }
+
+
+def _slow(values: Iterable[object]) -> list[object]:
+    """Leave the further cases of a test, which train or draw each, to the whole suite."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in sorted(values)]  # type: ignore[type-var]
 
 
 def draw(repo, **more: object) -> SampleReport:
@@ -109,7 +114,7 @@ def test_a_main_that_has_moved_is_said_and_its_sample_drawn_again_on_demand(repo
     assert not anew.notes
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b'{"version": 99}', b"half"])
+@pytest.mark.parametrize("damage", [b"", *_slow([b"{}", b'{"version": 99}', b"half"])])
 def test_a_damaged_manifest_is_said_with_the_command_that_mends_it(repo, damage: bytes) -> None:
     found = draw(repo)
     found.path.write_bytes(damage or found.path.read_bytes()[:-40])
@@ -194,7 +199,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["masks", "stream", *_slow(["labels", "groups", "boxes", "vectors"])]
+)
 def test_data_of_any_kind_is_drawn_and_looked_at(repo, kind: str) -> None:
     text = (repo.root / "tiny/task.py").read_text()
     start, end = text.index("    def data(self)"), text.index("    def model(self):")
@@ -231,8 +238,9 @@ def test_recordings_train_on_the_ids_of_an_own_strategy(repo) -> None:
     assert ids == [[16]]
 
 
-@pytest.mark.parametrize(("body", "said"), FAULTS.values(), ids=FAULTS)
-def test_an_own_strategy_that_draws_no_sample_is_refused(repo, body: str, said: str) -> None:
+@pytest.mark.parametrize("fault", ["an error", *_slow(FAULTS.keys() - {"an error"})])
+def test_an_own_strategy_that_draws_no_sample_is_refused(repo, fault: str) -> None:
+    body, said = FAULTS[fault]
     repo.commit({"tiny/draw.py": f"\ndef first(*, targets, groups, fraction, seed):\n    {body}\n"})
     configure(repo, strategy="tiny.draw:first")
     with pytest.raises(BranchlabError) as error:
