@@ -64,6 +64,8 @@ def print_comparison(found: Comparison) -> None:
         )
     if rows:
         click.echo(table(rows, header=["BRANCH", "MEAN", "VERDICT", "WHY"], right=(1,)))
+        for name, said in found.samples.items():
+            click.echo(f"! {safe_text(name)} {safe_text(said)}: its verdict is about the data too")
         for name, said in found.environments.items():
             click.echo(f"! {safe_text(name)} trained in another environment: {safe_text(said)}")
     else:

@@ -51,6 +51,8 @@ def run_document(record: RunRecord) -> Document:
             "fraction": run.sample.fraction,
             "strategy": run.sample.strategy,
             "seed": run.sample.seed,
+            "class_min": run.sample.class_min,
+            "manifest": run.sample.manifest or None,
         },
         "flags": dict(run.flags),
         "state": str(record.state),
@@ -227,6 +229,7 @@ def compare_document(found: Comparison) -> Document:
                 "sentence": verdict.sentence
                 if verdict
                 else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
+                "sample_differs": found.samples.get(judged.subject.branch),
                 "environment_differs": found.environments.get(judged.subject.branch),
             }
         )

@@ -53,6 +53,7 @@ from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.known_parity import known_parities
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
+from branchlab.lab.samples import other_sample
 from branchlab.lab.survey import survey
 from branchlab.lab.words import few, notes
 
@@ -227,6 +228,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     dropped = [f"dropped: {given_up}"] if given_up else []
     behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
     changed = [f"other dependencies: {few(dependencies)}"] if dependencies else []
+    if judged is not None and other_sample(results, judged.against, against="main"):
+        changed.append("another sample")
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",

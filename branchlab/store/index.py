@@ -173,7 +173,9 @@ class Index:
 
 def _record(row: sqlite3.Row) -> RunRecord:
     plan = json.loads(row["plan"])
-    fraction, strategy, seed = plan.pop("sample")
+    sample = plan.pop("sample")
+    if isinstance(sample, list):  # as an earlier version wrote it
+        sample = dict(zip(("fraction", "strategy", "seed"), sample, strict=True))
     plan["script"] = script_of(plan.get("script"))
     run = PlannedRun(
         id=row["id"],
@@ -185,7 +187,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         scale=Scale(row["scale"]),
         batch=row["batch"],
         planned_at=from_text(row["planned_at"]),
-        sample=Sample(fraction=fraction, strategy=strategy, seed=seed),
+        sample=Sample(**sample),
         **plan,
     )
     return RunRecord(
@@ -203,6 +205,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         duration_s=row["duration_s"],
         usage=json.loads(row["usage"]),
         reason=row["reason"],
+        data=row["data"],
     )
 
 

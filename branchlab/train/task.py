@@ -87,6 +87,8 @@ class Splits:
         train: Held in memory, on the device where it fits. A map-style Dataset of (image, target) pairs is read through
             once, so random transforms inside it would be drawn once; such belong into ``Task.augment``, or ``stream``.
         classes: Names of the classes, in the order of their numbers.
+        groups: The group of each training example, a name or number (Int[Tensor, "N"]): frames of one video, patches of one
+            slide, images of one patient. A sample holds all of a group or none of it.
         stream: Read Datasets batch by batch in worker processes instead, for what is larger than the memory. Their random
             transforms are drawn anew each epoch, from the run's seed.
     """
@@ -96,6 +98,7 @@ class Splits:
     test: Examples | Dataset[Any] | None = None
     classes: Sequence[str] = ()
     stream: bool = False
+    groups: Tensor | Sequence[Any] | None = None
 
 
 class Task:

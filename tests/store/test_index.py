@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import shutil
@@ -154,6 +156,18 @@ def test_a_damaged_result_is_a_lost_run_and_not_the_end_of_the_index(
         "a": RunState.LOST,
         "b": RunState.DONE,
     }
+
+
+def test_a_sample_is_read_as_an_earlier_version_wrote_it(folders, index) -> None:
+    folders.plan("old")
+    index.refresh()
+    (before,) = index.runs()
+    index.close()
+    with contextlib.closing(sqlite3.connect(folders.state.index)) as connection, connection:
+        plan = json.loads(connection.execute("SELECT plan FROM runs").fetchone()[0])
+        plan["sample"] = [plan["sample"][name] for name in ("fraction", "strategy", "seed")]
+        connection.execute("UPDATE runs SET plan = ?", (json.dumps(plan),))
+    assert index.runs() == [before]
 
 
 def test_a_deleted_run_folder_takes_its_rows_along(folders, index) -> None:
