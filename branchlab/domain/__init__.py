@@ -32,6 +32,14 @@ from branchlab.domain.determinism import (
     Stop,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain.hypotheses import (
+    MIN_SEEDS,
+    Finding,
+    Hypothesis,
+    HypothesisState,
+    JudgedHypothesis,
+    Registration,
+)
 from branchlab.domain.parity import (
     PARITY_STEPS,
     Divergence,
@@ -68,6 +76,7 @@ __all__ = [
     "CHECKPOINT",
     "DETERMINISM_STEPS",
     "KEY_VALUE",
+    "MIN_SEEDS",
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
@@ -82,10 +91,14 @@ __all__ = [
     "Drift",
     "Feature",
     "FeatureVerdict",
+    "Finding",
     "FlagStyle",
     "Flags",
     "Freshness",
     "Goal",
+    "Hypothesis",
+    "HypothesisState",
+    "JudgedHypothesis",
     "Landed",
     "Landing",
     "LandingEvidence",
@@ -104,6 +117,7 @@ __all__ = [
     "Recommendation",
     "Recording",
     "ReferenceState",
+    "Registration",
     "Repeat",
     "Resume",
     "Run",
