@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("status", "Show where every branch stands, and how it did."),
     "run": ("run", "Train branches beside main, with several seeds."),
     "compare": ("compare", "Say whether branches are better than main."),
+    "hypotheses": ("hypotheses", "Say which hypotheses runs support or refute."),
     "features": ("features", "Say what branches change, and what that needs to go back."),
     "guard": ("guard", "Put an unguarded change behind a new flag that is off."),
     "parity": ("parity", "Prove by training that a merge leaves main what it is."),
