@@ -120,15 +120,31 @@ def _print_finding(word: str, found: Finding) -> None:
     click.echo(f"    {state}: {safe_text(found.sentence)}")
 
 
-def short_text(branch: BranchHypotheses) -> str:
-    """Return the hypotheses of a branch in one line, with what they rest on."""
+def print_short(branches: Sequence[BranchHypotheses]) -> None:
+    """Print a line a hypothesis, under what a run has shown."""
+    rows = [
+        [
+            safe_text(f"{branch.name} {one.hypothesis.id}"),
+            hypothesis_text(one.state, safe_text(one.words)),
+            safe_text(_grounds(one)),
+        ]
+        for branch in branches
+        for one in branch.judged
+    ]
+    if rows:
+        click.echo("\n" + table(rows, header=["HYPOTHESIS", "STATE", "BECAUSE"]))
+    for branch in branches:
+        if branch.remark:
+            click.echo(f"! {safe_text(branch.name)}: {safe_text(branch.remark)}")
+
+
+def _grounds(one: JudgedHypothesis) -> str:
+    """Return what a state rests on: each expectation with its estimate, or why it has none."""
     parts = []
-    for one in branch.judged:
-        shown = [f for f in one.expect if f.estimate is not None]
-        evidence = ", ".join(f"{f.key} {figure(f.estimate, sign=True)}" for f in shown)
-        mark = hypothesis_text(one.state, safe_text(one.words))
-        parts.append(
-            f"{safe_text(one.hypothesis.id)} {mark}"
-            + (f" ({safe_text(evidence)})" if evidence else "")
-        )
+    for found in one.expect:
+        if found.interval is None:
+            parts.append(f"{found.text}: {found.sentence}")
+            continue
+        low, high = (figure(end, sign=True) for end in found.interval)
+        parts.append(f"{found.text}: {figure(found.estimate, sign=True)} [{low}, {high}]")
     return "; ".join(parts)

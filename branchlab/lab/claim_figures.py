@@ -88,9 +88,10 @@ class ClaimFigures:
 
     def measured(self, branch: str, claim: Claim) -> Measured:
         """Return what the runs of a branch have measured for a claim."""
-        results = self._scene.judged[branch].results
-        if not results.count(RunState.DONE):
+        judged = self._scene.judged.get(branch)
+        if judged is None or not judged.results.count(RunState.DONE):
             return Measured(missing="no run of this branch is done")
+        results = judged.results
         if isinstance(claim, Trend):
             return self._slopes(results, claim.estimand)
         own = self._of(results, claim.estimand)

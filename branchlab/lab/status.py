@@ -16,6 +16,7 @@ from branchlab.domain import (
     Flags,
     Freshness,
     Goal,
+    JudgedHypothesis,
     Landed,
     MergeBack,
     Overview,
@@ -48,6 +49,7 @@ from branchlab.lab.branches import (
     reference_branch,
 )
 from branchlab.lab.dependencies import dependencies_changed
+from branchlab.lab.hypotheses import BranchHypotheses, Comparisons, judge_hypotheses
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.known_parity import known_parities
 from branchlab.lab.own_script import taken_from_main
@@ -71,6 +73,7 @@ class BranchStatus:
         is_landed_as_flag: Whether main's copy of its experiment's file says that this tip has landed.
         parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
+        hypotheses: What its experiment claims, with the evidence. ``remark``: where that and the verdict disagree.
         dependencies_changed: Files in which it changes what the project depends on, since it left main.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
@@ -93,6 +96,8 @@ class BranchStatus:
     is_landed_as_flag: bool = False
     parity: Parity | None = None
     dependencies_changed: tuple[str, ...] = ()
+    hypotheses: tuple[JudgedHypothesis, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +141,8 @@ def status(
     refs = project.repository.refs()
     known = all_branches(project, refs)
     main = main_branch(project, known)
-    records = project.index().runs()
+    index = project.index()
+    records = index.runs()
     branches = [branch for branch in known if is_experiment(project, branch)]
     gone = deleted_branches(project, records, known)
     named = find_branches(project, names, [*known, *gone]) if names else []
@@ -163,6 +169,12 @@ def status(
     proved = known_parities(project, main.tip, {s.branch.name: s.branch.tip for s in shown})
     changed = dependencies_changed(project, shown)
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
+    seen_by_claims = Comparisons(
+        main=main, frozen=frozen, judged=judged, records=records, taken=taken
+    )
+    claimed = judge_hypotheses(
+        project, [s.branch for s in shown], experiments, seen_by_claims, index=index
+    )
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     on_reference = Subject(
         branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
@@ -179,6 +191,7 @@ def status(
             dependencies=changed.get(standing.branch.name, ()),
             landed=on_main.get(standing.branch.name, Experiment()),
             parity=proved.get(standing.branch.name),
+            claimed=claimed.get(standing.branch.name),
         )
         for standing in shown
     ]
@@ -206,6 +219,7 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     dependencies: tuple[str, ...],
     landed: Experiment,
     parity: Parity | None,
+    claimed: BranchHypotheses | None,
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
@@ -236,6 +250,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         is_landed_as_flag=is_as_flag,
         parity=parity,
         dependencies_changed=dependencies,
+        hypotheses=claimed.judged if claimed else (),
+        remark=claimed.remark if claimed else "",
     )
 
 

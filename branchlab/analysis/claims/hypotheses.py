@@ -23,7 +23,7 @@ from branchlab.domain import (
 )
 from branchlab.errors import ClaimError
 
-_LARGE, _SMALL = 1000.0, 0.001
+_LARGE, _SMALL = 1000.0, 0.0001
 _STATES = HypothesisState
 
 
