@@ -175,6 +175,7 @@ def status(
     claimed = judge_hypotheses(
         project, [s.branch for s in shown], experiments, seen_by_claims, index=index
     )
+    index.close()
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
     on_reference = Subject(
         branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
