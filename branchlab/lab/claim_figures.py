@@ -6,9 +6,8 @@ branches, and curves are read once a metric.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from branchlab.analysis.claims.claim import (
@@ -22,7 +21,7 @@ from branchlab.analysis.claims.claim import (
     is_rising_better,
     shifts_of,
 )
-from branchlab.analysis.claims.judging import Measured, Pairs, shifted, slope
+from branchlab.analysis.claims.judging import Measured, Pairs, paired, shifted, slope, smallest_step
 from branchlab.analysis.results import (
     BranchResults,
     ProtocolKey,
@@ -38,7 +37,8 @@ from branchlab.lab.judge import Judged
 from branchlab.store.index import Index
 
 Curve = list[tuple[int, float]]
-_STEP_PRECISION = 1e-9
+_PERCENT_MAX = 10
+"""By so much one side of a pool may be moved, and it is one pool still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +131,15 @@ class ClaimFigures:
                 return Measured(missing=self._unknown(target))
             return Measured(missing=f"no run of {name} like these has recorded {theirs.name}")
         own, other, waiting = _without_open_pairs(own, other, claim.estimand)
+        steps = (smallest_step(side.seeds.values()) for side in (own, other))
+        is_epochs = claim.estimand.point is Point.EPOCH_TO
+        step = 1.0 if is_epochs else min(filter(None, steps), default=0.0)
         pairs = {}
         for percent in shifts_of(claim):
-            if subject is None or claim.estimand.point is Point.EPOCH_TO or abs(percent) > 10:  # noqa: PLR2004
+            if subject is None or is_epochs or abs(percent) > _PERCENT_MAX:
                 # Other estimands have other noise, epochs that were never reached are bounds, and a pool cannot be
                 # moved by so much and stay one: then its own seeds speak alone.
-                moved = shifted(other.seeds, percent)
-                pairs[percent] = _judged_alone(own.seeds, moved)
+                pairs[percent] = paired(own.seeds, shifted(other.seeds, percent), step=step)
             else:
                 pairs[percent] = self._pooled(branch, claim.estimand, (name, protocol), percent)
         return Measured(
@@ -267,7 +269,7 @@ class ClaimFigures:
         """Return the smallest step between values of an estimand in the comparison."""
         members = self._groups[protocol_of(results.records[0].run)]
         found = [self._of(self._scene.judged[name].results, estimand).seeds for name in members]
-        return _smallest_step(value for seeds in found for value in seeds.values())
+        return smallest_step(value for seeds in found for value in seeds.values())
 
     def _lacking(self, estimand: Estimand, *, of_curve: bool = False) -> str:
         """Say why an estimand has no value, although runs are done."""
@@ -287,12 +289,6 @@ class ClaimFigures:
         return name in self._names
 
 
-def _judged_alone(own: Seeds, other: Seeds) -> Pairs:
-    question = Question(goal=Goal.MAX, min_effect=0.0, scale=Scale.SAMPLE, against="")
-    differences, noise, _ = judged_by({"own": own}, other, question)["own"]
-    return differences, noise
-
-
 def _without_open_pairs(
     own: _Values, other: _Values, estimand: Estimand
 ) -> tuple[_Values, _Values, str]:
@@ -304,10 +300,3 @@ def _without_open_pairs(
     words = f"neither side reached {estimand.number:g} on {len(both)} of {len(own.seeds)} seeds"
     left = _Values(seeds=kept, open_seeds=own.open_seeds - both)
     return left, other, "" if kept else words
-
-
-def _smallest_step(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    least = _STEP_PRECISION * max([abs(value) for value in ordered], default=0.0)
-    steps = [b - a for a, b in itertools.pairwise(ordered) if b - a > least]
-    return min(steps, default=0.0)

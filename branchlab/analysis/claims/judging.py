@@ -8,8 +8,9 @@ interval has to lie inside. All of it is two-sided at 95%, so that what supports
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from branchlab.analysis.claims.claim import (
@@ -26,6 +27,7 @@ from branchlab.analysis.verdict import CONFIDENCE, Noise, Seeds
 Pairs = tuple[Sequence[float], "Noise | None"]
 """Differences seed by seed, and the noise that they are judged by."""
 _ALONE = 2
+_STEP_PRECISION = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class Reading:
 
 def read(claim: Claim, measured: Measured) -> Reading | None:
     """Hold a claim against what was measured; None where there is too little: fewer than two seeds."""
-    pairs = measured.pairs or {0.0: _alone(list(measured.own.values()), measured.step)}
+    pairs = measured.pairs or {0.0: _by_themselves(list(measured.own.values()), measured.step)}
     differences, noise = pairs[0.0]
     if noise is None or not differences:
         return None
@@ -138,8 +140,25 @@ def slope(curve: Sequence[tuple[int, float]]) -> float | None:
     return math.fsum((e - at) * (v - height) for e, v in finite) / spread if spread else None
 
 
-def _alone(values: list[float], step: float) -> Pairs:
-    """Return the noise of one side's own values, as a pair's: its standard error is that of their mean."""
+def paired(own: Seeds, other: Seeds, *, step: float) -> Pairs:
+    """Return differences with the noise that they show themselves, without a pool.
+
+    ``step`` is the smallest one between values of either side: differences that agree by it are not free of noise.
+    """
+    differences = [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
+    return _by_themselves(differences, math.sqrt(2) * step)
+
+
+def smallest_step(values: Iterable[float]) -> float:
+    """Return the smallest difference between two values that are not equal; 0 where all are."""
+    ordered = sorted(values)
+    least = _STEP_PRECISION * max([abs(value) for value in ordered], default=0.0)
+    steps = [b - a for a, b in itertools.pairwise(ordered) if b - a > least]
+    return min(steps, default=0.0)
+
+
+def _by_themselves(values: list[float], step: float) -> Pairs:
+    """Return values with their own noise, as ``Noise`` counts it: half the variance of a difference of two runs."""
     n = len(values)
     if n < 2:  # noqa: PLR2004
         return values, None
