@@ -76,7 +76,9 @@ def _print_hypothesis(branch: str, one: JudgedHypothesis) -> None:
     hypothesis = one.hypothesis
     head = f"{safe_text(branch)} {safe_text(hypothesis.id)}"
     click.echo(f"{click.style(head, bold=True)}  {safe_text(hypothesis.claim)}")
-    seeds = f"; about {one.seeds_needed} seeds would decide it" if one.seeds_needed else ""
+    needed = one.seeds_needed or 0
+    is_more = needed > hypothesis.min_seeds
+    seeds = f"; about {needed} seeds would decide it" if is_more else ""
     registered = REGISTRATION_WORDS[one.registration]
     click.echo(
         f"  {hypothesis_text(one.state, safe_text(one.words))}{seeds}; {registered}, {hypothesis.min_seeds} seeds asked for"

@@ -25,6 +25,8 @@ from branchlab.errors import ClaimError
 
 _LARGE, _SMALL = 1000.0, 0.0001
 _STATES = HypothesisState
+_MANY = 1000
+"""Beyond so many ``seeds_needed`` gives none."""
 
 
 def judge_hypothesis(
@@ -200,8 +202,10 @@ def _conclusion(
     else:
         ends = " and ".join(_figure(side.bound, sign=True) for side in _ends_within(reading))
         why = f"{ends} {'lies' if ends.count(' and ') == 0 else 'lie'} within it"
-    tail = f"; about {needed} seeds would decide it" if needed else ""
-    return _STATES.UNDECIDED, why + tail, needed
+    tail = (
+        f"about {needed} seeds would decide it" if needed else f"no {_MANY} seeds would decide it"
+    )
+    return _STATES.UNDECIDED, f"{why}; {tail}", needed
 
 
 def _ends_within(reading: Reading) -> list[Side]:
@@ -318,6 +322,8 @@ def _seeds(n: int) -> str:
 
 
 def _figure(value: float, *, sign: bool) -> str:
+    if value == 0:
+        return "0"
     plus = "+" if sign else ""
-    is_usual = value == 0 or _SMALL <= abs(value) < _LARGE
+    is_usual = _SMALL <= abs(value) < _LARGE
     return f"{value:{plus}.4f}" if is_usual else f"{value:{plus}.4g}"
