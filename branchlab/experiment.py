@@ -94,7 +94,8 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
 def _hypotheses(document: Mapping[str, object]) -> tuple[Hypothesis, ...]:
     """Return the hypotheses of a file, damaged ones with what is wrong with them; never an error."""
     for key in document:
-        if key != "hypothesis" and difflib.get_close_matches(key, ["hypothesis"], 1, 0.8):
+        is_alike = key[:3].lower() == "hyp" and key != "hypothesis"
+        if is_alike and difflib.get_close_matches(key, ["hypothesis"], 1, 0.8):
             return (Hypothesis(id="?", damage=f"unknown table [[{key}]]: write [[hypothesis]]"),)
     tables = document.get("hypothesis", [])
     if isinstance(tables, dict):

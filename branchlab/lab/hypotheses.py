@@ -258,7 +258,7 @@ def _digest_of_lab(project: Project, seen: Comparisons, scene: Scene) -> str:
 def _key(of_lab: str, judged: Judged | None, ones: Sequence[Registered]) -> str:
     outcome = judged.verdict.outcome if judged and judged.verdict else None
     name = judged.subject.branch if judged else ""
-    content = json.dumps([of_lab, name, outcome, [asdict(one) for one in ones]])
+    content = repr([of_lab, name, outcome, ones])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
