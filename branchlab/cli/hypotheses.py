@@ -68,8 +68,10 @@ def _print_branch(branch: BranchHypotheses) -> None:
         )
     for one in branch.judged:
         _print_hypothesis(branch.name, one)
-    if branch.remark:
-        click.echo(f"! {safe_text(branch.name)}: {safe_text(branch.remark)}\n")
+    said = [branch.remark] if branch.remark else []
+    said += [] if branch.is_of_tip else ["its runs are of an older commit of the branch"]
+    for sentence in said:
+        click.echo(f"! {safe_text(branch.name)}: {safe_text(sentence)}\n")
 
 
 def _print_hypothesis(branch: str, one: JudgedHypothesis) -> None:

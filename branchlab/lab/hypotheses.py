@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from branchlab.analysis.claims.claim import MAIN, REFERENCE, Claim, Estimand, estimands_of
@@ -58,12 +58,14 @@ class BranchHypotheses:
     Attributes:
         remark: Where hypotheses and the verdict on the project's metric disagree, in words.
         problem: Why its experiment file cannot be read; empty when it can.
+        is_of_tip: Whether the runs that judge them are of the branch's present content.
     """
 
     name: str
     judged: tuple[JudgedHypothesis, ...] = ()
     remark: str = ""
     problem: str = ""
+    is_of_tip: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +148,9 @@ def judge_hypotheses(
         if known is None:
             known = _judged(name, ones, seen.judged.get(name), figures, scene, main=seen.main.name)
             new[keys[name]] = _encoded(known)
-        found[name] = known
+        results = seen.judged[name].results if name in seen.judged else BranchResults()
+        is_old = bool(results.records) and not results.is_of_tip
+        found[name] = replace(known, is_of_tip=not is_old)
     project.memo().put(_KIND, new)
     return found
 

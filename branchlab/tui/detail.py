@@ -116,7 +116,7 @@ def _hypothesis_line(one: JudgedHypothesis) -> Line:
     ]
     for found in one.expect:
         mark, look = hypothesis_piece(found.state)
-        estimate = f" {figure(found.estimate, sign=True)}" if found.estimate is not None else ""
+        estimate = f": {figure(found.estimate, sign=True)}" if found.estimate is not None else ""
         pieces += [(f"  {mark}", look), (f" {found.text}{estimate}", Look.PLAIN)]
     if one.registration is not Registration.BEFORE_RUNS:
         pieces.append((f"  {REGISTRATION_WORDS[one.registration]}", Look.DIM))
