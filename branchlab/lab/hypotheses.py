@@ -70,10 +70,10 @@ class BranchHypotheses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparisons:
-    """What verdicts were made of: the same runs judge hypotheses."""
+    """What verdicts were made of: the same runs judge hypotheses. ``frozen`` is the reference, where there is one."""
 
-    main: Branch
-    frozen: Branch | None
+    main: Subject
+    frozen: Subject | None
     judged: Mapping[str, Judged]
     records: Sequence[RunRecord]
     taken: Mapping[str, str]
@@ -99,17 +99,19 @@ def hypotheses(project: Project, names: Sequence[str] = ()) -> tuple[BranchHypot
     experiments = experiments_of(project, family)
     subjects = subjects_of(family, experiments, records)
     taken = taken_from_main(project, main)
+    frozen = reference_branch(project, refs)
+    on_main = Subject(branch=main.name, tree=main.tree)
     judged = judge_all(
         records,
         subjects,
-        Subject(branch=main.name, tree=main.tree),
+        on_main,
         metric=project.config.run.metric,
         project=project,
         taken=taken,
     )
     seen = Comparisons(
-        main=main,
-        frozen=reference_branch(project, refs),
+        main=on_main,
+        frozen=None if frozen is None else Subject(branch=frozen.own_name, tree=frozen.tree),
         judged=judged,
         records=records,
         taken=taken,
@@ -146,7 +148,9 @@ def judge_hypotheses(
     for name, ones in stated.items():
         known = _decoded(name, kept[keys[name]]) if keys[name] in kept else None
         if known is None:
-            known = _judged(name, ones, seen.judged.get(name), figures, scene, main=seen.main.name)
+            known = _judged(
+                name, ones, seen.judged.get(name), figures, scene, main=seen.main.branch
+            )
             new[keys[name]] = _encoded(known)
         results = seen.judged[name].results if name in seen.judged else BranchResults()
         is_old = bool(results.records) and not results.is_of_tip
@@ -229,14 +233,12 @@ def _judged(
 
 
 def _scene(project: Project, seen: Comparisons) -> Scene:
-    main = Subject(branch=seen.main.name, tree=seen.main.tree)
     patterns = project.config.branches.experiments
     subjects = {name: one.subject for name, one in seen.judged.items()}
     others = {experiment_name(name, patterns): one for name, one in subjects.items()} | subjects
     if seen.frozen is not None:
-        frozen = Subject(branch=seen.frozen.own_name, tree=seen.frozen.tree)
-        others |= {frozen.branch: frozen, REFERENCE: frozen}
-    others |= {main.branch: main, MAIN: main}
+        others |= {seen.frozen.branch: seen.frozen, REFERENCE: seen.frozen}
+    others |= {seen.main.branch: seen.main, MAIN: seen.main}
     return Scene(
         judged=seen.judged,
         others=others,
@@ -252,9 +254,9 @@ def _digest_of_lab(project: Project, seen: Comparisons, scene: Scene) -> str:
     run = project.config.run
     content = [
         [(record.run.id, record.state is RunState.DONE) for record in seen.records],
-        sorted((name, s.tree, sorted(s.flags.items())) for name, s in scene.others.items()),
+        sorted((name, repr(subject)) for name, subject in scene.others.items()),
         sorted(seen.taken.items()),
-        [run.metric, run.goal, seen.main.name],
+        [run.metric, run.goal, seen.main.branch],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -169,17 +169,21 @@ def status(
     proved = known_parities(project, main.tip, {s.branch.name: s.branch.tip for s in shown})
     changed = dependencies_changed(project, shown)
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
+    running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
+    on_reference = Subject(
+        branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
+    )
     seen_by_claims = Comparisons(
-        main=main, frozen=frozen, judged=judged, records=records, taken=taken
+        main=subject_of_main,
+        frozen=on_reference if frozen is not None else None,
+        judged=judged,
+        records=records,
+        taken=taken,
     )
     claimed = judge_hypotheses(
         project, [s.branch for s in shown], experiments, seen_by_claims, index=index
     )
     index.close()
-    running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
-    on_reference = Subject(
-        branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
-    )
     found = [
         _branch_status(
             standing,
