@@ -67,16 +67,16 @@ def _print_branch(branch: BranchHypotheses) -> None:
             f"{safe_text(branch.name)}: {click.style(safe_text(branch.problem), fg='red')}\n"
         )
     for one in branch.judged:
-        _print_hypothesis(branch.name, one)
+        _print_hypothesis(branch, one)
     said = [branch.remark] if branch.remark else []
     said += [] if branch.is_of_tip else ["its runs are of an older commit of the branch"]
     for sentence in said:
         click.echo(f"! {safe_text(branch.name)}: {safe_text(sentence)}\n")
 
 
-def _print_hypothesis(branch: str, one: JudgedHypothesis) -> None:
+def _print_hypothesis(branch: BranchHypotheses, one: JudgedHypothesis) -> None:
     hypothesis = one.hypothesis
-    head = f"{safe_text(branch)} {safe_text(hypothesis.id)}"
+    head = f"{safe_text(branch.name)} {safe_text(hypothesis.id)}"
     click.echo(f"{click.style(head, bold=True)}  {safe_text(hypothesis.claim)}")
     needed = one.seeds_needed or 0
     is_more = needed > hypothesis.min_seeds
@@ -85,6 +85,8 @@ def _print_hypothesis(branch: str, one: JudgedHypothesis) -> None:
     click.echo(
         f"  {hypothesis_text(one.state, safe_text(one.words))}{seeds}; {registered}, {hypothesis.min_seeds} seeds asked for"
     )
+    if one.state is HypothesisState.DAMAGED:
+        click.echo(f"  mend it in {safe_text(branch.file)}")
     if one.registration is Registration.POST_HOC and one.original is None:
         click.echo("  it was not there before the first run")
     elif one.original is not None:

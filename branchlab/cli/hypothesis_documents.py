@@ -22,6 +22,7 @@ def hypotheses_document(branches: Sequence[BranchHypotheses]) -> Document:
                 "hypotheses": [_hypothesis_document(one) for one in branch.judged],
                 "remark": branch.remark or None,
                 "problem": branch.problem or None,
+                "file": branch.file or None,
                 "is_of_tip": branch.is_of_tip,
             }
             for branch in branches

@@ -27,7 +27,7 @@ from branchlab.domain import (
     RunState,
 )
 from branchlab.errors import ClaimError, ConfigError, nearest
-from branchlab.experiment import Experiment, experiment_name
+from branchlab.experiment import Experiment, experiment_name, experiment_path
 from branchlab.lab.branches import (
     all_branches,
     deleted_branches,
@@ -58,6 +58,7 @@ class BranchHypotheses:
     Attributes:
         remark: Where hypotheses and the verdict on the project's metric disagree, in words.
         problem: Why its experiment file cannot be read; empty when it can.
+        file: Where they stand on the branch.
         is_of_tip: Whether the runs that judge them are of the branch's present content.
     """
 
@@ -65,6 +66,7 @@ class BranchHypotheses:
     judged: tuple[JudgedHypothesis, ...] = ()
     remark: str = ""
     problem: str = ""
+    file: str = ""
     is_of_tip: bool = True
 
 
@@ -139,6 +141,7 @@ def judge_hypotheses(
     stated = registered(project, branches, experiments, seen.records)
     if not stated:
         return found
+    files = {branch.name: _file_of(project, branch) for branch in branches}
     scene = _scene(project, seen)
     of_lab = _digest_of_lab(project, seen, scene)
     keys = {name: _key(of_lab, seen.judged.get(name), ones) for name, ones in stated.items()}
@@ -154,7 +157,7 @@ def judge_hypotheses(
             new[keys[name]] = _encoded(known)
         results = seen.judged[name].results if name in seen.judged else BranchResults()
         is_old = bool(results.records) and not results.is_of_tip
-        found[name] = replace(known, is_of_tip=not is_old)
+        found[name] = replace(known, file=files[name], is_of_tip=not is_old)
     project.memo().put(_KIND, new)
     return found
 
@@ -164,16 +167,18 @@ def unrecorded(
 ) -> tuple[str, ...]:
     """Say before a run what its hypotheses need that no run has recorded, and which of them cannot be read."""
     found: list[str] = []
+    files = {branch.name: _file_of(project, branch) for branch in branches}
     for name, experiment in experiments_of(project, branches).items():
+        where = f"{name}:{files[name]}"
         if not isinstance(experiment, Experiment):
             continue
         for one in experiment.hypotheses:
             if one.damage:
-                found.append(f"{name}: {one.id} is damaged: {one.damage}")
+                found.append(f"{where}: {one.id} is damaged: {one.damage}")
             for key, text in [*one.expect.items(), *one.guard.items()]:
                 claim = _read(text)
                 if isinstance(claim, ClaimError):
-                    found.append(f"{name}: {one.id}.{key} cannot be read: {claim.message}")
+                    found.append(f"{where}: {one.id}.{key} cannot be read: {claim.message}")
                     continue
                 found += [
                     f"{name}: {one.id}.{key} needs {said}"
@@ -181,6 +186,11 @@ def unrecorded(
                     if (said := _unrecorded(project, estimand, index, records))
                 ]
     return tuple(dict.fromkeys(found))
+
+
+def _file_of(project: Project, branch: Branch) -> str:
+    patterns = project.config.branches.experiments
+    return experiment_path(experiment_name(branch.own_name, patterns))
 
 
 def _unrecorded(

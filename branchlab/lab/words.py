@@ -146,7 +146,7 @@ def hypotheses_text(judged: Sequence[JudgedHypothesis]) -> str:
         if one.registration is Registration.WITHDRAWN:
             continue
         late = "*" if one.registration is Registration.POST_HOC else ""
-        broken = "!" if one.broken else ""
+        broken = "!" if one.broken and one.state is not HypothesisState.DAMAGED else ""
         parts.append(f"{one.hypothesis.id} {HYPOTHESIS_MARKS[one.state]}{broken}{late}")
     return " ".join(parts)
 

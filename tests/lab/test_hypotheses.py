@@ -336,7 +336,7 @@ def test_before_a_run_it_says_what_nobody_has_recorded_and_what_cannot_be_read(l
     lab.experiment("se", text_of("val/accuracy > main", "attn_entropy decreases", "a >> b"))
     assert lab.said_before() == [
         "exp/se: H1.b needs attn_entropy; log it (Task.metrics, branchlab.log)",
-        "exp/se: H1.c cannot be read: 'a >> b': column 4: one relation: > >= < <=",
+        "exp/se:experiments/se.toml: H1.c cannot be read: 'a >> b': column 4: one relation: > >= < <=",
     ]
     lab.done("main", *SAME, curves={"attn_entropi": [[1.0]] * 3})
     unknown = "which no run has recorded: did you mean"
