@@ -163,6 +163,16 @@ def _branch_document(branch: BranchStatus) -> Document:
         "notes": list(branch.notes),
         "dependencies_changed": list(branch.dependencies_changed),
         "given_up": branch.given_up or None,
+        "hypotheses": [
+            {
+                "id": one.hypothesis.id,
+                "state": str(one.state),
+                "registered": str(one.registration),
+                "words": one.words,
+            }
+            for one in branch.hypotheses
+        ],
+        "remark": branch.remark or None,
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out

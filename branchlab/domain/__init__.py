@@ -32,6 +32,14 @@ from branchlab.domain.determinism import (
     Stop,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain.hypotheses import (
+    MIN_SEEDS,
+    Finding,
+    Hypothesis,
+    HypothesisState,
+    JudgedHypothesis,
+    Registration,
+)
 from branchlab.domain.parity import (
     PARITY_STEPS,
     Divergence,
@@ -77,6 +85,7 @@ __all__ = [
     "CHECKPOINT",
     "DETERMINISM_STEPS",
     "KEY_VALUE",
+    "MIN_SEEDS",
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
@@ -94,10 +103,14 @@ __all__ = [
     "Feature",
     "FeatureVerdict",
     "Figures",
+    "Finding",
     "FlagStyle",
     "Flags",
     "Freshness",
     "Goal",
+    "Hypothesis",
+    "HypothesisState",
+    "JudgedHypothesis",
     "Landed",
     "Landing",
     "LandingEvidence",
@@ -117,6 +130,7 @@ __all__ = [
     "Recommendation",
     "Recording",
     "ReferenceState",
+    "Registration",
     "Relation",
     "Repeat",
     "Resume",

@@ -99,7 +99,7 @@ def calibrate(
     variants = _variants(project, asked, branches)
     frozen = reference_branch(project, project.repository.refs())
     taken = [main, *([frozen] if frozen is not None and frozen.tip != main.tip else []), *variants]
-    subjects = subjects_of(taken, experiments_of(project, taken), [])
+    subjects = subjects_of(project, taken, experiments_of(project, taken), [])
     manifest = draw_sample(project, executor=executor, tell=tell).manifest
     rungs = []
     for fraction in fractions:

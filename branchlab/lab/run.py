@@ -35,6 +35,7 @@ from branchlab.lab.executors import (
     local_executor,
     needs_worktrees,
 )
+from branchlab.lab.hypotheses import unrecorded
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.own_environments import OwnEnvironments, check_supported, own_environments
 from branchlab.lab.own_script import (
@@ -171,6 +172,7 @@ class RunSession:
             is_forced=request.is_forced,
         )
         records = index.runs()
+        not_recorded = unrecorded(project, wanted, index, records)
         index.close()
         to_start = {run.id for run in plan.to_start}
         given = {run_id: job for run_id, job in looked.jobs.items() if run_id in to_start}
@@ -187,6 +189,7 @@ class RunSession:
                 *script_notes(script),
                 *dependency_notes(project, changed),
                 *self._own.notes(wanted),
+                *not_recorded,
                 *looked.notes,
                 *_left_to_jobs(given),
             ),

@@ -85,6 +85,16 @@ class Index:
         )
         return [(row["step"], row["value"]) for row in rows]
 
+    def epoch_curves(self, metric: str) -> dict[str, list[tuple[int, float]]]:
+        """Return (epoch, last value in it) of one metric, by run."""
+        rows = self._read(
+            "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
+        )
+        found: dict[str, dict[int, float]] = {}
+        for row in rows:
+            found.setdefault(row["run"], {})[row["epoch"]] = row["value"]
+        return {run: sorted(values.items()) for run, values in found.items()}
+
     def metric_names(self) -> list[str]:
         """Return the names of all metrics that any run has recorded."""
         return [

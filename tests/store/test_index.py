@@ -48,6 +48,18 @@ def test_the_index_says_what_the_folders_hold(folders, index) -> None:
     assert index.metric_names() == ["train/loss", "val/accuracy", "val/far"]
 
 
+def test_curves_by_epoch_hold_the_last_value_of_each_of_every_run(folders, index) -> None:
+    for run_id in ("a", "b"):
+        folders.attempt(folders.plan(run_id), state=RunState.DONE)
+    events = EventWriter(folders.attempt(folders.plan("c"), epochs=range(1, 2)).events)
+    events.write("metric", epoch=1, step=6, values={"val/accuracy": 0.9})
+    index.refresh()
+    curves = index.epoch_curves("val/accuracy")
+    assert curves["a"] == curves["b"] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert curves["c"] == [(1, 0.9)]
+    assert index.epoch_curves("no/metric") == {}
+
+
 def test_a_refresh_without_news_changes_nothing(folders, index, contents) -> None:
     folders.attempt(folders.plan("a"), state=RunState.DONE)
     folders.attempt(folders.plan("b"), state=RunState.FAILED)
