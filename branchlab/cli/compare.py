@@ -109,6 +109,8 @@ def print_comparison(found: Comparison) -> None:
         click.echo("nothing to compare; train some branches: branchlab run --all-branches")
         return
     click.echo(table(rows, header=["BRANCH", "MEAN", "VERDICT", "WHY"], right=(1,)))
+    for name, said in found.samples.items():
+        click.echo(f"! {safe_text(name)} {safe_text(said)}: its verdict is about the data too")
     for name, said in found.environments.items():
         click.echo(f"! {safe_text(name)} trained in another environment: {safe_text(said)}")
     for scale in sorted(set(found.other_scales.values())):

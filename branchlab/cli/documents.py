@@ -54,6 +54,8 @@ def run_document(record: RunRecord) -> Document:
             "fraction": run.sample.fraction,
             "strategy": run.sample.strategy,
             "seed": run.sample.seed,
+            "class_min": run.sample.class_min,
+            "manifest": run.sample.manifest or None,
         },
         "flags": dict(run.flags),
         "state": str(record.state),
@@ -164,6 +166,16 @@ def _branch_document(branch: BranchStatus) -> Document:
         "notes": list(branch.notes),
         "dependencies_changed": list(branch.dependencies_changed),
         "given_up": branch.given_up or None,
+        "hypotheses": [
+            {
+                "id": one.hypothesis.id,
+                "state": str(one.state),
+                "registered": str(one.registration),
+                "words": one.words,
+            }
+            for one in branch.hypotheses
+        ],
+        "remark": branch.remark or None,
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out
@@ -232,6 +244,7 @@ def compare_document(
             "sentence": verdict.sentence
             if verdict
             else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
+            "sample_differs": found.samples.get(name),
             "environment_differs": found.environments.get(name),
         }
         if name in slices:

@@ -15,6 +15,8 @@ import click
 from branchlab.cli.compare import print_comparison
 from branchlab.cli.determinism import check_and_report, refuse_beside_check
 from branchlab.cli.documents import compare_document, print_document, print_events, run_document
+from branchlab.cli.hypotheses import print_short
+from branchlab.cli.hypothesis_documents import hypotheses_document
 from branchlab.cli.options import (
     Duration,
     branches_argument,
@@ -30,6 +32,7 @@ from branchlab.config import CONFIG_NAME
 from branchlab.domain import DETERMINISM_STEPS, RunRecord, RunState
 from branchlab.errors import ConfigError
 from branchlab.lab.executors import LOCAL, kind_of
+from branchlab.lab.hypotheses import BranchHypotheses, hypotheses
 from branchlab.lab.judge import Comparison, compare, metric_missing
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
@@ -265,6 +268,7 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         if name != _main(project)
     ]
     comparison, missing = _compared(project, names, last)
+    claimed = _claimed(project, names, last)
     if outlook.as_json:
         runs = [run_document(record) for record in last.records.values()]
         verdicts = compare_document(comparison) if comparison else None
@@ -272,6 +276,7 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
             "batch": prepared.plan.batch,
             "runs": runs,
             "compare": verdicts,
+            "hypotheses": hypotheses_document(claimed)["branches"],
             "submitted": [{"run": run_id, "job": job} for run_id, job in last.given.items()],
             "queued": [{"run": run_id, "job": j.job} for run_id, j in prepared.jobs.items()],
         }
@@ -296,6 +301,8 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         click.echo(f"{stopped} runs are not finished; the same command goes on with them", err=True)
     if comparison is not None and outlook.shows_verdicts:
         print_comparison(comparison)
+    if outlook.shows_verdicts:
+        print_short(claimed)
     if missing is not None:
         raise missing
 
@@ -312,6 +319,15 @@ def _compared(
         hint = f"set [run] metric in {CONFIG_NAME} to one of them, or let the runs record {metric}"
         return None, ConfigError(f"nothing can be judged: {lacking}", hint=hint)
     return (compare(project, names) if names else None), None
+
+
+def _claimed(
+    project: Project, names: Sequence[str], last: Progress
+) -> tuple[BranchHypotheses, ...]:
+    """Return the hypotheses of branches whose runs are done."""
+    is_done = any(record.state is RunState.DONE for record in last.records.values())
+    found = hypotheses(project, names) if names and is_done else ()
+    return tuple(branch for branch in found if branch.judged)
 
 
 def _say_submitted(last: Progress) -> None:

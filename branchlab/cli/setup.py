@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from branchlab.cli.app import app, branch_names
 from branchlab.cli.options import flag_option, json_option, parse_flags, project_here
-from branchlab.errors import ConfigError
+from branchlab.errors import ClaimError, ConfigError
+
+if TYPE_CHECKING:
+    from branchlab.domain import Hypothesis
+    from branchlab.lab.project import Project
+
+_TRIES = 20
 
 
 @click.command(
@@ -113,6 +122,7 @@ def _repin(reason: str, *, as_json: bool) -> None:
 @click.command(
     "new-exp",
     epilog="\b\nExamples:\n  branchlab new-exp squeeze-excite --title 'Squeeze and excite' --flag squeeze_excite=true\n"
+    "  branchlab new-exp focal-loss --hypothesis 'the gain is on hard classes' --expect 'val/accuracy[shirt] > main + 1pt'\n"
     "  branchlab new-exp se-wider --from exp/squeeze-excite --no-worktree",
 )
 @click.argument("name")
@@ -121,6 +131,14 @@ def _repin(reason: str, *, as_json: bool) -> None:
 )
 @click.option("--title", metavar="T", default="", help="A line for people.")
 @flag_option("What the experiment switches on; written into its file.")
+@click.option("--hypothesis", metavar="CLAIM", help="Why it ought to work, in a sentence.")
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="C",
+    help="What will be seen then: 'val/accuracy > main + 0.5pt'; may be given several times.",
+)
+@click.option("--no-hypothesis", is_flag=True, help="Don't ask for one.")
 @click.option("--no-worktree", is_flag=True, help="Make the branch only, no folder to work in.")
 @json_option
 def new_exp(
@@ -128,23 +146,29 @@ def new_exp(
     base: str | None,
     title: str,
     flags: tuple[str, ...],
+    hypothesis: str | None,
+    expect: tuple[str, ...],
+    no_hypothesis: bool,
     no_worktree: bool,
     as_json: bool,
 ) -> None:
     """Start an experiment: a branch, experiments/NAME.toml on it, and a work tree beside this one.
 
-    Your own work tree, index and branch stay as they are.
+    Your own work tree, index and branch stay as they are. On a terminal it asks for a hypothesis: what will be seen if the
+    idea holds; docs/hypotheses.md has the grammar.
     """
     from branchlab.cli.documents import print_document
     from branchlab.lab.new_exp import new_experiment
 
+    project = project_here()
     made = new_experiment(
-        project_here(),
+        project,
         name,
         base=base,
         title=title,
         flags=parse_flags(flags),
         with_worktree=not no_worktree,
+        ask=_who_says(project, hypothesis, expect, is_asked=not (no_hypothesis or as_json)),
     )
     if as_json:
         worktree = str(made.worktree) if made.worktree else None
@@ -155,6 +179,7 @@ def new_exp(
                 "base": made.base,
                 "file": made.file,
                 "worktree": worktree,
+                "hypothesis": made.hypothesis and made.hypothesis.id,
             }
         )
         return
@@ -162,6 +187,82 @@ def new_exp(
     if made.worktree:
         click.echo(f"work in: cd {made.worktree}")
     click.echo(f"then:    branchlab run {made.branch}")
+    if made.hypothesis is None and not no_hypothesis:
+        click.echo(
+            f"it claims nothing yet: before its first run, fill in [[hypothesis]] in {made.file} (docs/hypotheses.md)"
+        )
+
+
+def _who_says(
+    project: Project, claim: str | None, expect: Sequence[str], *, is_asked: bool
+) -> Callable[[], Hypothesis | None]:
+    """Return what gives the hypothesis of a new experiment: the command line, somebody at a terminal, or nobody."""
+    from branchlab.lab.new_exp import example_claim, no_hypothesis
+
+    if claim is not None or expect:
+        given = _hypothesis(claim or "", expect)
+        return lambda: given
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if is_asked and is_terminal:
+        return lambda: _asked(example_claim(project))
+    return no_hypothesis
+
+
+def _hypothesis(claim: str, expect: Sequence[str]) -> Hypothesis:
+    """Return the hypothesis of the command line.
+
+    Raises:
+        ConfigError: Half of it is missing, or an expectation cannot be read.
+    """
+    from branchlab.analysis.claims.grammar import parse_claim
+    from branchlab.domain import Hypothesis
+
+    if not claim.strip() or not expect:
+        lacking = (
+            "--expect 'val/accuracy > main + 0.5pt'"
+            if claim.strip()
+            else "--hypothesis 'why it ought to work'"
+        )
+        raise ConfigError(
+            "--hypothesis and --expect belong together: why it ought to work, and what will be seen then",
+            hint=f"add {lacking}",
+        )
+    for text in expect:
+        try:
+            parse_claim(text)
+        except ClaimError as error:
+            raise ConfigError(
+                f"--expect {error.message}",
+                hint="for instance: --expect 'val/accuracy > main + 0.5pt'",
+            ) from None
+    keys = [chr(ord("a") + n) if n < 26 else f"e{n}" for n in range(len(expect))]  # noqa: PLR2004  letters
+    texts = [text.strip() for text in expect]
+    return Hypothesis(id="H1", claim=claim.strip(), expect=dict(zip(keys, texts, strict=True)))
+
+
+def _asked(example: str) -> Hypothesis | None:
+    """Ask for a hypothesis; an empty answer is none."""
+    from branchlab.analysis.claims.grammar import parse_claim
+    from branchlab.domain import Hypothesis
+
+    click.echo("Why ought it to work? One sentence; empty: no hypothesis.")
+    claim = str(click.prompt(">", default="", show_default=False, prompt_suffix=" ")).strip()
+    if not claim:
+        return None
+    click.echo(f"What will be seen then? For instance: {example}")
+    for _ in range(_TRIES):
+        text = str(click.prompt(">", default="", show_default=False, prompt_suffix=" ")).strip()
+        if not text:
+            break
+        try:
+            parse_claim(text)
+        except ClaimError as error:
+            click.echo(
+                f"  {error.pointed()[1]}"
+            )  # two columns further, as the prompt stands before what was typed
+            continue
+        return Hypothesis(id="H1", claim=claim, expect={"a": text})
+    return None
 
 
 @click.command(epilog="\b\nExamples:\n  branchlab demo\n  branchlab demo ~/lab --no-run")

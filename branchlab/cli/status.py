@@ -17,7 +17,7 @@ from branchlab.cli.telling import telling
 from branchlab.domain import Landed, MergeBack, ReferenceState, RunState
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
-from branchlab.lab.words import age, drift_text, figure, old_text
+from branchlab.lab.words import age, drift_text, figure, hypotheses_text, old_text
 from branchlab.terminal_text import safe_text
 
 _WAITING_MAX = 3
@@ -101,7 +101,7 @@ def _row(branch: BranchStatus) -> list[str]:
         merge_back_text(branch),
         runs_text(branch),
         age(branch.standing.branch.last_commit_at, datetime.now(UTC)),
-        safe_text(", ".join(branch.notes)),
+        safe_text(", ".join(filter(None, (hypotheses_text(branch.hypotheses), *branch.notes)))),
     ]
 
 

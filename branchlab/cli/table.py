@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from branchlab.domain import Outcome, RunState
-from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS
+from branchlab.domain import HypothesisState, Outcome, RunState
+from branchlab.lab.words import HYPOTHESIS_MARKS, OUTCOME_MARKS, STATE_MARKS
 
 _GAP = "  "
 _STATE_COLOURS = {
@@ -26,6 +26,14 @@ _OUTCOME_COLOURS = {
     Outcome.WORSE: "red",
     Outcome.NO_DIFFERENCE: "yellow",
     Outcome.UNDECIDED: "yellow",
+}
+
+_HYPOTHESIS_COLOURS = {
+    HypothesisState.SUPPORTED: "green",
+    HypothesisState.REFUTED: "red",
+    HypothesisState.UNDECIDED: "yellow",
+    HypothesisState.NOT_MEASURED: "bright_black",
+    HypothesisState.DAMAGED: "red",
 }
 
 
@@ -85,3 +93,9 @@ def state_text(state: RunState) -> str:
 def outcome_text(outcome: Outcome) -> str:
     """Return a verdict with its mark, coloured."""
     return click.style(f"{OUTCOME_MARKS[outcome]} {outcome}", fg=_OUTCOME_COLOURS[outcome])
+
+
+def hypothesis_text(state: HypothesisState, words: str = "") -> str:
+    """Return the state of a hypothesis, or of one of its claims, with its mark, coloured; ``words`` say it in its place."""
+    said = words or str(state).replace("-", " ")
+    return click.style(f"{HYPOTHESIS_MARKS[state]} {said}", fg=_HYPOTHESIS_COLOURS[state])

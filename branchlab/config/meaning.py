@@ -33,7 +33,7 @@ def check_meaning(config: Config, reader: Reader) -> None:
     """
     check_script(config.trainer, reader)
     for table, key, words, known in [
-        ("sample", "strategy", [config.sample.strategy], _STRATEGIES),
+        ("sample", "strategy", _words_of_strategy(config.sample.strategy), _STRATEGIES),
         ("executor", "kind", [config.executor.kind], EXECUTORS),
         ("env", "manager", [config.env.manager], _MANAGERS),
         ("track", "to", config.track.to, TOOLS),
@@ -43,6 +43,13 @@ def check_meaning(config: Config, reader: Reader) -> None:
     task = config.trainer.task
     checks = [
         (not 0 < config.sample.fraction <= 1, "sample", "fraction", "needs 0 < fraction <= 1"),
+        (config.sample.class_min < 1, "sample", "class_min", "needs 1 or more"),
+        (
+            config.sample.epochs is not None and config.sample.epochs < 1,
+            "sample",
+            "epochs",
+            "needs 1 or more",
+        ),
         (
             not 1 <= config.run.seeds <= _SEEDS_MAX,
             "run",
@@ -145,6 +152,11 @@ def _ray_checks(ray: RayOptions) -> list[tuple[bool, str, str, str]]:
             ),
         ]
     ]
+
+
+def _words_of_strategy(strategy: str) -> list[str]:
+    """Return what has to be a known strategy: not the name of a function of the project's own."""
+    return [] if is_task(strategy) else [strategy]
 
 
 def is_device(text: str) -> bool:

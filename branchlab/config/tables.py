@@ -81,15 +81,28 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleOptions:
-    """``[sample]``: the reduced part of the training set that experiments work on."""
+    """``[sample]``: the reduced part of the training set that experiments work on.
+
+    Attributes:
+        strategy: ``stratified``, ``random``, or ``package.module:function`` of the project's own, imported from main.
+        class_min: Examples that every class keeps at least, where it has so many.
+        epochs: Of runs on the sample, instead of the recipe's own, so that they take steps enough.
+    """
 
     fraction: float = 0.1
     strategy: str = "stratified"
     seed: int = 0
+    class_min: int = 1
+    epochs: int | None = None
 
     def sample(self) -> Sample:
         """Return the sample as a value of the domain."""
-        return Sample(fraction=self.fraction, strategy=self.strategy, seed=self.seed)
+        return Sample(
+            fraction=self.fraction,
+            strategy=self.strategy,
+            seed=self.seed,
+            class_min=self.class_min,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,11 +46,24 @@ class Goal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Which part of the training set a run sees. ``fraction`` is in (0, 1]; ``seed`` draws it."""
+    """Which part of the training set a run sees. ``fraction`` is in (0, 1]; ``seed`` draws it.
+
+    Attributes:
+        strategy: ``stratified``, ``random``, or ``package.module:function`` of the project's own.
+        class_min: Examples that every class keeps at least, where it has so many.
+        manifest: Digest of the ids that a strategy of the project's own has drawn on main; "" where runs draw by themselves.
+    """
 
     fraction: float
     strategy: str = "stratified"
     seed: int = 0
+    class_min: int = 1
+    manifest: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a function of the project draws it."""
+        return ":" in self.strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,7 @@ class RunRecord:
             ``memory_gib_max``, of a GPU also ``gpu_percent``, ``gpu_memory_gib``, ``gpu_temperature_c`` and
             ``device_memory_gib`` (what the run itself has reserved at most).
         reason: One line that says why it failed, was cancelled or lost.
+        data: Digests of the ids that it trained on and of their targets, with a colon between; "" where that is not known.
     """
 
     run: Run
@@ -152,6 +166,7 @@ class RunRecord:
     duration_s: float | None = None
     usage: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    data: str = ""
     slices: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -37,6 +37,7 @@ from branchlab.lab.branches import (
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
+from branchlab.lab.samples import other_sample
 from branchlab.store.memo import Memo
 
 _KIND = "verdicts-2"
@@ -61,6 +62,7 @@ class Comparison:
     """The answer of ``compare``.
 
     Attributes:
+        samples: By branch, what its runs trained on that those they are paired with did not; as ``environments``.
         environments: By branch, in what its runs' environment differs from that of the runs they are paired with, in one
             line; branches without such a difference are left out.
         family: All that were judged together, by branch, whichever were asked for.
@@ -72,6 +74,7 @@ class Comparison:
     against: str
     judged: tuple[Judged, ...]
     environments: Mapping[str, str] = field(default_factory=dict)
+    samples: Mapping[str, str] = field(default_factory=dict)
     family: Mapping[str, Judged] = field(default_factory=dict)
     other_scales: Mapping[str, Scale] = field(default_factory=dict)
 
@@ -122,12 +125,18 @@ def compare(
         for branch in wanted
         if (one := judged[branch.name]).verdict is not None
     }
+    samples = {
+        branch.name: other_sample(one.results, one.against, against=other.name)
+        for branch in wanted
+        if (one := judged[branch.name]).verdict is not None
+    }
     return Comparison(
         metric=metric,
         goal=project.config.run.goal,
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
+        samples={name: said for name, said in samples.items() if said},
         family=judged,
         other_scales=_other_scales(records, [judged[branch.name] for branch in wanted]),
     )

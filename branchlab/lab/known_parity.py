@@ -36,7 +36,13 @@ def known_parities(project: Project, main: str, tips: Mapping[str, str]) -> dict
 
 def _key(project: Project, main: str, tip: str) -> str:
     config = project.config
-    protocol = [config.trainer.task, dict(config.trainer.arguments), asdict(config.sample)]
+    sample = config.sample.sample()
+    drawn: dict[str, object] = {
+        name: getattr(sample, name) for name in ("fraction", "strategy", "seed")
+    }
+    if sample.class_min > 1:
+        drawn["class_min"] = sample.class_min
+    protocol = [config.trainer.task, dict(config.trainer.arguments), drawn]
     digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:16]
     return f"{main}:{tip}:{digest}"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from branchlab.domain import Goal, Hypothesis
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import Experiment, experiment_path, render_experiment
 from branchlab.git.experiments import keep_experiments
@@ -25,9 +26,15 @@ class NewExperiment:
     base: str
     file: str
     worktree: Path | None
+    hypothesis: Hypothesis | None = None
 
 
-def new_experiment(
+def no_hypothesis() -> Hypothesis | None:
+    """Ask nobody."""
+    return None
+
+
+def new_experiment(  # noqa: PLR0913  what an experiment starts with
     project: Project,
     name: str,
     *,
@@ -35,8 +42,11 @@ def new_experiment(
     title: str = "",
     flags: Mapping[str, bool | int | float | str] | None = None,
     with_worktree: bool = True,
+    ask: Callable[[], Hypothesis | None] = no_hypothesis,
 ) -> NewExperiment:
     """Start an experiment from the tip of ``base`` (main unless said).
+
+    ``ask`` is asked for its hypothesis when all else has been found good, before anything is made.
 
     Raises:
         ConfigError: The name cannot be one.
@@ -59,11 +69,17 @@ def new_experiment(
             f"{worktree} exists already", hint="move it away, or: branchlab new-exp --no-worktree …"
         )
     path = experiment_path(short)
-    experiment = Experiment(title=title or short, base=start.name, idea="", flags=flags or {})
+    hypothesis = ask()
+    experiment = Experiment(
+        title=title or short,
+        base=start.name,
+        flags=flags or {},
+        hypotheses=(hypothesis,) if hypothesis else (),
+    )
     commit = commit_files(
         project.repository,
         parent=start.tip,
-        files={path: render_experiment(experiment)},
+        files={path: render_experiment(experiment, example=example_claim(project))},
         message=f"Start experiment {short}\n",
     )
     create_branch(project.repository, branch, commit)
@@ -73,8 +89,19 @@ def new_experiment(
         add_worktree(project.repository, branch, worktree)
         link_shared(project.repository, worktree, share=project.config.run.share)
     return NewExperiment(
-        branch=branch, commit=commit, base=start.name, file=path, worktree=worktree
+        branch=branch,
+        commit=commit,
+        base=start.name,
+        file=path,
+        worktree=worktree,
+        hypothesis=hypothesis,
     )
+
+
+def example_claim(project: Project) -> str:
+    """Return a claim about the project's own metric."""
+    run = project.config.run
+    return f"{run.metric} > main + 0.5pt" if run.goal is Goal.MAX else f"{run.metric} < main"
 
 
 def _names(project: Project, name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import Flags, Outside, Recording, Run, RunState, Scale
+from branchlab.domain import Flags, Outside, Recording, Run, RunState, Sample, Scale
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.git.worktrees import checkout
@@ -24,7 +24,8 @@ from branchlab.lab.executors import local_executor
 from branchlab.lab.own_environments import environment_for_all
 from branchlab.lab.own_script import needs_task
 from branchlab.lab.project import Project
-from branchlab.run_folder import AskedRecording, StateFolder, unpack_recording
+from branchlab.lab.samples import sample_of_runs
+from branchlab.run_folder import AskedRecording, RunFolder, StateFolder, unpack_recording
 from branchlab.schedule.executor import Bounds, Executor
 from branchlab.schedule.interrupt import stopping
 from branchlab.schedule.plan import Protocol, Target, run_key
@@ -62,11 +63,13 @@ class Recorder:
         steps: Taken at most, of the recipe's own.
         device: As the config takes it; the config's own unless said.
         executor: The caller's own when one is given; it stays open.
+        sample: Another than that of the config's runs.
+        purpose: What its processes are for, in a few words.
         variables: Of the environment; given, trainings are started by a parent of their own.
         tell: Hears what is going on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  whose, how long, where, by whom, and what for
         self,
         project: Project,
         *,
@@ -75,11 +78,14 @@ class Recorder:
         executor: Executor | None = None,
         variables: Mapping[str, str] | None = None,
         tell: Tell = silently,
+        sample: Sample | None = None,
+        purpose: str = "training side by side",
     ) -> None:
-        needs_task(project, "parity, on which merge-back and drift rest,")
+        what = "parity, on which merge-back and drift rest," if sample is None else "sample"
+        needs_task(project, what)
         if not project.config.trainer.task:
             raise ConfigError(
-                "[trainer] task is not set in .branchlab.toml: parity trains the task, and nothing says what that is",
+                "[trainer] task is not set in .branchlab.toml: the task is trained, and nothing says what that is",
                 hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
             )
         self._project = project
@@ -89,6 +95,8 @@ class Recorder:
         self._is_ours = executor is None
         self._variables = variables
         self._tell = tell
+        self._purpose = purpose
+        self._given = sample
         self.state = StateFolder(project.state.path / "parity" / uuid.uuid4().hex[:12])
         self.stop = StopRequest()
 
@@ -175,7 +183,7 @@ class Recorder:
         protocol = Protocol(
             task=config.trainer.task,
             scale=Scale.SAMPLE,
-            sample=config.sample.sample(),
+            sample=self._given or sample_of_runs(self._project).sample,
             arguments=config.trainer.arguments,
             environment=environment_of(facts, device, threads=threads),
             device="cuda" if device.startswith("cuda") else device,
@@ -203,14 +211,21 @@ class Recorder:
             planned_at=datetime.now(UTC),
         )
 
+    def write_plan(self, run: Run) -> RunFolder:
+        """Record a run that was planned here; return its folder."""
+        folder = self.state.run(run.id)
+        folder.write_plan(run)
+        if run.sample.manifest and (drawn := sample_of_runs(self._project).drawn) is not None:
+            folder.write_drawn(drawn)
+        return folder
+
     def _make(
         self, wanted: Sequence[tuple[Run, Side]], asked: AskedRecording
     ) -> Mapping[str, bytes]:
         """Record what is not known, side by side; return the packed recordings by key."""
         missing = [(run, side) for run, side in wanted if not self._is_made(run)]
         for run, side in missing:
-            folder = self.state.run(run.id)
-            folder.write_plan(run)
+            folder = self.write_plan(run)
             folder.ask_to_record(replace(asked, number=side.number))
         self.carry_out(missing)
         return {run.key: self._result(run, side) for run, side in wanted}
@@ -250,7 +265,7 @@ class Recorder:
             for change in pool.carry_out(missing, self.stop):
                 refused |= {run.id: reason for run, reason in change.refused}
                 num_ended += len(change.ended) + len(change.elsewhere) + len(change.refused)
-                self._tell("training side by side", num_ended, len(missing))
+                self._tell(self._purpose, num_ended, len(missing))
         if self.stop.level:
             raise KeyboardInterrupt
         if refused:

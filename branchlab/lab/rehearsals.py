@@ -96,8 +96,7 @@ def _plan(recorder: Recorder, side: Side, course: Course, stops: tuple[Stop, ...
     planned = recorder.plan(side, how=["rehearsal", course.epochs, course.fraction, len(stops)])
     sample = replace(planned.sample, fraction=planned.sample.fraction * course.fraction)
     run = replace(planned, epochs=course.epochs, sample=sample)
-    folder = recorder.state.run(run.id)
-    folder.write_plan(run)
+    folder = recorder.write_plan(run)
     folder.ask_to_rehearse(AskedRehearsal(stops=stops, look_at=course.look_at))
     return run
 

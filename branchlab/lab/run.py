@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from branchlab.config import CONFIG_NAME
-from branchlab.domain import Branch, Run, RunState, Sample, Scale, Script
+from branchlab.domain import Branch, Drawn, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
 from branchlab.git.experiments import keep_experiments
 from branchlab.git.memo import Tell, silently
@@ -35,6 +35,7 @@ from branchlab.lab.executors import (
     local_executor,
     needs_worktrees,
 )
+from branchlab.lab.hypotheses import unrecorded
 from branchlab.lab.outlook import Estimate, estimate, reason_for
 from branchlab.lab.own_environments import OwnEnvironments, check_supported, own_environments
 from branchlab.lab.own_script import (
@@ -54,6 +55,7 @@ from branchlab.lab.run_request import (
     left_out_notes,
     wanted_branches,
 )
+from branchlab.lab.samples import sample_of_runs
 from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
@@ -104,6 +106,7 @@ class RunSession:
         """The caller's own when one is given: it may be warm already, and stays so."""
         self._is_executor_ours = executor is None
         self._own = OwnEnvironments()
+        self._drawn: Drawn | None = None
 
     def prepare(self, *, is_dry: bool = False, tell: Tell = silently) -> Prepared:
         """Return the plan; nothing has been written yet but the state folder itself, and environments of branches.
@@ -169,6 +172,7 @@ class RunSession:
             is_forced=request.is_forced,
         )
         records = index.runs()
+        not_recorded = unrecorded(project, wanted, index, records)
         index.close()
         to_start = {run.id for run in plan.to_start}
         given = {run_id: job for run_id, job in looked.jobs.items() if run_id in to_start}
@@ -185,6 +189,7 @@ class RunSession:
                 *script_notes(script),
                 *dependency_notes(project, changed),
                 *self._own.notes(wanted),
+                *not_recorded,
                 *looked.notes,
                 *_left_to_jobs(given),
             ),
@@ -199,13 +204,7 @@ class RunSession:
         project, plan = self.project, prepared.plan
         assert self._executor is not None
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
-        new = [planned.run for planned in plan.runs if planned.known is None]
-        project.repository.keep_all({run.id: run.checked_out for run in new})
-        ideas = {run.branch: run.commit for run in new if is_experiment_name(project, run.branch)}
-        keep_experiments(project.repository, ideas)
-        origin = origin_of(project, self.request.command) if new else None
-        for run in new:
-            project.state.run(run.id).write_plan(replace(run, origin=origin))
+        self._record(plan, runs)
         index = project.index()
         watcher = Watcher(index, plan, left=prepared.jobs)
         yield watcher.look()
@@ -257,6 +256,20 @@ class RunSession:
             self._executor.close()
             self._executor = None
 
+    def _record(self, plan: Plan, runs: Sequence[Run]) -> None:
+        """Write down what is planned and what runs are told, before any process starts."""
+        project = self.project
+        new = [planned.run for planned in plan.runs if planned.known is None]
+        project.repository.keep_all({run.id: run.checked_out for run in new})
+        ideas = {run.branch: run.commit for run in new if is_experiment_name(project, run.branch)}
+        keep_experiments(project.repository, ideas)
+        origin = origin_of(project, self.request.command) if new else None
+        for run in new:
+            project.state.run(run.id).write_plan(replace(run, origin=origin))
+        if self._drawn is not None:
+            for run in runs:
+                project.state.run(run.id).write_drawn(self._drawn)
+
     def _packs(self, prepared: Prepared) -> bool:
         """Whether it is learned how many runs fit on a GPU: not where the user has said how many."""
         is_free = not (self.request.jobs or self.project.config.run.jobs)
@@ -304,20 +317,22 @@ class RunSession:
         self, facts: Facts, device: str, *, threads: int, script: Script | None
     ) -> Protocol:
         config, request = self.project.config, self.request
-        sample = config.sample.sample()
         # A script that is told of no sample sees what it always sees.
         is_full = request.is_full or (script is not None and not script.takes("sample"))
         environment = environment_of(facts, device, threads=threads)
         if script is not None:
             environment = {name: v for name, v in environment.items() if name != "trainer"}
-        if request.fraction is not None:
-            sample = replace(sample, fraction=request.fraction)
+        if is_full:
+            sample = Sample(fraction=1.0, strategy=config.sample.strategy)
+        else:
+            of_runs = sample_of_runs(self.project, fraction=request.fraction)
+            sample, self._drawn = of_runs.sample, of_runs.drawn
         return Protocol(
             task=config.trainer.task,
             scale=Scale.FULL if is_full else Scale.SAMPLE,
-            sample=Sample(fraction=1.0, strategy=sample.strategy) if is_full else sample,
+            sample=sample,
             arguments=config.trainer.arguments,
-            epochs=request.epochs,
+            epochs=self._epochs(script, is_full=is_full),
             deterministic=config.run.deterministic,
             environment=environment,
             device="cuda" if device.startswith("cuda") else device,
@@ -327,6 +342,13 @@ class RunSession:
             budget_s=request.budget_s,
             script=script,
         )
+
+    def _epochs(self, script: Script | None, *, is_full: bool) -> int | None:
+        """Return how many epochs are trained instead of the recipe's own; those of the config are for the sample."""
+        request, epochs = self.request, self.project.config.sample.epochs
+        if request.epochs is not None or is_full or request.budget_s is not None:
+            return request.epochs
+        return epochs if script is None or script.takes("epochs") else None
 
     def _checkout(self, run: Run) -> Path:
         if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):

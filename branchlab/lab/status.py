@@ -17,6 +17,7 @@ from branchlab.domain import (
     Flags,
     Freshness,
     Goal,
+    JudgedHypothesis,
     Landed,
     MergeBack,
     Overview,
@@ -49,10 +50,12 @@ from branchlab.lab.branches import (
     reference_branch,
 )
 from branchlab.lab.dependencies import dependencies_changed
+from branchlab.lab.hypotheses import BranchHypotheses, Comparisons, judge_hypotheses
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.known_parity import known_parities
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
+from branchlab.lab.samples import other_sample
 from branchlab.lab.survey import survey
 from branchlab.lab.words import few, notes
 
@@ -72,6 +75,7 @@ class BranchStatus:
         is_landed_as_flag: Whether main's copy of its experiment's file says that this tip has landed.
         parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
+        hypotheses: What its experiment claims, with the evidence. ``remark``: where that and the verdict disagree.
         dependencies_changed: Files in which it changes what the project depends on, since it left main.
         given_up: Why the idea was dropped, as its last note says; "" while it is open.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
@@ -96,6 +100,8 @@ class BranchStatus:
     parity: Parity | None = None
     dependencies_changed: tuple[str, ...] = ()
     given_up: str = ""
+    hypotheses: tuple[JudgedHypothesis, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +145,8 @@ def status(
     refs = project.repository.refs()
     known = all_branches(project, refs)
     main = main_branch(project, known)
-    records = project.index().runs()
+    index = project.index()
+    records = index.runs()
     branches = [branch for branch in known if is_experiment(project, branch)]
     gone = deleted_branches(project, records, known)
     named = find_branches(project, names, [*known, *gone]) if names else []
@@ -175,6 +182,17 @@ def status(
         (replace(one, branch=reference) for one in frozen_subjects),
         Subject(branch=reference, tree=""),
     )
+    seen_by_claims = Comparisons(
+        main=subject_of_main,
+        frozen=on_reference if frozen is not None else None,
+        judged=judged,
+        records=records,
+        taken=taken,
+    )
+    claimed = judge_hypotheses(
+        project, [s.branch for s in shown], experiments, seen_by_claims, index=index
+    )
+    index.close()
     found = [
         _branch_status(
             standing,
@@ -187,6 +205,7 @@ def status(
             dependencies=changed.get(standing.branch.name, ()),
             landed=on_main.get(standing.branch.name, Experiment()),
             parity=proved.get(standing.branch.name),
+            claimed=claimed.get(standing.branch.name),
         )
         for standing in shown
     ]
@@ -214,6 +233,7 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     dependencies: tuple[str, ...],
     landed: Experiment,
     parity: Parity | None,
+    claimed: BranchHypotheses | None,
 ) -> BranchStatus:
     results = judged.results if judged else BranchResults()
     values = list(results.seeds(metric).values())
@@ -227,6 +247,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     dropped = [f"dropped: {given_up}"] if given_up else []
     behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
     changed = [f"other dependencies: {few(dependencies)}"] if dependencies else []
+    if judged is not None and other_sample(results, judged.against, against="main"):
+        changed.append("another sample")
     return BranchStatus(
         standing=standing,
         title=experiment.title if isinstance(experiment, Experiment) else "",
@@ -249,6 +271,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         parity=parity,
         dependencies_changed=dependencies,
         given_up=given_up,
+        hypotheses=claimed.judged if claimed else (),
+        remark=claimed.remark if claimed else "",
     )
 
 

@@ -11,8 +11,11 @@ from branchlab.domain import (
     Counterpart,
     Drift,
     Freshness,
+    HypothesisState,
+    JudgedHypothesis,
     Landed,
     Outcome,
+    Registration,
     RunRecord,
     RunState,
     Standing,
@@ -31,6 +34,19 @@ OUTCOME_MARKS = {
     Outcome.WORSE: "▽",
     Outcome.NO_DIFFERENCE: "=",
     Outcome.UNDECIDED: "~",
+}
+HYPOTHESIS_MARKS = {
+    HypothesisState.SUPPORTED: "✓",
+    HypothesisState.REFUTED: "✗",
+    HypothesisState.UNDECIDED: "?",
+    HypothesisState.NOT_MEASURED: "○",
+    HypothesisState.DAMAGED: "!",
+}
+REGISTRATION_WORDS = {
+    Registration.BEFORE_RUNS: "registered before its runs",
+    Registration.POST_HOC: "post hoc",
+    Registration.WITHDRAWN: "withdrawn after its first run",
+    Registration.NOT_RUN: "not run yet",
 }
 FRESHNESS_WORDS = {
     Freshness.CURRENT: "",
@@ -121,6 +137,18 @@ def usage_text(usage: Mapping[str, float]) -> str:
             f"{usage['gpu_temperature_c']:.0f} °C"
         )
     return " · ".join(parts)
+
+
+def hypotheses_text(judged: Sequence[JudgedHypothesis]) -> str:
+    """Return ``H1 ✓ H2 ✗``, with ``*`` for one that is post hoc and ``!`` behind one that breaks a guard; withdrawn ones are left out."""
+    parts = []
+    for one in judged:
+        if one.registration is Registration.WITHDRAWN:
+            continue
+        late = "*" if one.registration is Registration.POST_HOC else ""
+        broken = "!" if one.broken and one.state is not HypothesisState.DAMAGED else ""
+        parts.append(f"{one.hypothesis.id} {HYPOTHESIS_MARKS[one.state]}{broken}{late}")
+    return " ".join(parts)
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

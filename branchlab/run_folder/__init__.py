@@ -14,6 +14,8 @@
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
+    runs/<run-id>/sample.json                  what it is told of the repository's sample, where there is a manifest
+    runs/<run-id>/look.json                    what it shall look at, of a run that draws the sample instead of training
     runs/<run-id>/checkpoints/last.pt
     runs/<run-id>/pictures/
     runs/<run-id>/files/                       what a project's own script writes
@@ -24,6 +26,7 @@ under a free lease is dead, and the next owner says so before it starts another.
 full disk writes short (measured: 76 of 118 bytes) and the next line would be glued on.
 """
 
+from branchlab.run_folder.attempts import Attempt
 from branchlab.run_folder.checkpoints import is_whole, newest_whole
 from branchlab.run_folder.events import (
     EventChunk,
@@ -36,7 +39,6 @@ from branchlab.run_folder.files import JSON, from_text, replacing, to_text, writ
 from branchlab.run_folder.folders import (
     LOST,
     STATE_FOLDER,
-    Attempt,
     RunFolder,
     StateFolder,
     script_of,
@@ -49,12 +51,14 @@ from branchlab.run_folder.recordings import (
     pack_recording,
     unpack_recording,
 )
+from branchlab.run_folder.samples import AskedLook, read_manifest, write_manifest
 
 __all__ = [
     "JSON",
     "LOST",
     "STATE_FOLDER",
     "Arrays",
+    "AskedLook",
     "AskedRecording",
     "AskedRehearsal",
     "Attempt",
@@ -74,6 +78,7 @@ __all__ = [
     "read_events",
     "read_examples",
     "read_holder",
+    "read_manifest",
     "replacing",
     "script_of",
     "to_text",
@@ -81,4 +86,5 @@ __all__ = [
     "write_atomically",
     "write_examples",
     "write_holder",
+    "write_manifest",
 ]

@@ -5,26 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from branchlab.domain import FlagStyle, Origin, Run, RunState, Sample, Scale, Script
+from branchlab.domain import Drawn, FlagStyle, Origin, Run, Sample, Scale, Script
 from branchlab.errors import StoreError
+from branchlab.run_folder.attempts import Attempt
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
 from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
+from branchlab.run_folder.samples import AskedLook, pack_drawn, unpack_drawn
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
 _REHEARSED = "rehearse.json"
-_DIGEST = re.compile(rb'\{"digest": "([0-9a-f]+)"')
-_DIGEST_BYTES_MAX = 100
+_LOOKED_AT = "look.json"
 LOST = "its processes ended without a result: killed, or the machine stopped"
 """Why an attempt that nobody carries out any more has no result of its own."""
 _BREATH_WITHIN_S = 120.0
@@ -53,6 +52,11 @@ class StateFolder:
     def environments(self) -> Path:
         """Environments that branches have of their own, by what goes into them."""
         return self.path / "environments"
+
+    @property
+    def samples(self) -> Path:
+        """Manifests of representative samples, and their pictures."""
+        return self.path / "samples"
 
     @property
     def slots(self) -> Path:
@@ -144,6 +148,31 @@ class RunFolder:
     def forget_job(self) -> None:
         """Record that no cluster will go on with the run."""
         self.job.unlink(missing_ok=True)
+
+    @property
+    def drawn(self) -> Path:
+        """What the run is told of the repository's sample, where there is a manifest."""
+        return self.path / "sample.json"
+
+    def write_drawn(self, drawn: Drawn) -> None:
+        """Tell the run of the repository's sample."""
+        write_atomically(self.drawn, pack_drawn(drawn))
+
+    def read_drawn(self) -> Drawn | None:
+        """Return what the run was told of the repository's sample; None where there is none.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        try:
+            return unpack_drawn(self.drawn.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StoreError(
+                f"sample.json of {self.path.name} cannot be read: {error}",
+                hint="the next command that plans the run writes it anew",
+            ) from None
 
     @property
     def stop(self) -> Path:
@@ -278,6 +307,17 @@ class RunFolder:
         except FileNotFoundError:
             return None
 
+    def ask_to_look(self, asked: AskedLook) -> None:
+        """Let the run draw the sample and look at it instead of being trained."""
+        write_atomically(self.path / _LOOKED_AT, json.dumps(asdict(asked)).encode())
+
+    def asked_look(self) -> AskedLook | None:
+        """Return how the run looks at its sample; None for one that is trained as usual."""
+        try:
+            return AskedLook.of(json.loads((self.path / _LOOKED_AT).read_bytes()))
+        except FileNotFoundError:
+            return None
+
 
 def script_of(document: JSON | None) -> Script | None:
     """Return the script that a JSON document holds."""
@@ -285,96 +325,3 @@ def script_of(document: JSON | None) -> Script | None:
         return None
     words = {name: tuple(document[name]) for name in ("command", "resume")}
     return Script(**{**document, **words, "flag_style": FlagStyle(document["flag_style"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at a run: the files that its processes write."""
-
-    path: Path
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def usage(self) -> Path:
-        """What the run takes of the machine, every few seconds: also the breath of whoever watches over it."""
-        return self.path / "usage.jsonl"
-
-    @property
-    def pulse(self) -> Path:
-        """Touched by the training while it gets on."""
-        return self.path / "pulse"
-
-    @property
-    def told(self) -> Path:
-        """Where ``branchlab.log`` appends what a script tells, until it has been taken in."""
-        return self.path / "told.jsonl"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result.json"
-
-    @property
-    def environment(self) -> Path:
-        """What it trains in: Python, packages, machine, and how it came to be planned."""
-        return self.path / "environment.json"
-
-    @property
-    def val_examples(self) -> Path:
-        """What the last validation found for each example; ``read_examples`` reads it."""
-        return self.path / "val_examples.npz"
-
-    @property
-    def recording(self) -> Path:
-        return self.path / "recording.json.gz"
-
-    def write_result(self, state: RunState, *, reason: str = "", **more: object) -> None:
-        """Say how the attempt ended. The first result stands: a later call changes nothing."""
-        if self.result.exists():
-            return
-        document = {
-            "state": str(state),
-            "reason": reason,
-            "ended_at": to_text(datetime.now(UTC)),
-            **more,
-        }
-        write_atomically(self.result, json.dumps(document, indent=1).encode())
-
-    def write_environment(self, document: JSON) -> None:
-        """Say what the attempt trains in; its ``digest`` comes first in the file.
-
-        Not synced: it would cost a run up to 20 ms, and what a power cut leaves damaged counts as not recorded.
-        """
-        self.environment.write_text(json.dumps(document))
-
-    def read_environment(self) -> JSON | None:
-        """Return what the attempt trained in; None where that is not recorded."""
-        try:
-            document = json.loads(self.environment.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return document if isinstance(document, dict) else None
-
-    def environment_digest(self) -> str:
-        """Return the digest of what the attempt trained in, from the beginning of the file; "" where it is not recorded."""
-        try:
-            with self.environment.open("rb") as file:
-                found = _DIGEST.match(file.read(_DIGEST_BYTES_MAX))
-        except OSError:
-            return ""
-        return found[1].decode() if found else ""
-
-    def read_result(self) -> JSON | None:
-        """Return the result, or None while there is none that can be read."""
-        try:
-            document = json.loads(self.result.read_bytes())
-        except (OSError, ValueError):
-            return None
-        is_result = isinstance(document, dict) and document.get("state") in set(RunState)
-        return document if is_result else None

@@ -32,7 +32,13 @@ Course = Generator[Call, Any, Outcome]
 
 _EXITS = {exits.ELSEWHERE: Outcome.ELSEWHERE, exits.BUSY: Outcome.BUSY}
 _NOW_WITHIN_S = 15.0
-_WITH_ORDER = ("run.json", "record.json", "checkpoints/last.pt", "checkpoints/best.pt")
+_WITH_ORDER = (
+    "run.json",
+    "record.json",
+    "sample.json",
+    "checkpoints/last.pt",
+    "checkpoints/best.pt",
+)
 
 
 class Errand:

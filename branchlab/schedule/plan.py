@@ -106,6 +106,10 @@ def _key(content: str, target: Target, seed: int, protocol: Protocol) -> str:
         "environment": dict(sorted(protocol.environment.items())),
     }
     # Left out where they are as they always were: results that were known stay known.
+    if protocol.scale is Scale.SAMPLE and sample.class_min > 1:
+        document["class_min"] = sample.class_min
+    if protocol.scale is Scale.SAMPLE and sample.manifest:
+        document["manifest"] = sample.manifest
     if protocol.processes > 1:
         document["processes"] = protocol.processes
     if protocol.budget_s is not None:

@@ -85,6 +85,16 @@ class Index:
         )
         return [(row["step"], row["value"]) for row in rows]
 
+    def epoch_curves(self, metric: str) -> dict[str, list[tuple[int, float]]]:
+        """Return (epoch, last value in it) of one metric, by run."""
+        rows = self._read(
+            "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
+        )
+        found: dict[str, dict[int, float]] = {}
+        for row in rows:
+            found.setdefault(row["run"], {})[row["epoch"]] = row["value"]
+        return {run: sorted(values.items()) for run, values in found.items()}
+
     def metric_names(self) -> list[str]:
         """Return the names of all metrics that any run has recorded."""
         return [
@@ -173,7 +183,9 @@ class Index:
 
 def _record(row: sqlite3.Row) -> RunRecord:
     plan = json.loads(row["plan"])
-    fraction, strategy, seed = plan.pop("sample")
+    sample = plan.pop("sample")
+    if isinstance(sample, list):  # as an earlier version wrote it
+        sample = dict(zip(("fraction", "strategy", "seed"), sample, strict=True))
     plan["script"] = script_of(plan.get("script"))
     run = PlannedRun(
         id=row["id"],
@@ -185,7 +197,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         scale=Scale(row["scale"]),
         batch=row["batch"],
         planned_at=from_text(row["planned_at"]),
-        sample=Sample(fraction=fraction, strategy=strategy, seed=seed),
+        sample=Sample(**sample),
         **plan,
     )
     return RunRecord(
@@ -203,6 +215,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         duration_s=row["duration_s"],
         usage=json.loads(row["usage"]),
         reason=row["reason"],
+        data=row["data"],
         slices=_Slices(row["slices"]),
     )
 

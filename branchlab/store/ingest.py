@@ -173,7 +173,7 @@ def _standing(folder: RunFolder) -> tuple[int, RunState, JSON | None]:
 def _plan_columns(run: Run) -> dict[str, Any]:
     plan = {
         "task": run.task,
-        "sample": [run.sample.fraction, run.sample.strategy, run.sample.seed],
+        "sample": asdict(run.sample),
         "flags": dict(run.flags),
         "arguments": dict(run.arguments),
         "epochs": run.epochs,
@@ -221,6 +221,7 @@ def _fold(
                     "started_at": event["at"],
                     "epochs": event["epochs"],
                     "steps": event["steps"],
+                    "data": _data(event),
                 }
                 if "metrics" in event:  # what a script's earlier attempts told, where it goes on
                     known |= _floats(event["metrics"])
@@ -250,13 +251,19 @@ def _fold(
     return rows
 
 
+def _data(start: JSON) -> str:
+    """Return digests of what a run trains on, as far as it tells them."""
+    ids = start.get("sample_digest", "")
+    return f"{ids}:{start.get('targets_digest', '')}" if ids else ""
+
+
 def _floats(values: JSON) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
 _USAGE_TAIL = 4096
 _COUNTS = dict.fromkeys(("epoch", "epochs", "step", "steps"), 0)
-_DEFAULTS = {**_COUNTS, **dict.fromkeys(("metrics", "usage", "slices"), "{}")}
+_DEFAULTS = {**_COUNTS, **dict.fromkeys(("metrics", "usage", "slices"), "{}"), "data": ""}
 
 
 def upsert(

@@ -29,6 +29,9 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN usage TEXT NOT NULL DEFAULT '{}';
     """,
     """
+    ALTER TABLE runs ADD COLUMN data TEXT NOT NULL DEFAULT '';
+    """,
+    """
     ALTER TABLE runs ADD COLUMN slices TEXT NOT NULL DEFAULT '{}';
     """,
 )

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from branchlab.domain import Run, Sample, Scale
+from branchlab.domain import Drawn, Run, Scale, Strata, is_other_data
 from branchlab.errors import ConfigError
-from branchlab.train.randomness import generator
 from branchlab.train.rows import as_tensors, num_bytes, pair, sent, take, together
+from branchlab.train.sampling import Seen, are_classes, drawn_ids, seen_in
 from branchlab.train.sharing import share
 from branchlab.train.slices import Partition, partitions
 from branchlab.train.streaming import StreamedSplit
@@ -88,48 +88,38 @@ class HeldData:
     """All splits of a run; ``test`` only at full scale.
 
     Attributes:
+        sample_digest: Of the ids of ``train``. ``targets_digest``: of what a draw sees of their targets.
         num_classes: Of the whole training set; 0 where its targets are no class numbers.
-        note: What the user should know of the sample, or "".
+        notes: What the user should know of the sample, and of parts of the validation set that there are too many of.
         val_parts: The ways to part the validation set: by class, and by the project's own groups.
-        parts_note: Which of them has too many parts, or "".
     """
 
     train: Split
     val: Split
     test: Split | None
     sample_digest: str
+    targets_digest: str = ""
     num_classes: int = 0
-    note: str = ""
+    notes: tuple[str, ...] = ()
     val_parts: tuple[Partition, ...] = ()
-    parts_note: str = ""
 
 
-def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
+def hold(splits: Splits, run: Run, *, device: torch.device, drawn: Drawn | None = None) -> HeldData:
     """Put the data of a run where it trains, the training set reduced when the scale is ``sample``.
 
+    ``drawn`` is the repository's sample, where there is a manifest: a strategy of the project's own takes its ids from there,
+    any other is held against it.
+
     Raises:
-        ConfigError: It does not fit into memory.
+        ConfigError: It does not fit into memory, or the sample is not one of this training set.
         TypeError: A Dataset's items are no pairs of an image and a target.
     """
     source = splits.train
     if isinstance(source, Examples):
         source = _in_memory(source, "train")
-    targets = _targets_of(source)
-    note = ""
-    if targets is None and not splits.stream:
-        source = _in_memory(
-            source, "train"
-        )  # all of it: what it holds has to be seen before it can be drawn from
-        targets = _targets_of(source)
-    if targets is None or not _are_classes(targets):
-        size = len(source)  # type: ignore[arg-type]
-        targets = targets if targets is not None else torch.zeros(size)
-        if run.scale is Scale.SAMPLE and run.sample.strategy == "stratified":
-            whose = (
-                "the streamed Dataset has no `targets`" if splits.stream else "there are no targets"
-            )
-            note = f"the sample is drawn at random, not class by class: {whose} with one class number an example"
-    ids = torch.arange(len(targets)) if run.scale is Scale.FULL else sample_ids(targets, run.sample)
+    is_sample = run.scale is Scale.SAMPLE
+    source, seen = see(source, is_streamed=splits.stream, is_close=is_sample)
+    ids = _ids(run, seen, splits, drawn) if is_sample else torch.arange(seen.num)
 
     def held(source: Examples | Dataset[Any], name: str, ids: Tensor | None = None) -> Split:
         if splits.stream and not isinstance(source, Examples):
@@ -145,61 +135,102 @@ def hold(splits: Splits, run: Run, *, device: torch.device) -> HeldData:
         return _held(examples, ids, device)
 
     is_tested = run.scale is Scale.FULL and splits.test is not None
-    classes = int(targets.max()) + 1 if _are_classes(targets) else 0
     train, val = held(source, "train", ids), held(splits.val, "val")
     parts, parts_note = _parts_of(splits, val)
+    classes = 0 if seen.classes is None else int(seen.classes.max()) + 1
+    digest, targets_digest = digest_of_ids(ids), seen.digest(ids)
+    is_stratified = is_sample and run.sample.strategy == "stratified"
+    notes = [note_of(seen, is_streamed=splits.stream)] if is_stratified else []
+    notes.append(parts_note)
+    if is_sample and drawn is not None and is_other_data(drawn.data, f"{digest}:{targets_digest}"):
+        notes.append(_other_data(seen, len(ids), drawn))
     return HeldData(
         train=train,
         val=val,
         test=held(splits.test, "test") if is_tested and splits.test is not None else None,
-        sample_digest=hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16],
+        sample_digest=digest,
+        targets_digest=targets_digest,
         num_classes=max(len(splits.classes), classes),
-        note=note,
+        notes=tuple(note for note in notes if note),
         val_parts=parts,
-        parts_note=parts_note,
     )
 
 
 def _parts_of(splits: Splits, val: Split) -> tuple[tuple[Partition, ...], str]:
     targets = val.targets if isinstance(val, HeldSplit) else _targets_of(splits.val)
-    classes = targets if isinstance(targets, Tensor) and _are_classes(targets) else None
+    classes = targets if isinstance(targets, Tensor) and are_classes(targets) else None
     return partitions(classes, splits.classes, splits.val_groups, num=len(val))
 
 
-def sample_ids(targets: Tensor, sample: Sample) -> Tensor:
-    """Return the sorted ids of the reduced training set (Int[Tensor, "M"]).
+def see(
+    source: Examples | Dataset[Any], *, is_streamed: bool, is_close: bool = True
+) -> tuple[Examples | Dataset[Any], Seen]:
+    """Return a training set, read into memory where it has to be, and what a draw sees of its targets.
 
-    One seeded permutation a class, and the first part of each: samples of growing fraction are nested, and every class
-    keeps at least one example. Targets that are no class numbers are drawn at random.
+    ``is_close`` is off where nothing is drawn: then masks are not counted.
     """
-    groups = (
-        [torch.nonzero(targets == c).flatten() for c in torch.unique(targets)]
-        if sample.strategy == "stratified" and _are_classes(targets)
-        else [torch.arange(len(targets))]
+    targets = _targets_of(source)
+    if targets is None and not is_streamed:
+        # All of it: what it holds has to be seen before it can be drawn from.
+        source = _in_memory(source, "train")
+        targets = _targets_of(source)
+    size = len(source)  # type: ignore[arg-type]
+    is_plain = isinstance(targets, Tensor) and are_classes(targets)
+    return source, seen_in(targets if is_close or is_plain else None, size)
+
+
+def digest_of_ids(ids: Tensor) -> str:
+    """Return the digest by which samples are told apart."""
+    return hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16]
+
+
+def note_of(seen: Seen, *, is_streamed: bool) -> str:
+    """Say that a sample keeps no shares, where that is so."""
+    if seen.strata is not Strata.NONE:
+        return ""
+    whose = "the streamed Dataset has no `targets`" if is_streamed else "there are no targets"
+    return f"the sample is drawn at random, not class by class: {whose} with one class number an example"
+
+
+def _ids(run: Run, seen: Seen, splits: Splits, drawn: Drawn | None) -> Tensor:
+    if not run.sample.is_own:
+        return drawn_ids(seen, run.sample, splits.groups)
+    if drawn is None or not drawn.ids:
+        raise ConfigError(
+            f"the ids that {run.sample.strategy} has drawn are not in the run's folder",
+            hint="draw the sample on main: branchlab sample",
+        )
+    ids = torch.tensor(drawn.ids)
+    if int(ids.max()) >= seen.num:
+        raise ConfigError(
+            f"the sample drawn on main has example {int(ids.max())}, this branch's training set has {seen.num} examples"
+        )
+    # A rehearsal takes less of it.
+    share = min(1.0, run.sample.fraction / drawn.sample.fraction)
+    return ids[: max(1, round(share * len(ids)))]
+
+
+def _other_data(seen: Seen, num: int, drawn: Drawn) -> str:
+    what = (
+        f"{num:,} of {seen.num:,} examples, main's is {drawn.num:,} of {drawn.of:,}"
+        if (num, seen.num) != (drawn.num, drawn.of)
+        else "as many examples as main's, but not the same ones"
     )
-    kept = []
-    for number, group in enumerate(groups):
-        order = torch.randperm(len(group), generator=generator(sample.seed, f"sample/{number}"))
-        kept.append(group[order[: max(1, round(sample.fraction * len(group)))]])
-    return torch.cat(kept).sort().values
+    return f"this run trains on another sample than the one drawn on main: {what}"
 
 
-def _are_classes(targets: Tensor) -> bool:
-    return targets.ndim == 1 and not targets.is_floating_point()
-
-
-def _targets_of(source: Examples | Dataset[Any]) -> Tensor | None:
+def _targets_of(source: Examples | Dataset[Any]) -> Rows | None:
     """Return the targets of all examples where that takes no reading of images: Datasets of torchvision have them."""
     if isinstance(source, Examples):
-        targets = source.targets
-        return targets if isinstance(targets, Tensor) else torch.zeros(len(source))
+        return source.targets
     found = getattr(source, "targets", None)
     size = len(source)  # type: ignore[arg-type]
     try:
         known = torch.as_tensor(found)
     except (TypeError, ValueError, RuntimeError):
         return None
-    return known if known.shape == (size,) and _are_classes(known) else None
+    is_one_each = len(known.shape) > 0 and len(known) == size
+    return known if is_one_each and seen_in(known, size).strata is not Strata.NONE else None
 
 
 def _in_memory(source: Examples | Dataset[Any], name: str, ids: Tensor | None = None) -> Examples:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from branchlab.domain import Note, Noted, Recording, Run
+from branchlab.domain import Drawn, Note, Noted, Recording, Run
 from branchlab.run_folder import AskedRecording
 from branchlab.train import randomness
 from branchlab.train.data import Split
@@ -42,10 +42,16 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def record(
-    run: Run, asked: AskedRecording, worktree: Path, *, recorder: Recorder | None = None
+    run: Run,
+    asked: AskedRecording,
+    worktree: Path,
+    *,
+    recorder: Recorder | None = None,
+    drawn: Drawn | None = None,
 ) -> Recording:
     """Train as a run plans it, for some steps, and return what was noted; what the project raises is a note too."""
     recorder = recorder or Recorder(run, asked, worktree)
+    recorder.drawn = drawn
     failure = ""
     with warnings.catch_warnings(record=True) as said, recorder.witness.present():
         warnings.simplefilter("always")
@@ -86,6 +92,7 @@ class Recorder:
         self.worktree = worktree
         self.device = torch.device(run.device)
         self.witness = Witness(worktree, self.device)
+        self.drawn: Drawn | None = None
         self.notes: list[Note] = []
         self.step = 0
         self.phase = ""
@@ -102,7 +109,7 @@ class Recorder:
             self.note_task(task)
             self.attach(task)
             # Streamed data is read in this process, where what runs is seen.
-            training = begin(task, replace(self.run, workers=0))
+            training = begin(task, replace(self.run, workers=0), drawn=self.drawn)
             if not self.asked.is_strict:
                 torch.use_deterministic_algorithms(mode=True, warn_only=True)
             self._note_start(training)

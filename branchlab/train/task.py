@@ -87,6 +87,8 @@ class Splits:
         train: Held in memory, on the device where it fits. A map-style Dataset of (image, target) pairs is read through
             once, so random transforms inside it would be drawn once; such belong into ``Task.augment``, or ``stream``.
         classes: Names of the classes, in the order of their numbers.
+        groups: The group of each training example, a name or number (Int[Tensor, "N"]): frames of one video, patches of one
+            slide, images of one patient. A sample holds all of a group or none of it.
         stream: Read Datasets batch by batch in worker processes instead, for what is larger than the memory. Their random
             transforms are drawn anew each epoch, from the run's seed.
         val_groups: Further ways to part the validation set, besides its classes: for each a name, and one label an example
@@ -98,6 +100,7 @@ class Splits:
     test: Examples | Dataset[Any] | None = None
     classes: Sequence[str] = ()
     stream: bool = False
+    groups: Tensor | Sequence[Any] | None = None
     val_groups: Mapping[str, Sequence[Any] | Tensor] = field(default_factory=dict)
 
 

@@ -60,11 +60,11 @@ def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
     A loss that is not finite is an ending too. Whatever the project's own code raises passes through.
     Of several ``ranks`` the first one writes; what the others are given as events leads nowhere.
     """
-    training = begin(task, run, ranks)
+    training = begin(task, run, ranks, drawn=folder.read_drawn())
     resumed = resume(training, folder)
     if resumed is None and folder.checkpoint.exists():
         events.write("warning", text="the checkpoint cannot be used, so the run starts anew")
-    for note in filter(None, (training.data.note, training.data.parts_note)):
+    for note in training.data.notes:
         events.write("warning", text=note)
     _announce(training, events, resumed_at_step=resumed or 0)
     saved_at = time.monotonic()
@@ -163,6 +163,7 @@ def _announce(training: Training, events: EventWriter, *, resumed_at_step: int) 
         num_train=len(training.data.train),
         num_val=len(training.data.val),
         sample_digest=training.data.sample_digest,
+        targets_digest=training.data.targets_digest,
         epochs=0 if training.budget is not None else training.recipe.epochs,
         steps=0 if training.budget is not None else training.num_steps,
         resumed_at_step=resumed_at_step,

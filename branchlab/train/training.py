@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from branchlab.domain import Run
+from branchlab.domain import Drawn, Run
 from branchlab.errors import ConfigError
 from branchlab.train import randomness
 from branchlab.train.average import Average
@@ -158,13 +158,16 @@ class Training:
         return hashlib.sha256(self.losses[: self.step].cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def begin(task: Task, run: Run, ranks: Ranks = ALONE) -> Training:
-    """Return a training before its first step: data held, model built, everything seeded."""
+def begin(task: Task, run: Run, ranks: Ranks = ALONE, *, drawn: Drawn | None = None) -> Training:
+    """Return a training before its first step: data held, model built, everything seeded.
+
+    ``drawn`` is the repository's sample, where there is a manifest.
+    """
     device = ranks.device_of(run.device)
     randomness.make_deterministic(is_on=run.deterministic)
     recipe = task.recipe if run.epochs is None else replace(task.recipe, epochs=run.epochs)
     randomness.seed_global(run.seed, "data")
-    data = hold(task.data(), run, device=device)
+    data = hold(task.data(), run, device=device, drawn=drawn)
     randomness.seed_global(run.seed, "model")
     model = task.model().to(device)
     if recipe.channels_last and not any(p.ndim == _VOLUME_AXES for p in model.parameters()):

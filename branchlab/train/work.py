@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from branchlab.domain import Run, RunState
+from branchlab.domain import Drawn, Run, RunState
 from branchlab.errors import ConfigError
 from branchlab.run_folder import (
     AskedRecording,
@@ -133,11 +133,16 @@ def _carry_out(
     """Do what the run's folder asks for: a recording, a rehearsal, a script, or the training itself."""
     asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
     if asked is not None:
-        return _record(run, asked, order.worktree, attempt)
+        return _record(run, asked, order.worktree, attempt, drawn=folder.read_drawn())
     if rehearsed is not None:
         from branchlab.train.rehearsal import rehearse
 
         return rehearse(run, rehearsed, order.worktree, folder, should_stop=stopping)
+    looked = folder.asked_look()
+    if looked is not None:
+        from branchlab.train.look import look
+
+        return look(run, looked, order.worktree, attempt)
     record_environment(run, attempt)
     if run.script is not None:
         watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
@@ -176,13 +181,15 @@ def _check_versions(run: Run) -> None:
             )
 
 
-def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -> Ending:
+def _record(
+    run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt, *, drawn: Drawn | None
+) -> Ending:
     recorder = None
     if asked.is_watchful:
         from branchlab.train.watchful import WatchfulRecorder
 
         recorder = WatchfulRecorder(run, asked, worktree)
-    recording = record(run, asked, worktree, recorder=recorder)
+    recording = record(run, asked, worktree, recorder=recorder, drawn=drawn)
     write_atomically(attempt.recording, pack_recording(recording))
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure

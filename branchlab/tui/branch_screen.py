@@ -12,7 +12,7 @@ from textual.widgets import Static
 from branchlab.lab.words import figure
 from branchlab.tui import keys
 from branchlab.tui.chart import sparkline
-from branchlab.tui.detail import head_lines, merge_line, verdict_line
+from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, content, state_piece
@@ -25,7 +25,7 @@ class BranchScreen(LabScreen):
     """The runs of one branch."""
 
     DEFAULT_CSS = """
-    BranchScreen #facts { height: auto; max-height: 8; padding: 0 1; }
+    BranchScreen #facts { height: auto; max-height: 12; padding: 0 1; }
     BranchScreen #curve { height: auto; max-height: 4; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCH)
@@ -58,7 +58,8 @@ class BranchScreen(LabScreen):
             ((f"● {running} running", Look.LIVE),) if running else (),
         )
         self.show_warnings(snapshot.status.warnings)
-        lines = [*head_lines(view), verdict_line(view), merge_line(view)]
+        said = (verdict_line(view), *hypothesis_lines(view), merge_line(view))
+        lines = [*head_lines(view), *said]
         self.query_one("#facts", Static).update(content([line for line in lines if line]))
         now = self.lab.now()
         self.query_one(LineTable).show(

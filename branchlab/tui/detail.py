@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from branchlab.domain import Freshness, Parity, RunRecord, RunState
-from branchlab.lab.words import drift_text, figure
+from branchlab.domain import Freshness, JudgedHypothesis, Parity, Registration, RunRecord, RunState
+from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
 from branchlab.tui.chart import Points, braille, sparkline
-from branchlab.tui.looks import Line, Look, Piece, cut, freshness_piece, state_mark, state_piece
+from branchlab.tui.looks import (
+    Line,
+    Look,
+    Piece,
+    cut,
+    freshness_piece,
+    hypothesis_piece,
+    state_mark,
+    state_piece,
+)
 from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
 
 _CHART_HEIGHT_MAX = 12
 _FILES_MAX = 6
+_HYPOTHESES_MAX = 4
 _ROOMY = 12
 
 
@@ -27,7 +37,8 @@ def detail_lines(
         if is_roomy
         else [cut((*_head_line(view), ("  ", Look.PLAIN), *advice[:1]), width)]
     )
-    said = (*head, *([advice] if is_roomy else []), verdict_line(view), merge_line(view))
+    advised = [advice] if is_roomy else []
+    said = (*head, *advised, verdict_line(view), *hypothesis_lines(view), merge_line(view))
     sentences = [line for line in said if line]
     num_max = 4 if is_roomy else 2
     top = [part for line in sentences for part in _wrapped(line, width, num_max=num_max)]
@@ -85,6 +96,31 @@ def verdict_line(view: BranchView) -> Line:
     if num_failed:
         return ((f"no result: {num_failed} failed; ⏎ shows why, R runs it again", Look.BAD),)
     return (("no result yet; R runs it: ", Look.DIM), (f"branchlab run {view.name}", Look.LIVE))
+
+
+def hypothesis_lines(view: BranchView) -> list[Line]:
+    """Return a line a hypothesis: its state, what its expectations came to, and whether it stood before the runs."""
+    lines = [_hypothesis_line(one) for one in view.hypotheses[:_HYPOTHESES_MAX]]
+    more = len(view.hypotheses) - _HYPOTHESES_MAX
+    if more > 0:
+        lines.append(((f"and {more} more: branchlab hypotheses {view.name}", Look.DIM),))
+    if view.remark:
+        lines.append(((view.remark, Look.WARN),))
+    return lines
+
+
+def _hypothesis_line(one: JudgedHypothesis) -> Line:
+    pieces: list[Piece] = [
+        (f"{one.hypothesis.id} ", Look.STRONG),
+        hypothesis_piece(one.state, one.words),
+    ]
+    for found in one.expect:
+        mark, look = hypothesis_piece(found.state)
+        estimate = f": {figure(found.estimate, sign=True)}" if found.estimate is not None else ""
+        pieces += [(f"  {mark}", look), (f" {found.text}{estimate}", Look.PLAIN)]
+    if one.registration is not Registration.BEFORE_RUNS:
+        pieces.append((f"  {REGISTRATION_WORDS[one.registration]}", Look.DIM))
+    return tuple(pieces)
 
 
 def advice_line(view: BranchView) -> Line:

@@ -14,13 +14,14 @@ from textual.content import Content
 
 from branchlab.domain import (
     Freshness,
+    HypothesisState,
     Landed,
     MergeBack,
     Outcome,
     Recommendation,
     RunState,
 )
-from branchlab.lab.words import OUTCOME_MARKS, STATE_MARKS, old_text
+from branchlab.lab.words import HYPOTHESIS_MARKS, OUTCOME_MARKS, STATE_MARKS, old_text
 from branchlab.terminal_text import safe_text
 
 
@@ -65,6 +66,14 @@ _OUTCOMES = {
     Outcome.UNDECIDED: ("undecided", Look.WARN),
 }
 
+_HYPOTHESES = {
+    HypothesisState.SUPPORTED: Look.GOOD,
+    HypothesisState.REFUTED: Look.BAD,
+    HypothesisState.UNDECIDED: Look.WARN,
+    HypothesisState.NOT_MEASURED: Look.DIM,
+    HypothesisState.DAMAGED: Look.BAD,
+}
+
 
 def content(lines: Iterable[Iterable[Piece]]) -> Content:
     """Return lines of pieces as what a Static shows."""
@@ -101,6 +110,11 @@ def outcome_piece(outcome: Outcome, *, is_interim: bool = False) -> Piece:
     """Return a verdict as mark and word, with three dots while declared runs are still to come."""
     word, look = _OUTCOMES[outcome]
     return f"{OUTCOME_MARKS[outcome]} {word}{'…' if is_interim else ''}", look
+
+
+def hypothesis_piece(state: HypothesisState, words: str = "") -> Piece:
+    """Return the state of a hypothesis as its mark, with its words."""
+    return f"{HYPOTHESIS_MARKS[state]} {words}".rstrip(), _HYPOTHESES[state]
 
 
 def state_piece(state: RunState) -> Piece:

@@ -17,6 +17,7 @@ from branchlab.analysis.results import BranchResults
 from branchlab.domain import (
     Drift,
     Freshness,
+    JudgedHypothesis,
     Landed,
     MergeBack,
     Parity,
@@ -74,6 +75,8 @@ class BranchView:
     merge_back: MergeBack | None = None
     recommendation: Recommendation | None = None
     parity: Parity | None = None
+    hypotheses: tuple[JudgedHypothesis, ...] = ()
+    remark: str = ""
     notes: tuple[str, ...] = ()
     mean: float | None = None
     spread: float | None = None
@@ -180,6 +183,8 @@ def _experiment_view(
         merge_back=branch.merge_back,
         recommendation=branch.recommendation,
         parity=branch.parity,
+        hypotheses=branch.hypotheses,
+        remark=branch.remark,
         notes=branch.notes,
         mean=branch.mean,
         spread=_mean_and_spread(branch.results, metric)[1],

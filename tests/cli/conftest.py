@@ -46,6 +46,18 @@ seeds = 2
 fraction = 0.5
 """
 
+HYPOTHESIS = """
+[[hypothesis]]
+id = "H1"
+claim = "The net is too narrow."
+min_seeds = 2
+[hypothesis.expect]
+a = "val/loss < main + 100"
+b = "train/loss > 1000"
+[hypothesis.guard]
+c = "val/flicker < 1"
+"""
+
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -142,7 +154,8 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], UserR
         project.git("branch", "original")
         project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
         project.branch(
-            "exp/wide", {"experiments/wide.toml": 'title = "Wide"\nflags = { hidden = 32 }\n'}
+            "exp/wide",
+            {"experiments/wide.toml": f'title = "Wide"\nflags = {{ hidden = 32 }}\n{HYPOTHESIS}'},
         )
         project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
         project.branch("exp/clash", {"notes.txt": "theirs\n"})

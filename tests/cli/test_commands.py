@@ -456,3 +456,21 @@ def test_a_budget_is_a_time_as_people_write_it(trained: Any) -> None:
     both = trained.branchlab("run", "wide", "--budget", "5m", "--epochs", "2")
     assert both.returncode == 2
     assert "exclude each other" in both.stderr
+
+
+def test_hypotheses_are_judged_after_a_run_and_by_status(trained: Any) -> None:
+    ran = document(trained.first_run)["hypotheses"]
+    listed = document(trained.branchlab("hypotheses", "--json"))["branches"]
+    assert ran == listed
+    (found,) = listed[0]["hypotheses"]
+    assert (found["state"], found["registered"]) == ("refuted", "before-runs")
+    assert [one["state"] for one in found["expect"]] == ["supported", "refuted"]
+    assert [one["state"] for one in found["guard"]] == ["not-measured"]
+    low, high = found["expect"][0]["interval"]
+    assert low < found["expect"][0]["estimate"] < high
+    branches = {b["name"]: b for b in document(trained.branchlab("status", "--json"))["branches"]}
+    short = branches["exp/wide"]["hypotheses"]
+    assert [(one["id"], one["state"]) for one in short] == [("H1", "refuted")]
+    assert branches["exp/clash"]["hypotheses"] == []
+    assert "H1 ✗" in trained.branchlab("status").stdout
+    assert "exp/wide H1" in trained.branchlab("run", "wide").stdout

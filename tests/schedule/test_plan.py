@@ -57,6 +57,8 @@ def test_seeds_come_one_after_another_and_main_first_in_each() -> None:
         (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.2))),
         (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, seed=1))),
         (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, strategy="random"))),
+        (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, class_min=5))),
+        (MAIN, 0, replace(PROTOCOL, sample=Sample(fraction=0.1, manifest="1f3c"))),
         (MAIN, 0, replace(PROTOCOL, scale=Scale.FULL)),
         (MAIN, 0, replace(PROTOCOL, epochs=3)),
         (MAIN, 0, replace(PROTOCOL, task="t:U")),
@@ -81,6 +83,18 @@ def test_runs_that_were_recorded_under_their_whole_tree_stay_known() -> None:
     described = replace(SE, content="t1-without-its-description")
     assert not known.plan(MAIN, described, minute=1).to_start
     assert len(known.plan(MAIN, replace(described, tree="t9"), minute=1).to_start) == 2
+
+
+def test_a_key_is_what_it_was_before_samples_had_manifests() -> None:
+    target = Target(branch="exp/a", commit="c" * 40, tree="t" * 40)
+    protocol = Protocol(
+        task="m:T",
+        scale=Scale.SAMPLE,
+        sample=Sample(fraction=0.1, seed=2),
+        environment={"torch": "2"},
+    )
+    known = "67bdec30043d0961bc410597b20ea981308aa2f23c386470044629b18b82df6c"
+    assert run_key(target, 0, protocol) == known
 
 
 def test_neither_name_nor_commit_is_in_the_key() -> None:

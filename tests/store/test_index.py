@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import shutil
@@ -46,6 +48,18 @@ def test_the_index_says_what_the_folders_hold(folders, index) -> None:
     assert index.metric_names() == ["train/loss", "val/accuracy", "val/far"]
 
 
+def test_curves_by_epoch_hold_the_last_value_of_each_of_every_run(folders, index) -> None:
+    for run_id in ("a", "b"):
+        folders.attempt(folders.plan(run_id), state=RunState.DONE)
+    events = EventWriter(folders.attempt(folders.plan("c"), epochs=range(1, 2)).events)
+    events.write("metric", epoch=1, step=6, values={"val/accuracy": 0.9})
+    index.refresh()
+    curves = index.epoch_curves("val/accuracy")
+    assert curves["a"] == curves["b"] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert curves["c"] == [(1, 0.9)]
+    assert index.epoch_curves("no/metric") == {}
+
+
 def test_a_refresh_without_news_changes_nothing(folders, index, contents) -> None:
     folders.attempt(folders.plan("a"), state=RunState.DONE)
     folders.attempt(folders.plan("b"), state=RunState.FAILED)
@@ -78,7 +92,7 @@ def test_an_index_of_a_version_without_slices_is_brought_up_to_date(folders, ind
     index.refresh()
     index.close()
     with sqlite3.connect(folders.state.index) as connection:
-        connection.executescript("ALTER TABLE runs DROP COLUMN slices; PRAGMA user_version = 2;")
+        connection.executescript("ALTER TABLE runs DROP COLUMN slices; PRAGMA user_version = 3;")
     folders.attempt(folders.plan("b"), state=RunState.DONE)
     index.refresh()
     assert {record.run.id: dict(record.slices) for record in index.runs()} == {"a": {}, "b": {}}
@@ -181,6 +195,18 @@ def test_a_damaged_result_is_a_lost_run_and_not_the_end_of_the_index(
         "a": RunState.LOST,
         "b": RunState.DONE,
     }
+
+
+def test_a_sample_is_read_as_an_earlier_version_wrote_it(folders, index) -> None:
+    folders.plan("old")
+    index.refresh()
+    (before,) = index.runs()
+    index.close()
+    with contextlib.closing(sqlite3.connect(folders.state.index)) as connection, connection:
+        plan = json.loads(connection.execute("SELECT plan FROM runs").fetchone()[0])
+        plan["sample"] = [plan["sample"][name] for name in ("fraction", "strategy", "seed")]
+        connection.execute("UPDATE runs SET plan = ?", (json.dumps(plan),))
+    assert index.runs() == [before]
 
 
 def test_a_deleted_run_folder_takes_its_rows_along(folders, index) -> None:

@@ -8,7 +8,8 @@ from torch.utils.data import Dataset, TensorDataset
 
 import branchlab
 from branchlab.domain import Run, Sample, Scale
-from branchlab.train.data import hold, sample_ids
+from branchlab.train.data import hold
+from branchlab.train.sampling import sample_ids
 
 CPU = torch.device("cpu")
 
@@ -120,14 +121,14 @@ def test_targets_in_a_list_of_numbers_are_classes() -> None:
     held = hold(branchlab.Splits(train=listed, val=listed), planned(fraction=0.4), device=CPU)
     assert held.num_classes == 4
     assert sorted(held.train.targets.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert not held.note
+    assert not held.notes
 
 
 def test_a_sample_that_cannot_be_stratified_says_so() -> None:
     inputs = torch.randint(0, 256, (20, 1, 4, 4), dtype=torch.uint8)
     masks = branchlab.Examples(inputs, inputs[:, 0].long())
     held = hold(branchlab.Splits(train=masks, val=masks), planned(fraction=0.5), device=CPU)
-    assert "drawn at random, not class by class" in held.note
+    assert "drawn at random, not class by class" in held.notes[0]
 
 
 @pytest.mark.parametrize(("num_inputs", "num_targets"), [(3, 2), (0, 0)])

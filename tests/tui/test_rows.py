@@ -1,15 +1,21 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from branchlab.domain import (
     Divergence,
     Drift,
+    Finding,
     Goal,
+    Hypothesis,
+    HypothesisState,
+    JudgedHypothesis,
     Landed,
     Outcome,
     Parity,
     ParityCheck,
     ParityStatus,
+    Registration,
     Run,
     RunRecord,
     RunState,
@@ -22,7 +28,7 @@ from branchlab.lab.runs import RunDetails
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
 from branchlab.tui.commands import run_command, stop_command
-from branchlab.tui.detail import merge_line
+from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
 from branchlab.tui.line_table import fit, natural_widths
@@ -227,3 +233,28 @@ def test_the_facts_of_a_run_name_the_script_that_trains_it():
     details = RunDetails(record=record, folder=Path("f"), events=(), log_tail=(), pictures=())
     said = ["".join(text for text, _ in line) for line in run_lines(details, "val/accuracy")]
     assert "command   python train.py '{flags}'" in said
+
+
+def test_hypotheses_of_a_branch_are_a_line_each_and_beyond_a_few_are_counted():
+    found = Finding(
+        key="a", text="val/iou > main", state=HypothesisState.SUPPORTED, estimate=0.0123
+    )
+    judged = tuple(
+        JudgedHypothesis(
+            hypothesis=Hypothesis(id=f"H{number}"),
+            state=HypothesisState.SUPPORTED,
+            registration=registration,
+            expect=(found,),
+            words="supported, but breaks c",
+        )
+        for number, registration in enumerate(6 * [Registration.BEFORE_RUNS])
+    )
+    late = replace(judged[0], registration=Registration.POST_HOC)
+    view = BranchView(
+        name="exp/se", role=Role.EXPERIMENT, tip="", hypotheses=(late, *judged), remark="and so on"
+    )
+    lines = [plain(line) for line in hypothesis_lines(view)]
+    said = "✓ supported, but breaks c  ✓ val/iou > main: +0.0123"
+    assert lines[:2] == [f"H0 {said}  post hoc", f"H0 {said}"]
+    assert lines[-2:] == ["and 3 more: branchlab hypotheses exp/se", "and so on"]
+    assert hypothesis_lines(replace(view, hypotheses=(), remark="")) == []
