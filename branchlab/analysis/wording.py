@@ -29,8 +29,9 @@ def is_share(metric: str, values: Iterable[float]) -> bool:
 
 def amount(value: float, *, in_points: bool, sign: bool = False) -> str:
     """Return a difference as it is said, without its unit: ``+1.14`` for 0.0114 of a share."""
-    plus = "+" if sign else ""
-    return f"{100 * value:{plus}.2f}" if in_points else f"{value:{plus}.4f}"
+    plus, places = "+" if sign else "", 2 if in_points else 4
+    shown = round(100 * value if in_points else value, places) + 0.0  # no -0.00
+    return f"{shown:{plus}.{places}f}"
 
 
 def difference_text(verdict: Verdict) -> str:

@@ -36,6 +36,7 @@ def test_a_share_that_is_logged_otherwise_keeps_its_own_unit(values: list[float]
 def test_points_are_hundredths() -> None:
     assert amount(0.0114, in_points=True, sign=True) == "+1.14"
     assert amount(-0.0114, in_points=False, sign=True) == "-0.0114"
+    assert amount(-1e-17, in_points=True, sign=True) == "+0.00"
     share, own = a_verdict(is_share=True), a_verdict()
     assert (difference_text(share), interval_text(share)) == ("+1.14pt", "[+0.70, +1.58]")
     assert (difference_text(own), interval_text(own)) == ("+0.0114", "[+0.0070, +0.0158]")
