@@ -95,9 +95,7 @@ def unknown_trust(num: int, num_others: int = 0) -> Trust:
     return replace(found, sentence=trust_sentence(found))
 
 
-def _score(
-    experiments: Sequence[DoublyRun], population: Population, *, min_effect: float
-) -> Trust:
+def _score(experiments: Sequence[DoublyRun], population: Population, *, min_effect: float) -> Trust:
     others = [one for one in experiments if one.sample_outcome is not Outcome.BETTER]
     num = len(experiments)
     if num < DOUBLY_RUN_MIN:
@@ -246,9 +244,7 @@ def expected_on_full(trust: Trust | None, effect: float | None) -> tuple[float, 
 def trust_sentence(trust: Trust) -> str:
     """Return all that is known of the sample in one sentence."""
     if trust.state is TrustState.UNKNOWN:
-        return (
-            f"trust in the sample: unknown, {trust.num} of {DOUBLY_RUN_MIN} experiments have run on both scales"
-        )
+        return f"trust in the sample: unknown, {trust.num} of {DOUBLY_RUN_MIN} experiments have run on both scales"
     signs = trust.signs
     assert signs is not None
     parts = []
@@ -256,16 +252,22 @@ def trust_sentence(trust: Trust) -> str:
         parts.append("no effect is decided on the full set")
     else:
         low, high = signs.interval
-        parts.append(f"{signs.held} of {signs.of} held their sign on the full set [{low:.2f}, {high:.2f}]")
+        parts.append(
+            f"{signs.held} of {signs.of} held their sign on the full set [{low:.2f}, {high:.2f}]"
+        )
     if trust.tau is not None:
-        most = "" if trust.tau_ceiling is None else f" of {trust.tau_ceiling:.2f} that seeds agree on"
+        most = (
+            "" if trust.tau_ceiling is None else f" of {trust.tau_ceiling:.2f} that seeds agree on"
+        )
         parts.append(f"tau {trust.tau:.2f}{most}")
     if trust.slope is not None and trust.residual is not None:
-        parts.append(f"full effect {trust.slope:.2f} × the sample's ± {trust.residual:.4f}")
+        parts.append(f"full effect {trust.slope:.2f} times the sample's ± {trust.residual:.4f}")
     if trust.regret is not None:
         parts.append(f"regret of its winner {trust.regret:.4f}")
     if not trust.num_others:
-        parts.append("only winners have run on the full set, so that what the sample misses is not known")
+        parts.append(
+            "only winners have run on the full set, so that what the sample misses is not known"
+        )
     if trust.state is TrustState.BROKEN:
         fell = f" since {trust.fell_with}" if trust.fell_with else ""
         parts.append(f"do not believe this sample{fell}: take a larger one, or run --full")

@@ -37,9 +37,8 @@ class Carried:
 
 def plan_only(project: Project, request: RunRequest) -> Prepared:
     """Return the plan of a batch of which nothing is started; notes are said."""
-    with contextlib.closing(RunSession(project, request)) as session:
-        with telling() as tell:
-            prepared = session.prepare(is_dry=True, tell=tell)
+    with contextlib.closing(RunSession(project, request)) as session, telling() as tell:
+        prepared = session.prepare(is_dry=True, tell=tell)
     say_notes(prepared.notes)
     return prepared
 

@@ -19,7 +19,7 @@ from branchlab.analysis.results import (
     results_of,
 )
 from branchlab.analysis.verdict import Question, Seeds, judge, same
-from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Verdict
+from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Trust, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
@@ -34,6 +34,7 @@ from branchlab.lab.branches import (
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
+from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
 _KIND = "verdicts-1"
@@ -57,6 +58,7 @@ class Comparison:
     Attributes:
         environments: By branch, in what its runs' environment differs from that of the runs they are paired with, in one
             line; branches without such a difference are left out.
+        trust: How far the sample can be trusted; None for another metric than the config's, or another branch than main.
     """
 
     metric: str
@@ -64,6 +66,7 @@ class Comparison:
     against: str
     judged: tuple[Judged, ...]
     environments: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust | None = None
 
 
 def compare(
@@ -114,6 +117,9 @@ def compare(
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
+        trust=trust_of(project, records, main)
+        if (metric, other.name) == (project.config.run.metric, main.name)
+        else None,
     )
 
 

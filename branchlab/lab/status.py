@@ -24,6 +24,7 @@ from branchlab.domain import (
     Recommendation,
     RunState,
     Standing,
+    Trust,
     Verdict,
     merge_back_of,
 )
@@ -37,6 +38,7 @@ from branchlab.experiment import (
 )
 from branchlab.git.memo import Tell, silently
 from branchlab.git.sources import paths_below
+from branchlab.lab.baseline import BaselineFound, baseline_of
 from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
     all_branches,
@@ -54,6 +56,7 @@ from branchlab.lab.known_parity import known_parities
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.survey import survey
+from branchlab.lab.trust import trust_of
 from branchlab.lab.words import few, notes
 
 _STALE_AFTER = timedelta(days=30)
@@ -105,6 +108,8 @@ class Status:
     Attributes:
         warnings: What the user should know before reading on, in sentences.
         repin_reason: Why the reference was pinned anew; empty while it stands where it was frozen.
+        baseline: Whether the reference reproduces the published figure; None without a reference.
+        trust: How far the sample can be trusted; None where nothing has run on it.
     """
 
     overview: Overview
@@ -115,6 +120,8 @@ class Status:
     branches: tuple[BranchStatus, ...]
     warnings: tuple[str, ...]
     repin_reason: str = ""
+    baseline: BaselineFound | None = None
+    trust: Trust | None = None
 
 
 def status(
@@ -199,6 +206,8 @@ def status(
         branches=tuple(sorted(found, key=_urgency)),
         warnings=_warnings(project, seen, frozen, experiments.values(), found),
         repin_reason=config.branches.reference_reason,
+        baseline=baseline_of(project, records, frozen) if frozen is not None else None,
+        trust=trust_of(project, records, main),
     )
 
 

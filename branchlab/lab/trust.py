@@ -74,15 +74,15 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
     pairings = _pairings(project, contents, mains, scales)
     if len(pairings) < DOUBLY_RUN_MIN:
         return unknown_trust(len(pairings))
-    figures = [
-        [contents[p.content].branch, *_seeds_of(contents, p)] for p in pairings
-    ]
+    figures = [[contents[p.content].branch, *_seeds_of(contents, p)] for p in pairings]
     others = [
         [one.branch, protocol_seeds]
         for one in contents.values()
         for protocol_seeds in one.by_protocol.values()
     ]
-    asked = json.dumps([figures, others, project.config.run.min_effect, str(project.config.run.goal)])
+    asked = json.dumps(
+        [figures, others, project.config.run.min_effect, str(project.config.run.goal)]
+    )
     key = hashlib.sha256(asked.encode()).hexdigest()
     memo = project.memo()
     kept = memo.get(_KIND, [key]).get(key)
