@@ -122,7 +122,8 @@ def halve(
             break
         rung = _decided(project, records, main, left, number=number)
         rungs.append(rung)
-        left = [one for one in left if one.branch.name in rung.kept]
+        by_name = {one.branch.name: one for one in left}
+        left = [by_name[name] for name in rung.kept]
         if not left:
             break
     is_over = len(rungs) == len(known.rungs) or not left

@@ -69,11 +69,14 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
     if not on_full:
         return unknown_trust(0)
     mains = {r.run.tree for r in records if r.run.branch == main.name} | {main.tree}
-    contents = _contents(project, [*on_sample, *on_full])
-    scales = {protocol_of(r.run): r.run for r in [*on_sample, *on_full]}
-    pairings = _pairings(project, contents, mains, scales)
+    # Most of a large lab has never been on the full set, and need not be looked at while too few have.
+    trees = mains | {r.run.tree for r in on_full}
+    looked_at = [*(r for r in on_sample if r.run.tree in trees), *on_full]
+    scales = {protocol_of(r.run): r.run for r in looked_at}
+    pairings = _pairings(project, _contents(project, looked_at), mains, scales)
     if len(pairings) < DOUBLY_RUN_MIN:
         return unknown_trust(len(pairings))
+    contents = _contents(project, [*on_sample, *on_full])
     figures = [[contents[p.content].branch, *_seeds_of(contents, p)] for p in pairings]
     others = [
         [one.branch, protocol_seeds]
