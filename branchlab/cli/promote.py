@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from branchlab.lab.project import Project
 
 _CHOICES = {
-    Choice.BETTER: "promoted",
-    Choice.AT_RANDOM: "drawn from the others",
+    Choice.BETTER: "better",
+    Choice.AT_RANDOM: "at random",
     Choice.HALVED: "left over",
     Choice.NOT: "",
 }
@@ -169,8 +169,11 @@ def print_promotion(found: Promotion, *, is_halved: bool = False) -> None:
     click.echo(f"{safe_text(found.metric)} ({found.goal}), against {safe_text(found.main)}\n")
     order = list(Choice)
     rows = [_row(one) for one in sorted(found.branches, key=lambda one: order.index(one.choice))]
-    header = ["BRANCH", "ON THE SAMPLE", "ON THE FULL SET", "EXPECTED THERE", "COMMIT", ""]
-    click.echo(table(rows, header=header, giving_way=(4, 5, 3)))
+    header = [
+        *("BRANCH", "ON THE SAMPLE", "95% INTERVAL", "ON THE FULL SET", "95% INTERVAL"),
+        *("EXPECTED THERE", "COMMIT", "PROMOTED"),
+    ]
+    click.echo(table(rows, header=header, giving_way=(6, 2, 4, 5)))
     if not found.chosen and not is_halved:
         click.echo("\nno branch is better on the sample: nothing to promote")
     if found.trust is not None:
@@ -182,18 +185,19 @@ def _row(one: OnBothScales) -> list[str]:
     expected = "" if one.expected is None else f"{one.expected[0]:+.4f} ± {one.expected[1]:.4f}"
     return [
         safe_text(one.branch),
-        _said(one.sample.verdict),
-        _said(one.full),
+        *_said(one.sample.verdict),
+        *_said(one.full),
         expected,
         one.commit[:10],
         f"{_CHOICES[one.choice]}{moved}".removeprefix(", "),
     ]
 
 
-def _said(verdict: Verdict | None) -> str:
+def _said(verdict: Verdict | None) -> list[str]:
+    """Return a verdict with its difference, and its interval."""
     if verdict is None:
-        return "-"
+        return ["-", ""]
     interval = (
-        f" [{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]" if verdict.interval else ""
+        f"[{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]" if verdict.interval else ""
     )
-    return f"{outcome_text(verdict.outcome)} {figure(verdict.difference, sign=True)}{interval}"
+    return [f"{outcome_text(verdict.outcome)} {figure(verdict.difference, sign=True)}", interval]

@@ -197,6 +197,8 @@ def _choice(judged: Judged, *, is_named: bool, with_losers: bool) -> Choice:
         return Choice.NOT
     if verdict.outcome is Outcome.BETTER:
         return Choice.BETTER if is_named else Choice.NOT
+    if verdict.interval == (0.0, 0.0):  # main once more, to the bit: it will be that everywhere
+        return Choice.NOT
     tree = judged.results.records[0].run.tree
     return Choice.AT_RANDOM if with_losers and is_drawn(tree) else Choice.NOT
 

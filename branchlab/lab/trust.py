@@ -150,13 +150,12 @@ def _ways(
 ) -> Iterator[_Pairing]:
     for sample, full in _both_scales(one, runs):
         for main, base in bases.items():
-            common = [
-                len(one.by_protocol[protocol].keys() & base.by_protocol.get(protocol, {}).keys())
-                for protocol in (sample, full)
-            ]
-            if min(common) >= _SEEDS_MIN:
+            differences = [_differences(one, base, protocol) for protocol in (sample, full)]
+            num_seeds = min(map(len, differences))
+            # Main once more under another name says nothing of the sample.
+            if num_seeds >= _SEEDS_MIN and any(differences[0].values()):
                 yield _Pairing(
-                    content=content, main=main, sample=sample, full=full, num_seeds=min(common)
+                    content=content, main=main, sample=sample, full=full, num_seeds=num_seeds
                 )
 
 
@@ -188,7 +187,7 @@ def _scored(
             group = pairing.main, protocol
             if group not in judged:
                 judged[group] = _outcomes(project, contents, group, scale, mains)
-            outcomes.append(judged[group][pairing.content])
+            outcomes.append(judged[group].get(pairing.content, Outcome.NO_DIFFERENCE))
         sample, full = _seeds_of(contents, pairing)
         experiments.append(
             DoublyRun(
@@ -223,7 +222,8 @@ def _outcomes(
     others: dict[_Content, Seeds] = {
         content: one.by_protocol[protocol]
         for content, one in contents.items()
-        if protocol in one.by_protocol and not _is_main(content, mains)
+        if not _is_main(content, mains)
+        and any(_differences(one, contents[main], protocol).values())
     }
     names = {str(number): content for number, content in enumerate(others)}
     question = Question(
@@ -241,15 +241,13 @@ def _seeds_of(
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Return by how much each common seed differs from main, on the sample and on the full set."""
     one, main = contents[pairing.content], contents[pairing.main]
-    sample, full = (
-        {
-            seed: value - main.by_protocol[protocol][seed]
-            for seed, value in sorted(one.by_protocol[protocol].items())
-            if seed in main.by_protocol[protocol]
-        }
-        for protocol in (pairing.sample, pairing.full)
-    )
-    return sample, full
+    return _differences(one, main, pairing.sample), _differences(one, main, pairing.full)
+
+
+def _differences(one: _Experiment, main: _Experiment, protocol: ProtocolKey) -> dict[int, float]:
+    base = main.by_protocol.get(protocol, {})
+    values = one.by_protocol.get(protocol, {})
+    return {seed: value - base[seed] for seed, value in sorted(values.items()) if seed in base}
 
 
 def _is_main(content: _Content, mains: set[str]) -> bool:

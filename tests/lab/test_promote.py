@@ -174,6 +174,7 @@ def test_what_ran_on_both_scales_gives_the_score_and_deleting_a_branch_does_not_
     assert trust_of(project, records, main) == again  # kept now
 
 
+@pytest.mark.slow
 def test_runs_on_another_sample_do_not_count_for_the_configured_one(lab) -> None:
     for number in range(6):
         lab.plant(f"b{number}", 0.03 + 0.005 * number)
