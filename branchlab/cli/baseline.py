@@ -88,7 +88,7 @@ def baseline(
 def print_baseline(found: BaselineFound) -> None:
     """Print for people what is known of the baseline."""
     click.echo(baseline_line(found))
-    if found.verdict.state is BaselineState.NOT_RUN:
+    if found.verdict.state is BaselineState.NOT_RUN and not found.results.records:
         click.echo("run it: branchlab baseline")
     say_notes(found.notes)
 

@@ -20,7 +20,7 @@ from branchlab.cli.trust_line import trust_line
 from branchlab.domain import RunRecord, Verdict
 from branchlab.errors import ConfigError
 from branchlab.lab.promote import Choice, OnBothScales, Promotion, promotion, promotion_request
-from branchlab.lab.run_request import RunRequest
+from branchlab.lab.run_request import RunRequest, check_request
 from branchlab.lab.words import figure
 from branchlab.terminal_text import safe_text
 
@@ -113,6 +113,7 @@ def promote(
         budget_total_s=budget_total,
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
+    check_request(project, asked)
     until = None if budget_total is None else time.monotonic() + budget_total
     batches = _Batches(project=project, until=until)
     halved: Halving | None = None

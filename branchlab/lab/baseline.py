@@ -26,7 +26,7 @@ from branchlab.errors import ConfigError, RepositoryError
 from branchlab.lab.branches import main_branch, reference_branch
 from branchlab.lab.judge import metric_missing
 from branchlab.lab.project import Project
-from branchlab.lab.run_request import Pinned, RunRequest
+from branchlab.lab.run_request import Pinned, RunRequest, check_request
 
 _HOW = (
     f"set it in {CONFIG_NAME}: [baseline] metric, published, tolerance and source; "
@@ -88,6 +88,9 @@ def baseline_of(
     done = [record for record in results.records if record.state is RunState.DONE]
     values = results.seeds(published.metric)
     verdict = judge_baseline(values, published)
+    failed = results.count(RunState.FAILED, RunState.LOST)
+    if not done and failed:
+        verdict = replace(verdict, sentence=f"not run yet: {failed} of its runs failed")
     if done and not values:
         lacking = metric_missing(done, published.metric) or f"{published.metric} was never finite"
         verdict = replace(verdict, state=BaselineState.UNDECIDED, sentence=f"undecided: {lacking}")
@@ -124,10 +127,11 @@ def baseline_request(
     """Return what to run: the reference alone, on the full set, and the project that trains it.
 
     Raises:
-        ConfigError: The reference has no such task.
+        ConfigError: The request cannot be met, or the reference has no such task.
     """
     assert found.reference is not None
     trained = project_of_baseline(project)
+    check_request(trained, request)
     _check_has_task(trained, found.reference)
     seeds = request.seeds or project.config.baseline.seeds
     wanted = replace(request, seeds=seeds, is_full=True, exactly=(Pinned(branch=found.reference),))
@@ -159,6 +163,18 @@ def _check_has_task(project: Project, frozen: Branch) -> None:
         hint=f"add {paths[0]} to {frozen.name} in a commit that changes nothing else, then: "
         'branchlab init --repin --reason "adds the task"; or run its own script: [trainer] command',
     )
+
+
+def without_figures(project: Project, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """Return the runs but those that trained the reference for its figure by a task or arguments that no other run has."""
+    own, usual = project_of_baseline(project).config.trainer, project.config.trainer
+    if (own.task, dict(own.arguments)) == (usual.task, dict(usual.arguments)):
+        return records
+    return [
+        record
+        for record in records
+        if record.run.task != own.task or dict(record.run.arguments) != dict(own.arguments)
+    ]
 
 
 def _results(project: Project, records: Sequence[RunRecord], frozen: Branch) -> BranchResults:

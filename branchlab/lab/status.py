@@ -38,7 +38,7 @@ from branchlab.experiment import (
 )
 from branchlab.git.memo import Tell, silently
 from branchlab.git.sources import paths_below
-from branchlab.lab.baseline import BaselineFound, baseline_of
+from branchlab.lab.baseline import BaselineFound, baseline_of, without_figures
 from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
     all_branches,
@@ -202,7 +202,11 @@ def status(
         metric=metric,
         goal=config.run.goal,
         main_results=results_of(subject_of_main, records, taken=taken),
-        reference_results=results_of(on_reference, records, taken=taken),
+        reference_results=results_of(
+            on_reference,
+            without_figures(project, records),
+            taken=taken,
+        ),
         branches=tuple(sorted(found, key=_urgency)),
         warnings=_warnings(project, seen, frozen, experiments.values(), found),
         repin_reason=config.branches.reference_reason,

@@ -143,6 +143,7 @@ def test_a_halving_without_optuna_names_the_extra(lab, tmp_path: Path, monkeypat
         (("promote", "--halving", "--no-losers"), "--no-losers means nothing beside --halving"),
         (("promote", "--seeds", "0"), "--seeds 0"),
         (("baseline", "--device", "gpu"), "--device gpu"),
+        (("baseline", "--seeds", "0"), "--seeds 0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(lab, arguments: tuple[str, ...], said: str) -> None:

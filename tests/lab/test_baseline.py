@@ -7,6 +7,7 @@ import pytest
 from branchlab.domain import BaselineState
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.lab.baseline import baseline, baseline_request
+from branchlab.lab.run import RunSession
 from branchlab.lab.run_request import RunRequest
 from branchlab.lab.status import status
 from tests.lab.conftest import CONFIG, TASK
@@ -49,11 +50,7 @@ def lab(repo):
 def reproduce(repo, **asked: object):
     project = repo.open()
     trained, request = baseline_request(project, baseline(project), RunRequest(**asked))
-    config = {"exactly": request.exactly, "is_full": request.is_full, "seeds": request.seeds}
-    # The session opens the project anew, so that what stands in for [trainer] has to be written down.
-    from branchlab.lab.run import RunSession
-
-    session = RunSession(trained, RunRequest(**config), executor=repo.executor)
+    session = RunSession(trained, request, executor=repo.executor)
     prepared = session.prepare()
     *_, last = session.carry_out(prepared)
     session.close()
@@ -73,6 +70,8 @@ def test_the_reference_alone_runs_on_the_full_set_with_the_arguments_of_the_figu
     assert found.verdict.state is BaselineState.REPRODUCED
     assert found.verdict.seeds == 3
     assert found.notes == ()
+    # What was trained for the figure alone is no result of the reference's beside main's.
+    assert status(lab.open()).reference_results.records == ()
     prepared, _ = reproduce(lab, seeds=3)
     assert prepared.plan.to_start == ()
 
