@@ -33,7 +33,7 @@ class Subject:
 
     def is_of(self, run: Run) -> bool:
         """Whether a run trained the subject's content."""
-        return run.tree == self.tree or (run.content or run.tree) == (self.content or self.tree)
+        return run.tree == self.tree or content_of(run) == (self.content or self.tree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,7 @@ class Recorded:
         self._by_content: dict[str, list[RunRecord]] = {}
         self._by_branch: dict[str, list[RunRecord]] = {}
         for record in records:
-            content = record.run.content or record.run.tree
-            self._by_content.setdefault(content, []).append(record)
+            self._by_content.setdefault(content_of(record.run), []).append(record)
             self._by_branch.setdefault(record.run.branch, []).append(record)
 
     def about(self, subject: Subject) -> list[RunRecord]:
@@ -80,6 +79,11 @@ class Recorded:
         of_content = [record for name in names for record in self._by_content.get(name, [])]
         of_branch = self._by_branch.get(subject.branch, [])
         return of_content + [record for record in of_branch if not subject.is_of(record.run)]
+
+
+def content_of(run: Run) -> str:
+    """Return the id of what a run trained: its tree without the descriptions of experiments."""
+    return run.content or run.tree
 
 
 def protocol_of(run: Run) -> ProtocolKey:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from branchlab.analysis.baseline import judge_baseline
-from branchlab.analysis.results import BranchResults, Subject, results_of
+from branchlab.analysis.results import BranchResults, results_of
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import (
     BaselineState,
@@ -23,8 +23,9 @@ from branchlab.domain import (
     Scale,
 )
 from branchlab.errors import ConfigError, RepositoryError
+from branchlab.experiment import Experiment
 from branchlab.lab.branches import main_branch, reference_branch
-from branchlab.lab.judge import metric_missing
+from branchlab.lab.judge import metric_missing, subjects_of
 from branchlab.lab.project import Project
 from branchlab.lab.run_request import Pinned, RunRequest, check_request
 
@@ -188,8 +189,8 @@ def _results(project: Project, records: Sequence[RunRecord], frozen: Branch) -> 
         and dict(record.run.arguments) == dict(trainer.arguments)
         and (record.run.task == trainer.task if trainer.task else record.run.script is not None)
     ]
-    # By the branch's own name: a remote's reference ran under it as well.
-    return results_of(Subject(branch=frozen.name, tree=frozen.tree), fitting)
+    (subject,) = subjects_of(project, [frozen], {frozen.name: Experiment()}, [])
+    return results_of(subject, fitting)
 
 
 def _notes(published: Published, results: BranchResults, frozen: Branch) -> list[str]:

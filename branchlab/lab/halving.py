@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from branchlab.analysis.halving import check_installed, survivors
-from branchlab.domain import Branch, Flags, Goal, RunRecord, RunState
+from branchlab.analysis.results import Subject
+from branchlab.domain import Branch, Goal, RunRecord, RunState
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
     all_branches,
+    contents_of,
     experiments_of,
     find_branches,
     is_experiment,
@@ -83,6 +85,10 @@ def candidates(project: Project, names: Sequence[str]) -> tuple[Pinned, list[Pin
         experiment = experiments[branch.name]
         if isinstance(experiment, BranchlabError):
             notes.append(f"{branch.name} does not take part: {experiment.message}")
+        elif experiment.given_up and not names:
+            notes.append(
+                f"{branch.name} was given up ({experiment.given_up}) and does not take part; to let it, name it"
+            )
         else:
             found.append(_at_tip(branch, experiment))
     if not found:
@@ -153,7 +159,8 @@ def _decided(
     metric, known = project.config.run.metric, project.config.promote
     sign = 1 if project.config.run.goal is Goal.MAX else -1
     part, is_last = known.rungs[number - 1], number == len(known.rungs)
-    base = _values(records, main.branch.tree, main.flags, metric)
+    contents = contents_of(project, [one.branch for one in (main, *left)])
+    base = _values(records, _subject(main, contents), metric)
     if not base:
         raise ConfigError(
             f"{main.branch.name} has no {metric} on rung {number}: nothing can be held against it",
@@ -161,7 +168,7 @@ def _decided(
         )
     gains: dict[str, float] = {}
     for one in left:
-        values = _values(records, one.branch.tree, one.flags, metric)
+        values = _values(records, _subject(one, contents), metric)
         common = values.keys() & base.keys()
         if common:
             gains[one.branch.name] = sign * statistics.fmean(values[s] - base[s] for s in common)
@@ -188,14 +195,19 @@ def _decided(
     )
 
 
-def _values(records: Sequence[RunRecord], tree: str, flags: Flags, metric: str) -> dict[int, float]:
+def _subject(one: Pinned, contents: Mapping[str, str]) -> Subject:
+    tree = one.branch.tree
+    return Subject(branch=one.branch.name, tree=tree, content=contents[tree], flags=one.flags)
+
+
+def _values(records: Sequence[RunRecord], subject: Subject, metric: str) -> dict[int, float]:
     """Return a metric by seed, of the runs of one content that are done; a run is shared by all branches of its content."""
     found = {
         r.run.seed: r.metrics[metric]
         for r in records
         if r.state is RunState.DONE
-        and r.run.tree == tree
-        and dict(r.run.flags) == dict(flags)
+        and subject.is_of(r.run)
+        and dict(r.run.flags) == dict(subject.flags)
         and metric in r.metrics
     }
     return {seed: value for seed, value in found.items() if value - value == 0}

@@ -2,20 +2,22 @@
 
 The commits and seeds are those that the sample was judged by, so that both scales speak of the same thing. One in four of the
 losers runs too: were it winners alone, the score of the sample would flatter itself, since nobody would ever see what it missed.
-Which losers is decided by the hash of their tree: at random, the same ones each time, and open to anybody's check.
+Which losers is decided by a hash of their content: at random, the same ones each time, and open to anybody's check.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from branchlab.analysis.results import BranchResults, Subject
+from branchlab.analysis.results import BranchResults, Subject, content_of
 from branchlab.analysis.trust import expected_on_full
 from branchlab.domain import (
     Branch,
+    Flags,
     Goal,
     Outcome,
     RunRecord,
@@ -26,6 +28,7 @@ from branchlab.domain import (
     placeholders_of,
 )
 from branchlab.errors import ConfigError
+from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
     all_branches,
     deleted_branches,
@@ -37,7 +40,7 @@ from branchlab.lab.branches import (
 from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
-from branchlab.lab.run_request import Pinned, RunRequest
+from branchlab.lab.run_request import Pinned, RunRequest, given_up
 from branchlab.lab.trust import trust_of
 
 _ONE_IN = 4
@@ -128,13 +131,16 @@ def promotion(
     on_sample = _judged_on_sample(project, records, family, main)
     trust = trust_of(project, records, main)
     on_full = _judged_on_full(project, records, list(on_sample.values()), main)
-    living = {branch.name: branch for branch in experiments}
+    living = {branch.name for branch in experiments}
+    dropped = given_up(project, experiments)
     found = []
     for name, judged in on_sample.items():
         if halved is not None:
             choice = Choice.HALVED if name in halved else Choice.NOT
         elif name not in living and not (named and name in named):
             choice = Choice.NOT  # deleted: nobody waits for it
+        elif name in dropped and not named and _is_better(judged):
+            choice = Choice.NOT
         else:
             choice = _choice(
                 judged, is_named=named is None or name in named, with_losers=with_losers
@@ -174,7 +180,7 @@ def promotion_request(found: Promotion, asked: RunRequest) -> RunRequest:
     for one in found.chosen:
         results, against = one.sample.results, one.sample.against
         base = _pinned(found.main, against, {})
-        mains.setdefault(base.branch.tree, base)
+        mains.setdefault(content_of(against.records[0].run), base)
         pinned.append(_pinned(one.branch, results, one.sample.subject.flags))
         seeds |= _done(results) & _done(against)
     return replace(
@@ -185,9 +191,10 @@ def promotion_request(found: Promotion, asked: RunRequest) -> RunRequest:
     )
 
 
-def is_drawn(tree: str) -> bool:
-    """Whether a loser of this content is one of the one in four that run on the full set."""
-    digest = hashlib.sha256(tree.encode()).digest()
+def is_drawn(content: str, flags: Flags) -> bool:
+    """Whether a loser of this content and these flags is one of the one in four that run on the full set."""
+    named = json.dumps([content, dict(flags)], sort_keys=True)
+    digest = hashlib.sha256(named.encode()).digest()
     return int.from_bytes(digest[:8], "big") % _ONE_IN == 0
 
 
@@ -195,12 +202,17 @@ def _choice(judged: Judged, *, is_named: bool, with_losers: bool) -> Choice:
     verdict = judged.verdict
     if verdict is None or verdict.interval is None or not judged.against.records:
         return Choice.NOT
-    if verdict.outcome is Outcome.BETTER:
+    if _is_better(judged):
         return Choice.BETTER if is_named else Choice.NOT
     if verdict.interval == (0.0, 0.0):  # main once more, to the bit: it will be that everywhere
         return Choice.NOT
-    tree = judged.results.records[0].run.tree
-    return Choice.AT_RANDOM if with_losers and is_drawn(tree) else Choice.NOT
+    run = judged.results.records[0].run
+    is_chosen = with_losers and is_drawn(content_of(run), run.flags)
+    return Choice.AT_RANDOM if is_chosen else Choice.NOT
+
+
+def _is_better(judged: Judged) -> bool:
+    return judged.verdict is not None and judged.verdict.outcome is Outcome.BETTER
 
 
 def _check_has_sample(project: Project) -> None:
@@ -221,11 +233,12 @@ def _judged_on_sample(
     project: Project, records: Sequence[RunRecord], family: Sequence[Branch], main: Branch
 ) -> Mapping[str, Judged]:
     on_sample = [record for record in records if record.run.scale is Scale.SAMPLE]
-    subjects = subjects_of(family, experiments_of(project, family), records)
+    subjects = subjects_of(project, family, experiments_of(project, family), records)
+    (on_main,) = subjects_of(project, [main], {main.name: Experiment()}, [])
     return judge_all(
         on_sample,
         subjects,
-        Subject(branch=main.name, tree=main.tree),
+        on_main,
         metric=project.config.run.metric,
         project=project,
         taken=taken_from_main(project, main),
@@ -240,14 +253,15 @@ def _judged_on_full(
     by_main: dict[str, list[Subject]] = {}
     for one in on_sample:
         if one.results.records and one.against.records:
-            subject = replace(one.subject, tree=one.results.records[0].run.tree)
-            by_main.setdefault(one.against.records[0].run.tree, []).append(subject)
+            run, base = one.results.records[0].run, one.against.records[0].run
+            subject = replace(one.subject, tree=run.tree, content=content_of(run))
+            by_main.setdefault(content_of(base), []).append(subject)
     found: dict[str, Verdict] = {}
-    for tree, subjects in by_main.items():
+    for content, subjects in by_main.items():
         judged = judge_all(
             on_full,
             subjects,
-            Subject(branch=main.name, tree=tree),
+            Subject(branch=main.name, tree=content, content=content),
             metric=project.config.run.metric,
             project=project,
             taken=taken_from_main(project, main),
@@ -260,9 +274,7 @@ def _judged_on_full(
     return found
 
 
-def _pinned(
-    name: str, results: BranchResults, flags: Mapping[str, bool | int | float | str]
-) -> Pinned:
+def _pinned(name: str, results: BranchResults, flags: Flags) -> Pinned:
     """Return the content that results speak of, to be run again."""
     run = results.records[0].run
     moment = run.planned_at

@@ -1,6 +1,6 @@
 """How far the sample can be trusted, from the recorded runs alone: nothing is written down that could be forgotten or wrong.
 
-An experiment counts when one content of it (tree and flags) and one content of main ran with two common seeds on the
+An experiment counts when one content of it (with its flags) and one content of main ran with two common seeds on the
 sample of the config and on the full set. Of several contents of one branch the latest counts.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from branchlab.analysis.results import ProtocolKey, protocol_of
+from branchlab.analysis.results import ProtocolKey, content_of, protocol_of
 from branchlab.analysis.trust import DoublyRun, Population, trust_in_sample, unknown_trust
 from branchlab.analysis.verdict import Question, Seeds, judge
 from branchlab.domain import (
@@ -68,10 +68,10 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
     on_full = [r for r in records if r.state is RunState.DONE and r.run.scale is Scale.FULL]
     if not on_full:
         return unknown_trust(0)
-    mains = {r.run.tree for r in records if r.run.branch == main.name} | {main.tree}
+    mains = {content_of(r.run) for r in records if r.run.branch == main.name} | {main.tree}
     # Most of a large lab has never been on the full set, and need not be looked at while too few have.
-    trees = mains | {r.run.tree for r in on_full}
-    looked_at = [*(r for r in on_sample if r.run.tree in trees), *on_full]
+    known = mains | {content_of(r.run) for r in on_full}
+    looked_at = [*(r for r in on_sample if content_of(r.run) in known), *on_full]
     scales = {protocol_of(r.run): r.run for r in looked_at}
     pairings = _pairings(project, _contents(project, looked_at), mains, scales)
     if len(pairings) < DOUBLY_RUN_MIN:
@@ -89,8 +89,8 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
     key = hashlib.sha256(asked.encode()).hexdigest()
     memo = project.memo()
     kept = memo.get(_KIND, [key]).get(key)
-    if kept is not None and (known := _kept(kept)) is not None:
-        return known
+    if kept is not None and (before := _kept(kept)) is not None:
+        return before
     found = _scored(project, contents, pairings, mains)
     memo.put(_KIND, {key: json.dumps(asdict(found)).encode()})
     return found
@@ -115,7 +115,7 @@ def _contents(project: Project, records: Sequence[RunRecord]) -> dict[_Content, 
         run, value = record.run, record.metrics.get(metric)
         if value is None or value != value or run.branch == frozen:  # noqa: PLR0124  not a number
             continue
-        content = run.tree, tuple(sorted(run.flags.items()))
+        content = content_of(run), tuple(sorted(run.flags.items()))
         one = found.pop(content, None) or _Experiment(branch=run.branch)
         one.planned = _planned(run)
         one.by_protocol.setdefault(protocol_of(run), {})[run.seed] = value
