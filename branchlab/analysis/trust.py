@@ -256,9 +256,13 @@ def trust_sentence(trust: Trust) -> str:
             f"{signs.held} of {signs.of} held their sign on the full set [{low:.2f}, {high:.2f}]"
         )
     if trust.tau is not None:
-        most = (
-            "" if trust.tau_ceiling is None else f" of {trust.tau_ceiling:.2f} that seeds agree on"
-        )
+        most = ""
+        if trust.tau_ceiling is not None:
+            most = (
+                f" of {trust.tau_ceiling:.2f} that its seeds agree on"
+                if trust.tau_ceiling > 0
+                else ", and its seeds agree on no order"
+            )
         parts.append(f"tau {trust.tau:.2f}{most}")
     if trust.slope is not None and trust.residual is not None:
         parts.append(f"full effect {trust.slope:.2f} times the sample's ± {trust.residual:.4f}")

@@ -63,6 +63,7 @@ def baseline(
     if not no_run:
         from branchlab.cli.carry import carry_out, plan_only, say_failures, say_submitted
         from branchlab.cli.run import print_plan
+        from branchlab.lab.track import tracker_news
 
         asked = RunRequest(
             seeds=seeds,
@@ -78,6 +79,7 @@ def baseline(
         carried = carry_out(trained, request)
         say_failures(carried)
         say_submitted(carried.last.given, is_error=as_json)
+        say_notes(tracker_news(project))
         if carried.is_stopped:
             return 130
         found = known_baseline(project)

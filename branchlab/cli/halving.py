@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -43,9 +42,7 @@ def halve_and_say(
     """Run all rungs and print what became of each, on stderr where stdout is for a document."""
     main, taking_part, notes = candidates(project, names)
     say_notes(notes)
-    # A seed that is left out because a verdict is settled would leave a rung unfinished.
-    config = replace(project.config, run=replace(project.config.run, stop_early=False))
-    halved = halve(replace(project, config=config), main, taking_part, asked, carry)
+    halved = halve(project, main, taking_part, asked, carry)
     for rung in halved.rungs:
         _print(rung, is_error=is_quiet)
     if not halved.is_over:

@@ -115,7 +115,7 @@ def promote(
     )
     check_request(project, asked)
     until = None if budget_total is None else time.monotonic() + budget_total
-    batches = _Batches(project=project, until=until)
+    batches = _Batches(project=_without_early_stop(project) if halving else project, until=until)
     halved: Halving | None = None
     if halving:
         from branchlab.cli.halving import dry_halving, halve_and_say
@@ -147,6 +147,12 @@ def promote(
     return 1 if batches.is_short or not is_ready else 0
 
 
+def _without_early_stop(project: Project) -> Project:
+    """Return a project whose batches run to their end: a seed that is left out would leave a rung unfinished."""
+    run = replace(project.config.run, stop_early=False)
+    return replace(project, config=replace(project.config, run=run))
+
+
 def _print_plan(project: Project, request: RunRequest, *, as_json: bool) -> None:
     from branchlab.cli.carry import plan_only
     from branchlab.cli.run import print_plan
@@ -156,8 +162,10 @@ def _print_plan(project: Project, request: RunRequest, *, as_json: bool) -> None
 
 def _say_end(batches: _Batches, *, as_json: bool) -> None:
     from branchlab.cli.carry import say_submitted
+    from branchlab.lab.track import tracker_news
 
     say_submitted(batches.given, is_error=as_json)
+    say_notes(tracker_news(batches.project))
 
 
 def print_promotion(found: Promotion, *, is_halved: bool = False) -> None:

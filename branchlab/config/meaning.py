@@ -10,7 +10,7 @@ from pathlib import Path
 
 from branchlab.config.reader import Reader
 from branchlab.config.script import check_script
-from branchlab.config.tables import Baseline, Config, Promote, RayOptions, SlurmOptions
+from branchlab.config.tables import Config, Promote, RayOptions, SlurmOptions
 from branchlab.toml_file import shown
 
 EXECUTORS = ("local", "slurm", "ray")
@@ -84,7 +84,7 @@ def check_meaning(config: Config, reader: Reader) -> None:
             "python",
             "is a version, 3.12 or 3.12.4",
         ),
-        *_baseline_checks(config.baseline),
+        *_baseline_checks(config),
         *_promote_checks(config.promote),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),
@@ -104,14 +104,21 @@ def check_meaning(config: Config, reader: Reader) -> None:
                 )
 
 
-def _baseline_checks(baseline: Baseline) -> list[tuple[bool, str, str, str]]:
+def _baseline_checks(config: Config) -> list[tuple[bool, str, str, str]]:
+    baseline = config.baseline
     published, seeds = baseline.published, baseline.seeds
+    is_script = bool(config.trainer.command) and not baseline.task
     return [
         (is_wrong, "baseline", key, needed)
         for key, is_wrong, needed in [
             ("published", published is not None and not math.isfinite(published), "is a number"),
             ("tolerance", not 0 <= baseline.tolerance < math.inf, "needs 0 or more"),
             ("task", bool(baseline.task) and not is_task(baseline.task), "is written module:Class"),
+            (
+                "arguments",
+                bool(baseline.arguments) and is_script,
+                "are those of a task; a script is given its own in [trainer] command",
+            ),
             (
                 "seeds",
                 seeds is not None and not 1 <= seeds <= _SEEDS_MAX,

@@ -18,6 +18,7 @@ from branchlab.domain import (
     BaselineVerdict,
     Branch,
     Published,
+    Run,
     RunRecord,
     RunState,
     Scale,
@@ -187,10 +188,15 @@ def _results(project: Project, records: Sequence[RunRecord], frozen: Branch) -> 
         and record.run.epochs is None
         and record.run.budget_s is None
         and dict(record.run.arguments) == dict(trainer.arguments)
-        and (record.run.task == trainer.task if trainer.task else record.run.script is not None)
+        and record.run.task == trainer.task
+        and _command(record.run) == trainer.command
     ]
     (subject,) = subjects_of(project, [frozen], {frozen.name: Experiment()}, [])
     return results_of(subject, fitting)
+
+
+def _command(run: Run) -> tuple[str, ...]:
+    return () if run.script is None else tuple(run.script.command)
 
 
 def _notes(published: Published, results: BranchResults, frozen: Branch) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -113,7 +114,7 @@ def _contents(project: Project, records: Sequence[RunRecord]) -> dict[_Content, 
     found: dict[_Content, _Experiment] = {}
     for record in sorted(records, key=lambda r: _planned(r.run)):
         run, value = record.run, record.metrics.get(metric)
-        if value is None or value != value or run.branch == frozen:  # noqa: PLR0124  not a number
+        if value is None or not math.isfinite(value) or run.branch == frozen:
             continue
         content = content_of(run), tuple(sorted(run.flags.items()))
         one = found.pop(content, None) or _Experiment(branch=run.branch)
