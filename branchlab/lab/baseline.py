@@ -90,9 +90,8 @@ def baseline_of(
     done = [record for record in results.records if record.state is RunState.DONE]
     values = results.seeds(published.metric)
     verdict = judge_baseline(values, published)
-    failed = results.count(RunState.FAILED, RunState.LOST)
-    if not done and failed:
-        verdict = replace(verdict, sentence=f"not run yet: {failed} of its runs failed")
+    if not done and results.records:
+        verdict = replace(verdict, sentence=f"not run yet: {_unfinished(results)}")
     if done and not values:
         lacking = metric_missing(done, published.metric) or f"{published.metric} was never finite"
         verdict = replace(verdict, state=BaselineState.UNDECIDED, sentence=f"undecided: {lacking}")
@@ -193,6 +192,15 @@ def _results(project: Project, records: Sequence[RunRecord], frozen: Branch) -> 
     ]
     (subject,) = subjects_of(project, [frozen], {frozen.name: Experiment()}, [])
     return results_of(subject, fitting)
+
+
+def _unfinished(results: BranchResults) -> str:
+    """Say what has become of runs none of which is done."""
+    failed = results.count(RunState.FAILED, RunState.LOST)
+    running = results.count(RunState.RUNNING)
+    if running:
+        return f"{running} of its runs {'is' if running == 1 else 'are'} under way"
+    return f"{failed} of its runs failed" if failed else "its runs are not finished"
 
 
 def _command(run: Run) -> tuple[str, ...]:
