@@ -21,6 +21,8 @@ COMMANDS = {
     "status": ("status", "Show where every branch stands, and how it did."),
     "run": ("run", "Train branches beside main, with several seeds."),
     "compare": ("compare", "Say whether branches are better than main."),
+    "baseline": ("baseline", "Say whether the reference reproduces the published figure."),
+    "promote": ("promote", "Run what is better on the sample on the full set."),
     "note": ("written", "Write down what an experiment has taught."),
     "map": ("written", "Draw what experiments grew from and tell about each other."),
     "log": ("written", "Tell what has happened to experiments, failed ideas too."),

@@ -8,6 +8,7 @@ from branchlab.cli.app import branch_names
 from branchlab.cli.documents import compare_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, table
+from branchlab.cli.trust_line import trust_line
 from branchlab.lab.judge import Comparison, why_none
 from branchlab.lab.judge import compare as judge
 from branchlab.lab.words import figure
@@ -68,5 +69,7 @@ def print_comparison(found: Comparison) -> None:
             click.echo(f"! {safe_text(name)} {safe_text(said)}: its verdict is about the data too")
         for name, said in found.environments.items():
             click.echo(f"! {safe_text(name)} trained in another environment: {safe_text(said)}")
+        if found.trust is not None:
+            click.echo(f"\n{trust_line(found.trust)}")
     else:
         click.echo("nothing to compare; train some branches: branchlab run --all-branches")

@@ -4,6 +4,7 @@ Every room speaks in these. They know nothing of git, SQLite, torch or a screen,
 a test. Times are aware UTC; units and bounds stand last in a name.
 """
 
+from branchlab.domain.baselines import BaselineState, BaselineVerdict, Published
 from branchlab.domain.branches import (
     Branch,
     CheckedOut,
@@ -77,6 +78,7 @@ from branchlab.domain.scripts import (
     Script,
     placeholders_of,
 )
+from branchlab.domain.trust import Signs, Trust, TrustState
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
 from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
 
@@ -89,6 +91,8 @@ __all__ = [
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
+    "BaselineState",
+    "BaselineVerdict",
     "Branch",
     "Cause",
     "CheckedOut",
@@ -127,6 +131,7 @@ __all__ = [
     "ParityStatus",
     "Pin",
     "Proof",
+    "Published",
     "Recommendation",
     "Recording",
     "ReferenceState",
@@ -141,10 +146,13 @@ __all__ = [
     "SampleCheck",
     "Scale",
     "Script",
+    "Signs",
     "Standing",
     "Stop",
     "Strata",
     "Trace",
+    "Trust",
+    "TrustState",
     "Verdict",
     "WorkTree",
     "WrittenNote",

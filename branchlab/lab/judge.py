@@ -19,7 +19,7 @@ from branchlab.analysis.results import (
     results_of,
 )
 from branchlab.analysis.verdict import Question, Seeds, judge, same
-from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Verdict
+from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Trust, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
@@ -35,6 +35,7 @@ from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
 from branchlab.lab.samples import other_sample
+from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
 _KIND = "verdicts-1"
@@ -59,6 +60,7 @@ class Comparison:
         samples: By branch, what its runs trained on that those they are paired with did not; as ``environments``.
         environments: By branch, in what its runs' environment differs from that of the runs they are paired with, in one
             line; branches without such a difference are left out.
+        trust: How far the sample can be trusted; None for another metric than the config's, or another branch than main.
     """
 
     metric: str
@@ -67,6 +69,7 @@ class Comparison:
     judged: tuple[Judged, ...]
     environments: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust | None = None
 
 
 def compare(
@@ -123,6 +126,9 @@ def compare(
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
         samples={name: said for name, said in samples.items() if said},
+        trust=trust_of(project, records, main)
+        if (metric, other.name) == (project.config.run.metric, main.name)
+        else None,
     )
 
 
@@ -176,6 +182,11 @@ def subjects_of(
         content = contents[branch.tree]
         found.append(Subject(branch=branch.name, tree=branch.tree, content=content, flags=flags))
     return found
+
+
+def subjects_without_flags(project: Project, branches: Sequence[Branch]) -> list[Subject]:
+    """Return branches that no experiment describes, main and the reference, as their results are asked for."""
+    return subjects_of(project, branches, {b.name: Experiment() for b in branches}, [])
 
 
 def judge_all(

@@ -145,7 +145,7 @@ class RunSession:
         index = project.index()
         facts = executor.facts()
         device = device_of(request.device or project.config.run.device, facts)
-        seeds = range(request.seeds or project.config.run.seeds)
+        seeds = request.exact_seeds or range(request.seeds or project.config.run.seeds)
         jobs = project.config.run.jobs if request.jobs is None else request.jobs
         processes = project.config.run.processes
         check_processes(device, processes)
@@ -288,12 +288,7 @@ class RunSession:
         return executor
 
     def _target(self, branch: Branch, main: Branch, protocol: Protocol, *, content: str) -> Target:
-        request = self.request
-        flags = dict(experiment_of(self.project, branch).flags)
-        if branch.name == main.name and request.experiment is not None:
-            flags |= landed_flags(self.project, main, request.experiment)
-        if branch.name != main.name or tuple(request.names) == (main.name,):
-            flags |= request.flags
+        flags = self._flags(branch, main)
         check_flags(protocol.script, flags, branch.name)
         own = self._own.facts_of(branch.tip)
         environment = own and own | {
@@ -312,6 +307,19 @@ class RunSession:
             flags=flags,
             environment=environment,
         )
+
+    def _flags(self, branch: Branch, main: Branch) -> dict[str, bool | int | float | str]:
+        """Return what a branch's runs are given: what its experiment switches on, and what the request adds."""
+        request = self.request
+        for pinned in request.exactly:
+            if pinned.branch == branch:
+                return dict(pinned.flags)
+        flags = dict(experiment_of(self.project, branch).flags)
+        if branch.name == main.name and request.experiment is not None:
+            flags |= landed_flags(self.project, main, request.experiment)
+        if branch.name != main.name or tuple(request.names) == (main.name,):
+            flags |= request.flags
+        return flags
 
     def _protocol(
         self, facts: Facts, device: str, *, threads: int, script: Script | None
