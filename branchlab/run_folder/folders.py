@@ -18,11 +18,13 @@ from branchlab.errors import StoreError
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
+from branchlab.run_folder.probes import AskedProbe
 from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
 
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
 _REHEARSED = "rehearse.json"
+_PROBED = "probe.json"
 _DIGEST = re.compile(rb'\{"digest": "([0-9a-f]+)"')
 _DIGEST_BYTES_MAX = 100
 LOST = "its processes ended without a result: killed, or the machine stopped"
@@ -267,6 +269,17 @@ class RunFolder:
             return None
         return AskedRecording.of(document)
 
+    def ask_to_probe(self, asked: AskedProbe) -> None:
+        """Let one step of the run be looked at instead of its being trained to its end."""
+        write_atomically(self.path / _PROBED, json.dumps(asdict(asked)).encode())
+
+    def asked_probe(self) -> AskedProbe | None:
+        """Return how the run is probed; None for one that is trained as usual."""
+        try:
+            return AskedProbe.of(json.loads((self.path / _PROBED).read_bytes()))
+        except FileNotFoundError:
+            return None
+
     def ask_to_rehearse(self, asked: AskedRehearsal) -> None:
         """Let the run be interrupted where that is asked for, and watched on its way to the end."""
         write_atomically(self.path / _REHEARSED, json.dumps(asdict(asked)).encode())
@@ -328,6 +341,11 @@ class Attempt:
     @property
     def val_examples(self) -> Path:
         return self.path / "val_examples.pt"
+
+    @property
+    def probe(self) -> Path:
+        """What a probe has seen."""
+        return self.path / "probe.json.gz"
 
     @property
     def recording(self) -> Path:
