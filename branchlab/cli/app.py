@@ -24,6 +24,7 @@ COMMANDS = {
     "note": ("written", "Write down what an experiment has taught."),
     "map": ("written", "Draw what experiments grew from and tell about each other."),
     "log": ("written", "Tell what has happened to experiments, failed ideas too."),
+    "probe": ("probe", "Look at what really flows through a branch's model."),
     "features": ("features", "Say what branches change, and what that needs to go back."),
     "guard": ("guard", "Put an unguarded change behind a new flag that is off."),
     "parity": ("parity", "Prove by training that a merge leaves main what it is."),

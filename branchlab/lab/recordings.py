@@ -63,10 +63,11 @@ class Recorder:
         device: As the config takes it; the config's own unless said.
         executor: The caller's own when one is given; it stays open.
         variables: Of the environment; given, trainings are started by a parent of their own.
+        purpose: Which verb it is that needs a task, with its grammar's subject.
         tell: Hears what is going on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  whose, how long, where, and who hears of it
         self,
         project: Project,
         *,
@@ -74,12 +75,13 @@ class Recorder:
         device: str | None = None,
         executor: Executor | None = None,
         variables: Mapping[str, str] | None = None,
+        purpose: str = "parity, on which merge-back and drift rest,",
         tell: Tell = silently,
     ) -> None:
-        needs_task(project, "parity, on which merge-back and drift rest,")
+        needs_task(project, purpose)
         if not project.config.trainer.task:
             raise ConfigError(
-                "[trainer] task is not set in .branchlab.toml: parity trains the task, and nothing says what that is",
+                f"[trainer] task is not set in .branchlab.toml: {purpose.split(',', maxsplit=1)[0]} trains the task, and nothing says what that is",
                 hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
             )
         self._project = project

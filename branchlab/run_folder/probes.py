@@ -20,12 +20,19 @@ class AskedProbe:
         mode: ``train`` for a step of the training, ``eval`` for a batch of validation.
         weights: A checkpoint whose weights the model gets first; "" for fresh ones.
         maps: Patterns of modules whose outputs are drawn.
+        leaves: File for the weights that the step begins with; "" keeps none.
+        takes: Such a file of another probe, with which this one is walked in step: weights of one name, or of one shape at
+            one place, are taken over, and random numbers in a module follow from its name.
+        is_in_step: Whether random numbers follow from names; of the other side too.
     """
 
     step: int = 1
     mode: str = "train"
     weights: str = ""
     maps: tuple[str, ...] = ()
+    leaves: str = ""
+    takes: str = ""
+    is_in_step: bool = False
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> AskedProbe:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from branchlab.domain import Look, Stage, StageKind
+from branchlab.train import randomness
 from branchlab.train.digests import digest_of_random
 from branchlab.train.probe.calls import Listening
 from branchlab.train.probe.looking import look_at, looks_at, tensors_in
@@ -42,9 +43,19 @@ class Observer:
         training: Whose live objects are watched.
         listening: Is told in which of the task's methods the step is.
         places: Line that built each module, by its id.
+        is_in_step: Whether each module draws random numbers that follow from its name, so that a module which another side
+            has not does not shift what the others draw.
     """
 
-    def __init__(self, training: Training, listening: Listening, *, places: dict[int, str]) -> None:
+    def __init__(
+        self,
+        training: Training,
+        listening: Listening,
+        *,
+        places: dict[int, str],
+        is_in_step: bool = False,
+    ) -> None:
+        self._is_in_step = is_in_step
         self.training = training
         self.stages: list[Stage] = []
         self.stored: Batch | None = None
@@ -145,6 +156,9 @@ class Observer:
                 random=digest_of_random(self.training.device),
             )
         self._num_calls[name] += 1
+        if self._is_in_step and not list(module.children()):
+            randomness.seed_global(0, f"probe/{name}/{entered.call}")
+            entered.random = digest_of_random(self.training.device)
         _wait(self.training.device)
         entered.at = time.perf_counter()
         self._open.append(entered)

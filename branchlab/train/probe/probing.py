@@ -17,13 +17,14 @@ from branchlab.domain import Probe, Run
 from branchlab.errors import ConfigError
 from branchlab.run_folder import AskedProbe
 from branchlab.train import randomness
-from branchlab.train.checkpoint import load_tensors
+from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.pictures import save_picture
 from branchlab.train.probe.calls import Listening
 from branchlab.train.probe.checks import check_all
 from branchlab.train.probe.drawing import maps_of_features, sheet
 from branchlab.train.probe.looking import tensors_in
+from branchlab.train.probe.matching import take_over
 from branchlab.train.probe.observing import Observer
 from branchlab.train.task import Batch, Task
 from branchlab.train.trainer import epoch_steps
@@ -71,7 +72,10 @@ class _Probing:
         places = {id(one.module): one.place for one in self._witness.built}
         self._listening = Listening(self._witness.place, batch_size=training.batch_size)
         steps = self._advance(training)
-        observer = self._observer = Observer(training, self._listening, places=places)
+        self._match(training)
+        self._observer = observer = Observer(
+            training, self._listening, places=places, is_in_step=self._asked.is_in_step
+        )
         with contextlib.ExitStack() as stack:
             stack.enter_context(observer.watching())
             stack.enter_context(self._catching(training.model))
@@ -93,6 +97,15 @@ class _Probing:
         if self._asked.weights:
             _load(training, Path(self._asked.weights))
         return training
+
+    def _match(self, training: Training) -> None:
+        """Begin the step with another probe's weights, and leave one's own for another."""
+        if self._asked.takes:
+            given = load_tensors(Path(self._asked.takes))
+            if given is not None:
+                self._checks["weights"] = take_over(training.model, given["model"])
+        if self._asked.leaves:
+            save_tensors(Path(self._asked.leaves), {"model": training.model.state_dict()})
 
     def _advance(self, training: Training) -> Any:  # noqa: ANN401  the trainer's own iterator
         """Take the steps before the one that is looked at; return what takes it."""
