@@ -41,19 +41,22 @@ def _parts(value: Any) -> Iterator[tuple[object, Any]]:  # noqa: ANN401
         yield from ((one.name, getattr(value, one.name)) for one in fields(value))
 
 
-def looks_at(value: Any) -> tuple[Look, ...]:  # noqa: ANN401  whatever flows
+def looks_at(value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa: ANN401  whatever flows
     """Return a look at each tensor that a value holds, the first ones where there are very many."""
     found: list[Look] = []
     for name, tensor in tensors_in(value):
         if len(found) == _TENSORS_MAX:
             break
-        found.append(look_at(tensor, name))
+        found.append(look_at(tensor, name, is_data=is_data))
     return tuple(found)
 
 
 @torch.no_grad()
-def look_at(tensor: Tensor, name: str = "") -> Look:
-    """Return a tensor in numbers."""
+def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Look:
+    """Return a tensor in numbers.
+
+    ``is_data``: whether also labels are counted, and edges and channels looked at, as is worth while for what enters.
+    """
     held = tensor.detach()
     if held.layout is not torch.strided or held.is_quantized:
         held = held.to_dense() if not held.is_quantized else held.dequantize()
@@ -68,31 +71,47 @@ def look_at(tensor: Tensor, name: str = "") -> Look:
         held = held.abs()
     if not held.numel() or held.device.type == "meta":
         return Look(**plain)
+    # As it lies in memory: no number here depends on the order, and a copy would cost more than all of them.
     values = held.double() if held.numel() < _NUM_PRINTS else held.float()
-    values = values.reshape(-1)
-    finite = values[torch.isfinite(values)]
-    num_nan = int(torch.isnan(values).sum())
+    low, high = (float(one) for one in torch.aminmax(values))
     numbers: dict[str, Any] = {
-        "nan": num_nan,
-        "inf": values.numel() - finite.numel() - num_nan,
-        "zeros": float((values == 0).float().mean()),
-        "prints": _prints(values),
+        "zeros": 1.0 - float(torch.count_nonzero(values)) / values.numel(),
+        "prints": _prints(held),
     }
-    if finite.numel():
-        low, high = (float(one) for one in torch.aminmax(finite))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        num_nan = int(torch.isnan(values).sum())
+        finite = values[torch.isfinite(values)]
+        numbers |= {"nan": num_nan, "inf": values.numel() - finite.numel() - num_nan}
+        values = finite
+        if not values.numel():
+            return Look(**plain, **numbers)
+        low, high = (float(one) for one in torch.aminmax(values))
+    variance, mean = torch.var_mean(values, correction=0)
+    numbers |= {"low": low, "high": high, "mean": float(mean), "std": float(variance) ** 0.5}
+    if is_data:
         numbers |= {
-            "low": low,
-            "high": high,
-            "mean": float(finite.double().mean()),
-            "std": float(finite.double().std(correction=0)),
             "edges": (
-                float((finite == low).float().mean()),
-                float((finite == high).float().mean()),
+                float((values == low).float().mean()),
+                float((values == high).float().mean()),
             ),
-            "distinct": _distinct(finite, low, high),
+            "distinct": _distinct(values, low, high),
             "channels": _channels(held),
         }
     return Look(**plain, **numbers)
+
+
+@torch.no_grad()
+def glance_at(tensor: Tensor) -> Look:
+    """Return what a tensor is and some of its values; nothing that needs all of them."""
+    held = tensor.detach()
+    return Look(
+        name="",
+        shape=tuple(tensor.shape),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=tensor.device.type,
+        layout=_layout(held),
+        prints=_prints(held) if held.numel() else (),
+    )
 
 
 def _layout(value: Tensor) -> str:
@@ -107,12 +126,13 @@ def _layout(value: Tensor) -> str:
     return "strided"
 
 
-def _prints(values: Tensor) -> tuple[float, ...]:
-    if values.numel() <= _NUM_PRINTS:
-        chosen = values
+def _prints(held: Tensor) -> tuple[float, ...]:
+    if held.numel() <= _NUM_PRINTS:
+        chosen = held.reshape(-1).double()
     else:
-        at = torch.linspace(0, values.numel() - 1, _NUM_PRINTS, device=values.device).long()
-        chosen = values[at]
+        at = torch.linspace(0, held.numel() - 1, _NUM_PRINTS, device=held.device).long()
+        places = torch.unravel_index(at, held.shape)
+        chosen = held[places].double()
     return tuple(float(f"{one:.9g}") if math.isfinite(one) else one for one in chosen.tolist())
 
 
@@ -122,7 +142,7 @@ def _distinct(finite: Tensor, low: float, high: float) -> int | None:
         return None
     if not bool((finite == finite.round()).all()):
         return None
-    counts = torch.bincount((finite - low).long(), minlength=1)
+    counts = torch.bincount((finite - low).reshape(-1).long(), minlength=1)
     return int((counts > 0).sum())
 
 

@@ -7,6 +7,8 @@ trainer's ``take_step``, the look at validation its ``evaluate``.
 from __future__ import annotations
 
 import contextlib
+import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,9 +20,8 @@ from torch import Tensor, nn
 
 from branchlab.domain import Look, Stage, StageKind
 from branchlab.train import randomness
-from branchlab.train.digests import digest_of_random
 from branchlab.train.probe.calls import Listening
-from branchlab.train.probe.looking import look_at, looks_at, tensors_in
+from branchlab.train.probe.looking import glance_at, look_at, looks_at, tensors_in
 from branchlab.train.task import Batch, Task
 from branchlab.train.training import Training
 
@@ -67,8 +68,9 @@ class Observer:
         self._names = {module: name for name, module in training.model.named_modules()}
         self._num_calls: Counter[str] = Counter()
         self._open: list[_Entered] = []
-        self._grads: dict[tuple[str, int], Look] = {}
         self._weights: dict[str, Tensor] = {}
+        self._is_first = True
+        self._last: tuple[Tensor | None, int, Look] = (None, 0, look_at(torch.zeros(0)))
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -146,19 +148,18 @@ class Observer:
     def _entering(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction():  # noqa: SLF001
             name = self._names[module]
+            given, is_leaf = _given(args, kwargs), not list(module.children())
+            # What enters the model, and the first layer, is data still.
+            is_data = not self._open or (is_leaf and self._is_first)
+            looks = self._looks(given, is_data=is_data)
             if not name and not self._open:
-                self._note(
-                    StageKind.ENTERS, type(module).__name__, inputs=looks_at(_given(args, kwargs))
-                )
-            entered = _Entered(
-                looks=looks_at(_given(args, kwargs)),
-                call=self._num_calls[name],
-                random=digest_of_random(self.training.device),
-            )
+                self._note(StageKind.ENTERS, type(module).__name__, inputs=looks)
+            self._is_first = self._is_first and not is_leaf
+            entered = _Entered(looks=looks, call=self._num_calls[name], random=self._random())
         self._num_calls[name] += 1
-        if self._is_in_step and not list(module.children()):
+        if self._is_in_step and is_leaf:
             randomness.seed_global(0, f"probe/{name}/{entered.call}")
-            entered.random = digest_of_random(self.training.device)
+            entered.random = self._random()
         _wait(self.training.device)
         entered.at = time.perf_counter()
         self._open.append(entered)
@@ -178,7 +179,7 @@ class Observer:
             measures = {"time_us": took * 1e6, "bytes": float(_num_bytes(outputs))}
             measures |= _measures(module, args, outputs)
             measures["trains"] = float(module.training)
-            if digest_of_random(self.training.device) != entered.random:
+            if self._random() != entered.random:
                 measures["draws"] = 1.0
             found = Stage(
                 kind=StageKind.MODULE,
@@ -187,12 +188,35 @@ class Observer:
                 place=self._places.get(id(module), ""),
                 call=entered.call,
                 inputs=entered.looks,
-                outputs=looks_at(outputs),
+                outputs=self._looks(outputs),
                 measures=measures,
             )
         self.stages.append(found)
         if torch.is_grad_enabled():
             self._watch_gradient(outputs, len(self.stages) - 1)
+
+    def _looks(self, value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa: ANN401
+        """Return looks at a value; what one module gives mostly enters the next as it is, and is not looked at twice."""
+        if not isinstance(value, Tensor) or is_data:
+            return looks_at(value, is_data=is_data)
+        known, version, look = self._last
+        if known is value and version == value._version:  # noqa: SLF001  torch's own count of writes
+            return (look,)
+        look = look_at(value)
+        self._last = (value, value._version, look)  # noqa: SLF001
+        return (look,)
+
+    def _random(self) -> int:
+        """Return what tells the state of the global generators from another one."""
+        numpy = sys.modules.get("numpy")
+        device = self.training.device
+        states = [torch.get_rng_state().numpy().tobytes(), random.getstate()]
+        if numpy is not None:
+            _, keys, position, *_ = numpy.random.get_state()
+            states += [keys.tobytes(), position]
+        if device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(device).numpy().tobytes())
+        return hash(tuple(states))
 
     def _watch_gradient(self, outputs: Any, at: int) -> None:  # noqa: ANN401
         """Learn which gradient comes back to what a module gave."""
@@ -224,7 +248,7 @@ class Observer:
             self._note(
                 StageKind.GRADIENT,
                 name,
-                inputs=(look_at(parameter),),
+                inputs=(glance_at(parameter),),
                 outputs=outputs,
                 measures=measures,
             )
@@ -237,7 +261,7 @@ class Observer:
             change = float((parameter.detach() - before).float().norm())
             size = float(before.float().norm())
             measures = {"change": change, "relative_change": change / size if size else 0.0}
-            self._note(StageKind.UPDATE, name, outputs=(look_at(parameter),), measures=measures)
+            self._note(StageKind.UPDATE, name, outputs=(glance_at(parameter),), measures=measures)
 
 
 class _Entered:
@@ -245,7 +269,7 @@ class _Entered:
 
     __slots__ = ("at", "call", "looks", "random")
 
-    def __init__(self, *, looks: tuple[Look, ...], call: int, random: str) -> None:
+    def __init__(self, *, looks: tuple[Look, ...], call: int, random: int) -> None:
         self.looks, self.call, self.random = looks, call, random
         self.at = 0.0
 
@@ -255,7 +279,7 @@ def _with_measures(stage: Stage, measures: dict[str, float]) -> Stage:
 
 
 def _batch(batch: Batch) -> tuple[Look, ...]:
-    return looks_at({"inputs": batch.inputs, "targets": batch.targets})
+    return looks_at({"inputs": batch.inputs, "targets": batch.targets}, is_data=True)
 
 
 def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
