@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from branchlab.cli.app import branch_names, run_ids
-from branchlab.cli.documents import Document, print_document
+from branchlab.cli.blocks import picture_in_blocks
+from branchlab.cli.documents import print_document
 from branchlab.cli.options import json_option, project_here
+from branchlab.cli.probe_documents import against_document, probe_document
 from branchlab.cli.table import table
 from branchlab.cli.telling import telling
 from branchlab.domain import Finding, Look, Severity, Stage, StageKind
@@ -64,6 +66,7 @@ _SHOWN_MAX = 12
 @click.option("--device", help="auto, cpu, mps, cuda or cuda:N; as the config says unless given.")
 @click.option("--all", "shows_all", is_flag=True, help="Every module, not the leaves alone.")
 @click.option("--again", "is_anew", is_flag=True, help="Look again, even at what is known.")
+@click.option("--show", is_flag=True, help="Show the pictures here, in half blocks.")
 @click.option(
     "--break",
     "breaks",
@@ -87,6 +90,7 @@ def probe(
     device: str | None,
     shows_all: bool,
     is_anew: bool,
+    show: bool,
     breaks: str | None,
     shell: bool,
     as_json: bool,
@@ -127,7 +131,7 @@ def probe(
         if as_json:
             print_document(probe_document(found))
         else:
-            print_probe(found, shows_all=shows_all)
+            print_probe(found, shows_all=shows_all, shows_pictures=show)
         is_sound = not found.probe.failure
         return 0 if is_sound else 1
     with telling() as tell:
@@ -151,7 +155,7 @@ def _step(at: str | None) -> int:
     return int(value)
 
 
-def print_probe(found: Probed, *, shows_all: bool = False) -> None:
+def print_probe(found: Probed, *, shows_all: bool = False, shows_pictures: bool = False) -> None:
     """Print findings, then what was seen, stage by stage."""
     facts = found.probe.facts
     where = (
@@ -166,6 +170,8 @@ def print_probe(found: Probed, *, shows_all: bool = False) -> None:
     _print_findings(found.findings)
     for name, path in found.pictures.items():
         click.echo(f"picture of {safe_text(name)}: {path}")
+        if shows_pictures:
+            click.echo(picture_in_blocks(path), color=True)
     click.echo()
     rows = [_row(stage) for stage in _shown(found.probe.stages, shows_all=shows_all)]
     if rows:
@@ -295,92 +301,3 @@ def _holds_another(one: Difference, others: Sequence[Difference]) -> bool:
         other is not one and other.stage is StageKind.MODULE and other.where.startswith(inside)
         for other in others
     )
-
-
-def probe_document(found: Probed) -> Document:
-    """Return a probe as ``probe --json`` gives it."""
-    return {
-        "branch": found.branch,
-        "commit": found.commit,
-        "flags": dict(found.flags),
-        "facts": dict(found.probe.facts),
-        "failure": found.probe.failure or None,
-        "findings": [_finding(one) for one in found.findings],
-        "pictures": {name: str(path) for name, path in found.pictures.items()},
-        "stages": [_stage(stage) for stage in found.probe.stages],
-        "checks": dict(found.probe.checks),
-    }
-
-
-def _finding(one: Finding) -> Document:
-    return {
-        "id": one.id,
-        "severity": str(one.severity),
-        "where": one.where,
-        "sentence": one.sentence,
-        "remedy": one.remedy or None,
-    }
-
-
-def _stage(stage: Stage) -> Document:
-    return {
-        "kind": str(stage.kind),
-        "name": stage.name,
-        "type": stage.type,
-        "place": stage.place,
-        "call": stage.call,
-        "inputs": [_look(look) for look in stage.inputs],
-        "outputs": [_look(look) for look in stage.outputs],
-        "measures": {name: _plain(value) for name, value in stage.measures.items()},
-    }
-
-
-def _look(look: Look) -> Document:
-    return {
-        "name": look.name,
-        "shape": list(look.shape),
-        "dtype": look.dtype,
-        "device": look.device,
-        "layout": look.layout,
-        "low": look.low,
-        "high": look.high,
-        "mean": look.mean,
-        "std": look.std,
-        "zeros": look.zeros,
-        "nan": look.nan,
-        "inf": look.inf,
-        "distinct": look.distinct,
-    }
-
-
-def _plain(value: float) -> Any:  # noqa: ANN401  JSON has no NaN
-    return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124  NaN
-
-
-def against_document(held: Against) -> Document:
-    """Return a comparison as ``probe --against --json`` gives it."""
-    found = held.divergence
-    return {
-        "branch": held.ours.branch,
-        "against": held.theirs.branch,
-        "is_same": found.first is None,
-        "first_difference": _difference(found.first) if found.first else None,
-        "differences": [_difference(one) for one in found.differences],
-        "num_stages": found.num_stages,
-        "noise": found.noise,
-        "renamed": dict(found.renamed),
-        "added": list(found.added),
-        "removed": list(found.removed),
-        "findings": [_finding(one) for one in held.ours.findings],
-    }
-
-
-def _difference(one: Difference) -> Document:
-    return {
-        "where": one.where,
-        "stage": str(one.stage),
-        "kind": one.kind,
-        "sentence": one.sentence,
-        "apart": None if one.apart is None else _plain(one.apart),
-        "is_caused_here": one.is_caused_here,
-    }
