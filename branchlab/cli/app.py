@@ -28,6 +28,7 @@ COMMANDS = {
     "log": ("written", "Tell what has happened to experiments, failed ideas too."),
     "sample": ("sample", "Draw the reduced set, and say how far it can be trusted."),
     "hypotheses": ("hypotheses", "Say which hypotheses runs support or refute."),
+    "probe": ("probe", "Look at what really flows through a branch's model."),
     "features": ("features", "Say what branches change, and what that needs to go back."),
     "guard": ("guard", "Put an unguarded change behind a new flag that is off."),
     "parity": ("parity", "Prove by training that a merge leaves main what it is."),

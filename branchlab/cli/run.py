@@ -108,6 +108,11 @@ class Outlook:
     metavar="N",
     help=f"With --check-determinism: steps of each training. [{DETERMINISM_STEPS}]",
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Train one branch in this terminal, so that breakpoint() works; nothing is recorded.",
+)
 @json_option
 @click.pass_context
 def run(
@@ -131,6 +136,7 @@ def run(
     force: bool,
     check_determinism: bool,
     steps: int | None,
+    debug: bool,
     as_json: bool,
 ) -> int:
     """Train branches with the shared trainer, several seeds each, and main beside them as the other half of each pair.
@@ -161,6 +167,8 @@ def run(
         is_forced=force,
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
+    if debug:
+        return _debug(project, request)
     if check_determinism or steps is not None:
         refuse_beside_check(ctx.params)
         return check_and_report(project, request, steps=steps, as_json=as_json)
@@ -306,6 +314,15 @@ def _claimed(
 
 def _main(project: Project) -> str:
     return project.config.branches.main
+
+
+def _debug(project: Project, request: RunRequest) -> int:
+    """Train one branch here, with the terminal attached; return the exit code."""
+    from branchlab.lab.attached import Attached, attach, branch_to_debug
+    from branchlab.lab.probe import ProbeRequest
+
+    name = branch_to_debug(project, tuple(request.names))
+    return attach(project, name, ProbeRequest(device=request.device), Attached.DEBUG)
 
 
 def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:

@@ -51,6 +51,7 @@ from branchlab.domain.parity import (
     ParityStatus,
     Recording,
 )
+from branchlab.domain.probe import Call, Finding, Look, Probe, Severity, Stage, StageKind
 from branchlab.domain.runs import (
     Flags,
     Goal,
@@ -94,6 +95,7 @@ __all__ = [
     "BaselineState",
     "BaselineVerdict",
     "Branch",
+    "Call",
     "Cause",
     "CheckedOut",
     "Counterpart",
@@ -118,6 +120,7 @@ __all__ = [
     "Landed",
     "Landing",
     "LandingEvidence",
+    "Look",
     "Manifest",
     "MergeBack",
     "Note",
@@ -130,6 +133,7 @@ __all__ = [
     "ParityCheck",
     "ParityStatus",
     "Pin",
+    "Probe",
     "Proof",
     "Published",
     "Recommendation",
@@ -146,7 +150,10 @@ __all__ = [
     "SampleCheck",
     "Scale",
     "Script",
+    "Severity",
     "Signs",
+    "Stage",
+    "StageKind",
     "Standing",
     "Stop",
     "Strata",

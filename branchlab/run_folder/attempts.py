@@ -58,6 +58,11 @@ class Attempt:
         return self.path / "val_examples.pt"
 
     @property
+    def probe(self) -> Path:
+        """What a probe has seen."""
+        return self.path / "probe.json.gz"
+
+    @property
     def recording(self) -> Path:
         return self.path / "recording.json.gz"
 

@@ -25,10 +25,12 @@ import torch
 from branchlab.domain import Drawn, Run, RunState
 from branchlab.errors import ConfigError
 from branchlab.run_folder import (
+    AskedProbe,
     AskedRecording,
     Attempt,
     EventWriter,
     RunFolder,
+    pack_probe,
     pack_recording,
     write_atomically,
 )
@@ -131,6 +133,9 @@ def _carry_out(
 ) -> Ending:
     """Do what the run's folder asks for: a recording, a rehearsal, a script, or the training itself."""
     asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
+    probed = folder.asked_probe()
+    if probed is not None:
+        return _probe(run, probed, order.worktree, folder, attempt)
     if asked is not None:
         return _record(run, asked, order.worktree, attempt, drawn=folder.read_drawn())
     if rehearsed is not None:
@@ -193,6 +198,16 @@ def _record(
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure
     return Ending(state=state, metrics={}, steps=steps, loss_digest="", reason=reason)
+
+
+def _probe(
+    run: Run, asked: AskedProbe, worktree: Path, folder: RunFolder, attempt: Attempt
+) -> Ending:
+    from branchlab.train.probe.probing import probe
+
+    found = probe(run, asked, worktree, folder.pictures)
+    write_atomically(attempt.probe, pack_probe(found))
+    return Ending(state=RunState.DONE, metrics={}, steps=asked.step, loss_digest="")
 
 
 class _StopRequest:
