@@ -35,9 +35,9 @@ from branchlab.domain.determinism import (
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
 from branchlab.domain.hypotheses import (
     MIN_SEEDS,
-    Finding,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Registration,
 )
@@ -116,6 +116,7 @@ __all__ = [
     "Goal",
     "Hypothesis",
     "HypothesisState",
+    "JudgedClaim",
     "JudgedHypothesis",
     "Landed",
     "Landing",

@@ -18,9 +18,9 @@ from branchlab.analysis.claims.hypotheses import judge_hypothesis, remark
 from branchlab.analysis.results import BranchResults, Recorded, Subject
 from branchlab.domain import (
     Branch,
-    Finding,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Registration,
     RunRecord,
@@ -307,9 +307,9 @@ def _one(row: dict[str, Any]) -> JudgedHypothesis:
     )
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any]) -> JudgedClaim:
     interval = row["interval"]
-    return Finding(
+    return JudgedClaim(
         **{
             **row,
             "state": HypothesisState(row["state"]),
