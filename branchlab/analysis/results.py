@@ -14,6 +14,8 @@ from branchlab.domain import Flags, Freshness, Run, RunRecord, RunState, Scale
 
 ProtocolKey = tuple[object, ...]
 
+_SEEDS_MIN = 2
+"""Fewer common seeds are never a verdict."""
 _OF_PACKAGES = {"packages", "python", "torch"}
 
 
@@ -31,7 +33,7 @@ class Subject:
 
     def is_of(self, run: Run) -> bool:
         """Whether a run trained the subject's content."""
-        return run.tree == self.tree or (run.content or run.tree) == (self.content or self.tree)
+        return run.tree == self.tree or content_of(run) == (self.content or self.tree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,7 @@ class Recorded:
         self._by_content: dict[str, list[RunRecord]] = {}
         self._by_branch: dict[str, list[RunRecord]] = {}
         for record in records:
-            content = record.run.content or record.run.tree
-            self._by_content.setdefault(content, []).append(record)
+            self._by_content.setdefault(content_of(record.run), []).append(record)
             self._by_branch.setdefault(record.run.branch, []).append(record)
 
     def about(self, subject: Subject) -> list[RunRecord]:
@@ -98,6 +99,11 @@ class Recorded:
         of_content = [record for name in names for record in self._by_content.get(name, [])]
         of_branch = self._by_branch.get(subject.branch, [])
         return of_content + [record for record in of_branch if not subject.is_of(record.run)]
+
+
+def content_of(run: Run) -> str:
+    """Return the id of what a run trained: its tree without the descriptions of experiments."""
+    return run.content or run.tree
 
 
 def protocol_of(run: Run) -> ProtocolKey:
@@ -134,7 +140,8 @@ def results_of(
     """Return the runs that speak for a branch.
 
     Runs of the tip's content come first; without any, the latest ones that were planned for the branch's name. Of
-    several protocols the one with most seeds done is taken, unless ``protocol`` names one.
+    several protocols the one with most seeds done is taken, unless ``protocol`` names one; one on the full set only while
+    none on a sample has seeds enough for a verdict.
 
     Args:
         subject: Whose.
@@ -195,7 +202,8 @@ def _one_protocol(
 ) -> tuple[RunRecord, ...]:
     """Return the runs of one protocol: the one with most seeds done, of equals the one planned last.
 
-    A quick try with one epoch therefore doesn't hide what three seeds have shown. But one seed that is done under main's
+    The sample goes before the full set: what has been promoted stays in one family with what has not, and under one verdict
+    of the sample that the full set is held against. A quick try with one epoch therefore doesn't hide what three seeds have shown. But one seed that is done under main's
     script of today stands before three under an older one: nothing new will ever be held against those.
     """
     groups: dict[ProtocolKey, dict[int, RunRecord]] = {}
@@ -210,12 +218,14 @@ def _one_protocol(
 
 def _weight(
     by_seed: Mapping[int, RunRecord], taken: Mapping[str, str] | None
-) -> tuple[bool, int, float]:
+) -> tuple[bool, bool, int, float]:
     num_done = sum(record.state is RunState.DONE for record in by_seed.values())
     scripts = [record.run.script for record in by_seed.values()]
     is_todays = bool(taken) and all(s is not None and dict(s.taken) == taken for s in scripts)
+    is_on_sample = all(record.run.scale is Scale.SAMPLE for record in by_seed.values())
     return (
         is_todays and num_done > 0,
+        is_on_sample and num_done >= _SEEDS_MIN,
         num_done,
         max(_planned(record) for record in by_seed.values()),
     )

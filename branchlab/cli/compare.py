@@ -12,6 +12,7 @@ from branchlab.cli.app import branch_names
 from branchlab.cli.documents import compare_document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, table
+from branchlab.cli.trust_line import trust_line
 from branchlab.domain import Scale
 from branchlab.lab.judge import Comparison, Judged, why_none
 from branchlab.lab.judge import compare as judge
@@ -118,6 +119,8 @@ def print_comparison(found: Comparison) -> None:
         click.echo(
             f"{few(names)}: also run at the {scale} scale, which is never mixed in: --scale {scale}"
         )
+    if found.trust is not None:
+        click.echo(f"\n{trust_line(found.trust)}")
 
 
 def _best_first(found: Comparison) -> list[Judged]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from branchlab.cli.promotion_documents import baseline_document, trust_document
 from branchlab.domain import (
     Counterpart,
     Drift,
@@ -133,6 +134,8 @@ def status_document(found: Status) -> Document:
         },
         "metric": found.metric,
         "goal": str(found.goal),
+        "baseline": None if found.baseline is None else baseline_document(found.baseline),
+        "trust": trust_document(found.trust),
         "branches": [_branch_document(branch) for branch in found.branches],
         "warnings": list(found.warnings),
     }
@@ -265,6 +268,7 @@ def compare_document(
         "goal": str(found.goal),
         "against": found.against,
         "branches": branches,
+        "trust": trust_document(found.trust),
     }
 
 

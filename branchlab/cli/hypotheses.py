@@ -10,7 +10,7 @@ from branchlab.cli.documents import print_document
 from branchlab.cli.hypothesis_documents import hypotheses_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import hypothesis_text, table
-from branchlab.domain import Finding, HypothesisState, JudgedHypothesis, Registration
+from branchlab.domain import HypothesisState, JudgedClaim, JudgedHypothesis, Registration
 from branchlab.lab.hypotheses import BranchHypotheses
 from branchlab.lab.hypotheses import hypotheses as judged_hypotheses
 from branchlab.lab.words import REGISTRATION_WORDS, figure
@@ -114,7 +114,7 @@ def _differences(one: JudgedHypothesis) -> list[str]:
     return found
 
 
-def _print_finding(word: str, found: Finding) -> None:
+def _print_finding(word: str, found: JudgedClaim) -> None:
     is_broken = word == "guard" and found.state is HypothesisState.REFUTED
     state = hypothesis_text(found.state, "broke" if is_broken else "")
     click.echo(f"  {word} {safe_text(found.key)}: {safe_text(found.text)}")

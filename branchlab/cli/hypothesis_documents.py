@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from branchlab.domain import Finding, Hypothesis, JudgedHypothesis
+from branchlab.domain import Hypothesis, JudgedClaim, JudgedHypothesis
 
 if TYPE_CHECKING:
     from branchlab.lab.hypotheses import BranchHypotheses
@@ -57,7 +57,7 @@ def _original_document(hypothesis: Hypothesis) -> Document:
     }
 
 
-def _finding_document(found: Finding) -> Document:
+def _finding_document(found: JudgedClaim) -> Document:
     return {
         "key": found.key,
         "text": found.text,

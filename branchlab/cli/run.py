@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from branchlab.cli.carry import Carried, carry_out, plan_only, say_failures, say_submitted
 from branchlab.cli.compare import print_comparison
 from branchlab.cli.determinism import check_and_report, refuse_beside_check
 from branchlab.cli.documents import compare_document, print_document, print_events, run_document
@@ -25,8 +25,8 @@ from branchlab.cli.options import (
     parse_flags,
     project_here,
 )
-from branchlab.cli.progress import at_once, show_progress
-from branchlab.cli.table import state_text, table
+from branchlab.cli.progress import at_once
+from branchlab.cli.table import table
 from branchlab.cli.telling import say_notes, telling
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import DETERMINISM_STEPS, RunRecord, RunState
@@ -38,9 +38,8 @@ from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project
 from branchlab.lab.run import Prepared, RunSession
 from branchlab.lab.run_request import RunRequest
-from branchlab.lab.track import start_tracker, tracker_news
+from branchlab.lab.track import tracker_news
 from branchlab.lab.words import duration
-from branchlab.schedule.interrupt import stopping
 from branchlab.terminal_text import safe_text
 
 _SEEN_WITHIN_S = 10.0
@@ -109,6 +108,11 @@ class Outlook:
     metavar="N",
     help=f"With --check-determinism: steps of each training. [{DETERMINISM_STEPS}]",
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Train one branch in this terminal, so that breakpoint() works; nothing is recorded.",
+)
 @json_option
 @click.pass_context
 def run(
@@ -132,6 +136,7 @@ def run(
     force: bool,
     check_determinism: bool,
     steps: int | None,
+    debug: bool,
     as_json: bool,
 ) -> int:
     """Train branches with the shared trainer, several seeds each, and main beside them as the other half of each pair.
@@ -162,6 +167,8 @@ def run(
         is_forced=force,
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
+    if debug:
+        return _debug(project, request)
     if check_determinism or steps is not None:
         refuse_beside_check(ctx.params)
         return check_and_report(project, request, steps=steps, as_json=as_json)
@@ -176,32 +183,20 @@ def run(
 
 def run_and_report(project: Project, request: RunRequest, outlook: Outlook) -> int:
     """Plan, carry out and report a batch; return the exit code."""
-    session = RunSession(project, request)
-    shown = contextlib.nullcontext() if outlook.is_dry else project.state.at_work()
-    with shown, contextlib.closing(session):
-        if not outlook.is_dry:
-            say_notes(start_tracker(project))
-        with telling() as tell:
-            prepared = session.prepare(is_dry=outlook.is_dry, tell=tell)
-        say_notes(prepared.notes)
-        if outlook.is_dry:
-            _print_plan(prepared, as_json=outlook.as_json)
-            return 0
-        last: Progress | None = None
-        with stopping(session.stop):
-            for progress in show_progress(session.carry_out(prepared), prepared, session.stop):
-                last = progress
-                if outlook.as_json and outlook.is_following:
-                    print_events(progress)
-    assert last is not None
-    _report(project, prepared, last, outlook)
+    if outlook.is_dry:
+        print_plan(plan_only(project, request), as_json=outlook.as_json)
+        return 0
+    is_told = outlook.as_json and outlook.is_following
+    carried = carry_out(project, request, hears=print_events if is_told else None)
+    _report(project, carried, outlook)
     say_notes(tracker_news(project))
-    if session.stop.level:
+    if carried.is_stopped:
         return 130
-    return 1 if last.count(RunState.FAILED, RunState.LOST) else 0
+    return 1 if carried.is_short else 0
 
 
-def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
+def print_plan(prepared: Prepared, *, as_json: bool) -> None:
+    """Print what would be trained, what is known already, and how long it takes."""
     plan, guess = prepared.plan, prepared.estimate
     if as_json:
         runs = [
@@ -260,8 +255,8 @@ def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
         click.echo("how long that takes is not known: nothing like it has run here yet")
 
 
-def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlook) -> None:
-    failed = [r for r in last.records.values() if r.state in {RunState.FAILED, RunState.LOST}]
+def _report(project: Project, carried: Carried, outlook: Outlook) -> None:
+    prepared, last = carried.prepared, carried.last
     names = [
         name
         for name in dict.fromkeys(r.run.branch for r in last.records.values())
@@ -284,21 +279,8 @@ def _report(project: Project, prepared: Prepared, last: Progress, outlook: Outlo
         if missing is not None:
             raise missing
         return
-    for record in failed:
-        click.echo(
-            f"{state_text(record.state)}  {record.run.id}  {safe_text(record.reason)}", err=True
-        )
-    if failed:
-        click.echo(f"see why: branchlab show {failed[0].run.id}", err=True)
-    _say_submitted(last)
-    on_a_cluster = last.given.keys() | prepared.jobs.keys()
-    stopped = sum(
-        record.state in {RunState.CANCELLED, RunState.PLANNED}
-        for run_id, record in last.records.items()
-        if run_id not in on_a_cluster
-    )
-    if stopped:
-        click.echo(f"{stopped} runs are not finished; the same command goes on with them", err=True)
+    say_failures(carried)
+    say_submitted(last.given)
     if comparison is not None and outlook.shows_verdicts:
         print_comparison(comparison)
     if outlook.shows_verdicts:
@@ -330,17 +312,17 @@ def _claimed(
     return tuple(branch for branch in found if branch.judged)
 
 
-def _say_submitted(last: Progress) -> None:
-    if not last.given:
-        return
-    rows = [[run_id, job] for run_id, job in last.given.items()]
-    click.echo(table(rows, header=["RUN", "JOB"]))
-    click.echo("\nthey go on by themselves; follow: branchlab runs -f; see: branchlab runs")
-    click.echo("take one back: branchlab cancel RUN")
-
-
 def _main(project: Project) -> str:
     return project.config.branches.main
+
+
+def _debug(project: Project, request: RunRequest) -> int:
+    """Train one branch here, with the terminal attached; return the exit code."""
+    from branchlab.lab.attached import Attached, attach, branch_to_debug
+    from branchlab.lab.probe import ProbeRequest
+
+    name = branch_to_debug(project, tuple(request.names))
+    return attach(project, name, ProbeRequest(device=request.device), Attached.DEBUG)
 
 
 def _detach(project: Project, request: RunRequest, *, as_json: bool) -> int:

@@ -10,11 +10,13 @@ import click
 
 from branchlab.analysis.results import BranchResults
 from branchlab.analysis.wording import difference_text, interval_text
+from branchlab.cli.baseline import baseline_line
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, state_text, table
 from branchlab.cli.telling import telling
-from branchlab.domain import Landed, MergeBack, ReferenceState, RunState
+from branchlab.cli.trust_line import trust_line
+from branchlab.domain import BaselineState, Landed, MergeBack, ReferenceState, RunState
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
 from branchlab.lab.words import age, drift_text, figure, hypotheses_text, old_text
@@ -59,6 +61,8 @@ def print_status(found: Status) -> None:
         click.echo(
             f"{name}  {seen.reference.tip[:10]}  {_result(found, found.reference_results)}  {_frozen(found, seen.reference)}"
         )
+    if line := _baseline_line(found):
+        click.echo(line)
     if not found.branches:
         click.echo("\nno experiment branch yet; start one: branchlab new-exp NAME")
         return
@@ -71,6 +75,20 @@ def print_status(found: Status) -> None:
     rows = [_row(branch) for branch in found.branches]
     click.echo(table(rows, header=header, right=(4, 5), giving_way=(6, 10, 11, 2, 9, 8, 4)))
     _print_waiting(found.branches)
+    if found.trust is not None:
+        click.echo(f"\n{trust_line(found.trust)}")
+
+
+def _baseline_line(found: Status) -> str:
+    """Return whether the reference is anchored to a published figure; empty where the config names none."""
+    known = found.baseline
+    if known is None or known.verdict.state is BaselineState.NONE:
+        return ""
+    if known.verdict.state is BaselineState.NOT_RUN:
+        return click.style(
+            "! the baseline has not been reproduced yet: branchlab baseline", fg="yellow"
+        )
+    return f"baseline  {baseline_line(known)}"
 
 
 def _frozen(found: Status, reference: ReferenceState) -> str:

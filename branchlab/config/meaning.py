@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from operator import attrgetter
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from branchlab.config.reader import Reader
 from branchlab.config.script import check_script
-from branchlab.config.tables import Config, RayOptions, SlurmOptions
+from branchlab.config.tables import Config, Promote, RayOptions, SlurmOptions
 from branchlab.toml_file import shown
 
 EXECUTORS = ("local", "slurm", "ray")
@@ -20,6 +21,7 @@ _MANAGERS = ("none", "uv")
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PYTHON = re.compile(r"\d+\.\d+(\.\d+)?")
 _SEEDS_MAX = 1000
+_ETA_MIN = 2
 _TIME_S_MIN = 60
 _SET_BY_BRANCHLAB = {"array", "error", "open-mode", "output", "requeue", "signal", "time"}
 """Parameters of ``sbatch`` that say how a run is carried out, and where it is found again."""
@@ -89,6 +91,8 @@ def check_meaning(config: Config, reader: Reader) -> None:
             "python",
             "is a version, 3.12 or 3.12.4",
         ),
+        *_baseline_checks(config),
+        *_promote_checks(config.promote),
         *_slurm_checks(config.executor.slurm),
         *_ray_checks(config.executor.ray),
     ]
@@ -105,6 +109,44 @@ def check_meaning(config: Config, reader: Reader) -> None:
                 raise reader.error(
                     table, key, f"{key}: {shown(str(path))} is not a path inside the repository"
                 )
+
+
+def _baseline_checks(config: Config) -> list[tuple[bool, str, str, str]]:
+    baseline = config.baseline
+    published, seeds = baseline.published, baseline.seeds
+    is_script = bool(config.trainer.command) and not baseline.task
+    return [
+        (is_wrong, "baseline", key, needed)
+        for key, is_wrong, needed in [
+            ("published", published is not None and not math.isfinite(published), "is a number"),
+            ("tolerance", not 0 <= baseline.tolerance < math.inf, "needs 0 or more"),
+            ("task", bool(baseline.task) and not is_task(baseline.task), "is written module:Class"),
+            (
+                "arguments",
+                bool(baseline.arguments) and is_script,
+                "are those of a task; a script is given its own in [trainer] command",
+            ),
+            (
+                "seeds",
+                seeds is not None and not 1 <= seeds <= _SEEDS_MAX,
+                f"needs at least 1 and at most {_SEEDS_MAX}",
+            ),
+        ]
+    ]
+
+
+def _promote_checks(promote: Promote) -> list[tuple[bool, str, str, str]]:
+    rungs = promote.rungs
+    is_growing = all(0 < a < b for a, b in itertools.pairwise((*rungs, math.inf)))
+    return [
+        (
+            not rungs or not is_growing or rungs[-1] != 1,
+            "promote",
+            "rungs",
+            "needs parts of the sample that grow from above 0 to 1",
+        ),
+        (promote.eta < _ETA_MIN, "promote", "eta", f"needs {_ETA_MIN} or more"),
+    ]
 
 
 def _slurm_checks(slurm: SlurmOptions) -> list[tuple[bool, str, str, str]]:

@@ -73,6 +73,11 @@ class Reader:
                 return float(value)
             case "tuple[str, ...]", list() if all(isinstance(item, str) for item in value):
                 return tuple(value)
+            case "tuple[float, ...]", list() if all(
+                is_plain(item) and isinstance(item, int | float) and not isinstance(item, bool)
+                for item in value
+            ):
+                return tuple(map(float, value))
             case "Goal", ("max" | "min"):
                 return Goal(str(value))
             case "Mapping[str, bool | int | float | str]", dict() if all(
@@ -123,6 +128,7 @@ _IN_WORDS = {
     "float": "a number",
     "float | None": "a number",
     "tuple[str, ...]": "a list of strings",
+    "tuple[float, ...]": "a list of numbers",
     "Goal": '"max" or "min"',
     "Mapping[str, bool | int | float | str]": "a table of strings, numbers and booleans",
 }

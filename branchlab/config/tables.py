@@ -107,12 +107,36 @@ class SampleOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """``[baseline]``: the published figure that the reference must reproduce."""
+    """``[baseline]``: the published figure that the reference must reproduce.
+
+    Attributes:
+        tolerance: How far from the figure still counts as the same.
+        source: Where it stands, in words.
+        task: Trains the reference instead of ``[trainer] task`` or command: the net that was published, where that is another.
+        arguments: What it is given on top of ``[trainer] arguments``, for instance where the whole data set is.
+        seeds: Of the reference; None is ``[run] seeds``.
+    """
 
     metric: str = "test/accuracy"
     published: float | None = None
     tolerance: float = 0.0
     source: str = ""
+    task: str = ""
+    arguments: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    seeds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """``[promote]``: how ``promote --halving`` finds the branches that are worth the full set.
+
+    Attributes:
+        rungs: Parts of the sample, growing; the last is all of it.
+        eta: One branch in so many goes on to the next rung.
+    """
+
+    rungs: tuple[float, ...] = (0.1, 0.3, 1.0)
+    eta: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +263,7 @@ class Config:
     run: RunOptions = field(default_factory=RunOptions)
     sample: SampleOptions = field(default_factory=SampleOptions)
     baseline: Baseline = field(default_factory=Baseline)
+    promote: Promote = field(default_factory=Promote)
     merge_back: MergeBackOptions = field(default_factory=MergeBackOptions)
     executor: Executor = field(default_factory=Executor)
     env: Env = field(default_factory=Env)

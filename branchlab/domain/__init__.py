@@ -4,6 +4,7 @@ Every room speaks in these. They know nothing of git, SQLite, torch or a screen,
 a test. Times are aware UTC; units and bounds stand last in a name.
 """
 
+from branchlab.domain.baselines import BaselineState, BaselineVerdict, Published
 from branchlab.domain.branches import (
     Branch,
     CheckedOut,
@@ -34,9 +35,9 @@ from branchlab.domain.determinism import (
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
 from branchlab.domain.hypotheses import (
     MIN_SEEDS,
-    Finding,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Registration,
 )
@@ -50,6 +51,7 @@ from branchlab.domain.parity import (
     ParityStatus,
     Recording,
 )
+from branchlab.domain.probe import Call, Finding, Look, Probe, Severity, Stage, StageKind
 from branchlab.domain.runs import (
     Flags,
     Goal,
@@ -77,6 +79,7 @@ from branchlab.domain.scripts import (
     Script,
     placeholders_of,
 )
+from branchlab.domain.trust import Signs, Trust, TrustState
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
 from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
 
@@ -89,7 +92,10 @@ __all__ = [
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
+    "BaselineState",
+    "BaselineVerdict",
     "Branch",
+    "Call",
     "Cause",
     "CheckedOut",
     "Counterpart",
@@ -110,10 +116,12 @@ __all__ = [
     "Goal",
     "Hypothesis",
     "HypothesisState",
+    "JudgedClaim",
     "JudgedHypothesis",
     "Landed",
     "Landing",
     "LandingEvidence",
+    "Look",
     "Manifest",
     "MergeBack",
     "Note",
@@ -126,7 +134,9 @@ __all__ = [
     "ParityCheck",
     "ParityStatus",
     "Pin",
+    "Probe",
     "Proof",
+    "Published",
     "Recommendation",
     "Recording",
     "ReferenceState",
@@ -141,10 +151,16 @@ __all__ = [
     "SampleCheck",
     "Scale",
     "Script",
+    "Severity",
+    "Signs",
+    "Stage",
+    "StageKind",
     "Standing",
     "Stop",
     "Strata",
     "Trace",
+    "Trust",
+    "TrustState",
     "Verdict",
     "WorkTree",
     "WrittenNote",

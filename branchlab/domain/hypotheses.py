@@ -48,7 +48,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class JudgedClaim:
     """What the runs say of one expectation or guard.
 
     Attributes:
@@ -86,13 +86,13 @@ class JudgedHypothesis:
     hypothesis: Hypothesis
     state: HypothesisState
     registration: Registration
-    expect: tuple[Finding, ...] = ()
-    guard: tuple[Finding, ...] = ()
+    expect: tuple[JudgedClaim, ...] = ()
+    guard: tuple[JudgedClaim, ...] = ()
     original: Hypothesis | None = None
     seeds_needed: int | None = None
     words: str = ""
 
     @property
-    def broken(self) -> tuple[Finding, ...]:
+    def broken(self) -> tuple[JudgedClaim, ...]:
         """Guards that the runs refute."""
         return tuple(one for one in self.guard if one.state is HypothesisState.REFUTED)

@@ -20,7 +20,7 @@ from branchlab.git.lab_repository import LabRepository, is_lab
 MAIN, REFERENCE = "main", "original"
 _ELSEWHERE = "choose another folder: branchlab demo DIR"
 _DATA_FILES = ("__init__.py", "data.py", "LICENSE-fashion-mnist")
-_MODEL_FILES = ("augment.py", "losses.py", "model.py", "task.py")
+_MODEL_FILES = ("augment.py", "losses.py", "model.py", "published.py", "task.py")
 _IGNORED = b"/data\n/.branchlab/\n__pycache__/\n"  # data without a slash: in a run's work tree it is a link
 
 

@@ -18,9 +18,9 @@ from branchlab.analysis.claims.hypotheses import judge_hypothesis, remark
 from branchlab.analysis.results import BranchResults, Recorded, Subject
 from branchlab.domain import (
     Branch,
-    Finding,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Registration,
     RunRecord,
@@ -38,7 +38,7 @@ from branchlab.lab.branches import (
     reference_branch,
 )
 from branchlab.lab.claim_figures import ClaimFigures, Scene
-from branchlab.lab.judge import Judged, judge_all, subjects_of
+from branchlab.lab.judge import Judged, judge_all, subjects_of, subjects_without_flags
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.registration import Registered, registered
@@ -102,7 +102,8 @@ def hypotheses(project: Project, names: Sequence[str] = ()) -> tuple[BranchHypot
     subjects = subjects_of(project, family, experiments, records)
     taken = taken_from_main(project, main)
     frozen = reference_branch(project, refs)
-    on_main = Subject(branch=main.name, tree=main.tree)
+    ends = [main, *([frozen] if frozen is not None else [])]
+    on_main, *on_frozen = subjects_without_flags(project, ends)
     judged = judge_all(
         records,
         subjects,
@@ -113,7 +114,7 @@ def hypotheses(project: Project, names: Sequence[str] = ()) -> tuple[BranchHypot
     )
     seen = Comparisons(
         main=on_main,
-        frozen=None if frozen is None else Subject(branch=frozen.own_name, tree=frozen.tree),
+        frozen=replace(on_frozen[0], branch=frozen.own_name) if frozen is not None else None,
         judged=judged,
         records=records,
         taken=taken,
@@ -306,9 +307,9 @@ def _one(row: dict[str, Any]) -> JudgedHypothesis:
     )
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any]) -> JudgedClaim:
     interval = row["interval"]
-    return Finding(
+    return JudgedClaim(
         **{
             **row,
             "state": HypothesisState(row["state"]),

@@ -22,7 +22,7 @@ from branchlab.analysis.results import (
 )
 from branchlab.analysis.verdict import Question, Seeds, judge, same
 from branchlab.analysis.wording import is_share
-from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Verdict
+from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Trust, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
@@ -38,6 +38,7 @@ from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import difference_of_pairs
 from branchlab.lab.samples import other_sample
+from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
 _KIND = "verdicts-2"
@@ -67,6 +68,7 @@ class Comparison:
             line; branches without such a difference are left out.
         family: All that were judged together, by branch, whichever were asked for.
         other_scales: By branch, at which other scale runs of it are done; a comparison is of one scale alone.
+        trust: How far the sample can be trusted; None for another metric than the config's, or another branch than main.
     """
 
     metric: str
@@ -77,6 +79,7 @@ class Comparison:
     samples: Mapping[str, str] = field(default_factory=dict)
     family: Mapping[str, Judged] = field(default_factory=dict)
     other_scales: Mapping[str, Scale] = field(default_factory=dict)
+    trust: Trust | None = None
 
 
 def compare(
@@ -139,6 +142,9 @@ def compare(
         samples={name: said for name, said in samples.items() if said},
         family=judged,
         other_scales=_other_scales(records, [judged[branch.name] for branch in wanted]),
+        trust=trust_of(project, records, main)
+        if (metric, other.name) == (project.config.run.metric, main.name)
+        else None,
     )
 
 
@@ -223,6 +229,11 @@ def subjects_of(
         content = contents[branch.tree]
         found.append(Subject(branch=branch.name, tree=branch.tree, content=content, flags=flags))
     return found
+
+
+def subjects_without_flags(project: Project, branches: Sequence[Branch]) -> list[Subject]:
+    """Return branches that no experiment describes, main and the reference, as their results are asked for."""
+    return subjects_of(project, branches, {b.name: Experiment() for b in branches}, [])
 
 
 def judge_all(

@@ -66,10 +66,11 @@ class Recorder:
         sample: Another than that of the config's runs.
         purpose: What its processes are for, in a few words.
         variables: Of the environment; given, trainings are started by a parent of their own.
+        verb: Which verb it is that needs a task, as a sentence begins with it.
         tell: Hears what is going on.
     """
 
-    def __init__(  # noqa: PLR0913  whose, how long, where, by whom, and what for
+    def __init__(  # noqa: PLR0913  whose, how long, where, and who hears of it
         self,
         project: Project,
         *,
@@ -77,15 +78,15 @@ class Recorder:
         device: str | None = None,
         executor: Executor | None = None,
         variables: Mapping[str, str] | None = None,
+        verb: str = "parity, on which merge-back and drift rest,",
         tell: Tell = silently,
         sample: Sample | None = None,
         purpose: str = "training side by side",
     ) -> None:
-        what = "parity, on which merge-back and drift rest," if sample is None else "sample"
-        needs_task(project, what)
+        needs_task(project, verb)
         if not project.config.trainer.task:
             raise ConfigError(
-                "[trainer] task is not set in .branchlab.toml: the task is trained, and nothing says what that is",
+                f"[trainer] task is not set in .branchlab.toml: {verb.split(',', maxsplit=1)[0]} trains the task, and nothing says what that is",
                 hint='set it: task = "package.module:Class" (a subclass of branchlab.Task)',
             )
         self._project = project

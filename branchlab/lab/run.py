@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Drawn, Run, RunState, Sample, Scale, Script
-from branchlab.errors import StoreError
-from branchlab.git.experiments import keep_experiments
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
     contents_of,
     experiment_of,
-    is_experiment_name,
     main_branch,
 )
 from branchlab.lab.dependencies import dependencies_changed_since_main, dependency_notes
@@ -47,7 +44,7 @@ from branchlab.lab.own_script import (
 )
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
-from branchlab.lab.run_environments import origin_of
+from branchlab.lab.run_records import end_unstarted, record_plan
 from branchlab.lab.run_request import (
     RunRequest,
     check_request,
@@ -57,7 +54,7 @@ from branchlab.lab.run_request import (
 )
 from branchlab.lab.samples import sample_of_runs
 from branchlab.lab.work_places import tidy, work_tree_of
-from branchlab.run_folder import Job, locked
+from branchlab.run_folder import Job
 from branchlab.schedule.executor import Bounds, Executor, Facts
 from branchlab.schedule.jobs import look_after
 from branchlab.schedule.packing import Packing, Reading
@@ -145,7 +142,7 @@ class RunSession:
         index = project.index()
         facts = executor.facts()
         device = device_of(request.device or project.config.run.device, facts)
-        seeds = range(request.seeds or project.config.run.seeds)
+        seeds = request.exact_seeds or range(request.seeds or project.config.run.seeds)
         jobs = project.config.run.jobs if request.jobs is None else request.jobs
         processes = project.config.run.processes
         check_processes(device, processes)
@@ -204,7 +201,7 @@ class RunSession:
         project, plan = self.project, prepared.plan
         assert self._executor is not None
         runs = [run for run in plan.to_start if run.id not in prepared.jobs]
-        self._record(plan, runs)
+        record_plan(project, plan, runs, drawn=self._drawn, command=self.request.command)
         index = project.index()
         watcher = Watcher(index, plan, left=prepared.jobs)
         yield watcher.look()
@@ -234,11 +231,11 @@ class RunSession:
         )
         for change in pool.carry_out(runs, self.stop):
             for run, reason in change.refused:
-                _end(project, run, RunState.FAILED, reason)
+                end_unstarted(project, run, RunState.FAILED, reason)
             for run in change.stillborn:
-                _end(project, run, RunState.FAILED, _STILLBORN)
+                end_unstarted(project, run, RunState.FAILED, _STILLBORN)
             for run, reason in change.dropped:
-                _end(project, run, RunState.CANCELLED, reason)
+                end_unstarted(project, run, RunState.CANCELLED, reason)
             progress = watcher.look(change)
             if change.ended or change.elsewhere:
                 early.look(progress.records)
@@ -255,20 +252,6 @@ class RunSession:
         if self._executor is not None and self._is_executor_ours:
             self._executor.close()
             self._executor = None
-
-    def _record(self, plan: Plan, runs: Sequence[Run]) -> None:
-        """Write down what is planned and what runs are told, before any process starts."""
-        project = self.project
-        new = [planned.run for planned in plan.runs if planned.known is None]
-        project.repository.keep_all({run.id: run.checked_out for run in new})
-        ideas = {run.branch: run.commit for run in new if is_experiment_name(project, run.branch)}
-        keep_experiments(project.repository, ideas)
-        origin = origin_of(project, self.request.command) if new else None
-        for run in new:
-            project.state.run(run.id).write_plan(replace(run, origin=origin))
-        if self._drawn is not None:
-            for run in runs:
-                project.state.run(run.id).write_drawn(self._drawn)
 
     def _packs(self, prepared: Prepared) -> bool:
         """Whether it is learned how many runs fit on a GPU: not where the user has said how many."""
@@ -288,12 +271,7 @@ class RunSession:
         return executor
 
     def _target(self, branch: Branch, main: Branch, protocol: Protocol, *, content: str) -> Target:
-        request = self.request
-        flags = dict(experiment_of(self.project, branch).flags)
-        if branch.name == main.name and request.experiment is not None:
-            flags |= landed_flags(self.project, main, request.experiment)
-        if branch.name != main.name or tuple(request.names) == (main.name,):
-            flags |= request.flags
+        flags = self._flags(branch, main)
         check_flags(protocol.script, flags, branch.name)
         own = self._own.facts_of(branch.tip)
         environment = own and own | {
@@ -312,6 +290,19 @@ class RunSession:
             flags=flags,
             environment=environment,
         )
+
+    def _flags(self, branch: Branch, main: Branch) -> dict[str, bool | int | float | str]:
+        """Return what a branch's runs are given: what its experiment switches on, and what the request adds."""
+        request = self.request
+        for pinned in request.exactly:
+            if pinned.branch == branch:
+                return dict(pinned.flags)
+        flags = dict(experiment_of(self.project, branch).flags)
+        if branch.name == main.name and request.experiment is not None:
+            flags |= landed_flags(self.project, main, request.experiment)
+        if branch.name != main.name or tuple(request.names) == (main.name,):
+            flags |= request.flags
+        return flags
 
     def _protocol(
         self, facts: Facts, device: str, *, threads: int, script: Script | None
@@ -379,19 +370,6 @@ def _left_to_jobs(jobs: Mapping[str, Job]) -> tuple[str, ...]:
         f"{first} (job {job.job} of {job.executor}){more} queued already and left to the cluster"
     )
     return (f"{given}; to take one back: branchlab cancel {first}",)
-
-
-def _end(project: Project, run: Run, state: RunState, reason: str) -> None:
-    """Record how a run ended that never began: without a work tree, or needed no more."""
-    folder = project.state.run(run.id)
-    try:
-        with locked(folder.lease) as is_ours:
-            if is_ours:
-                folder.attempt(folder.attempts() + 1).write_result(state, reason=reason)
-    except OSError as error:
-        raise StoreError(
-            f"{run.id} ended, which cannot be recorded: {error}", hint=f"see: df {folder.path}"
-        ) from None
 
 
 def _readings(progress: Progress) -> dict[str, Reading]:

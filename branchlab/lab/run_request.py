@@ -16,6 +16,14 @@ _SEEDS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A branch at a commit that somebody has chosen, which need not be its tip, with the flags that it ran with there."""
+
+    branch: Branch
+    flags: Flags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What the user asked for; None means what the config says.
 
@@ -23,6 +31,8 @@ class RunRequest:
         budget_s: Seconds that every run trains instead of its epochs.
         budget_total_s: After so many seconds nothing more is started.
         command: The command line that asks for it, word by word; recorded with what it plans.
+        exactly: These and nothing beside them, main included; ``names`` then mean nothing.
+        exact_seeds: These instead of the first ``seeds``.
     """
 
     names: Sequence[str] = ()
@@ -40,6 +50,8 @@ class RunRequest:
     budget_s: float | None = None
     budget_total_s: float | None = None
     command: tuple[str, ...] = ()
+    exactly: Sequence[Pinned] = ()
+    exact_seeds: Sequence[int] = ()
 
 
 def check_request(project: Project, request: RunRequest) -> None:
@@ -102,6 +114,8 @@ def wanted_branches(
     project: Project, request: RunRequest, branches: Sequence[Branch], main: Branch
 ) -> list[Branch]:
     """Return what to run: main first, as the other half of every pair."""
+    if request.exactly:
+        return [pinned.branch for pinned in request.exactly]
     if request.is_all:
         reference = project.config.branches.reference
         frozen = [branch for branch in branches if branch.own_name == reference]

@@ -118,6 +118,7 @@ def _draw(
         executor=executor,
         tell=tell,
         sample=sample,
+        verb="sample",
         purpose="drawing the sample",
     )
     try:

@@ -25,6 +25,7 @@ from branchlab.domain import (
     Recommendation,
     RunState,
     Standing,
+    Trust,
     Verdict,
     merge_back_of,
 )
@@ -38,6 +39,7 @@ from branchlab.experiment import (
 )
 from branchlab.git.memo import Tell, silently
 from branchlab.git.sources import paths_below
+from branchlab.lab.baseline import BaselineFound, baseline_of, without_figures
 from branchlab.lab.branch_features import feature_counts
 from branchlab.lab.branches import (
     all_branches,
@@ -51,12 +53,13 @@ from branchlab.lab.branches import (
 )
 from branchlab.lab.dependencies import dependencies_changed
 from branchlab.lab.hypotheses import BranchHypotheses, Comparisons, judge_hypotheses
-from branchlab.lab.judge import Judged, judge_all, subjects_of
+from branchlab.lab.judge import Judged, judge_all, subjects_of, subjects_without_flags
 from branchlab.lab.known_parity import known_parities
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.samples import other_sample
 from branchlab.lab.survey import survey
+from branchlab.lab.trust import trust_of
 from branchlab.lab.words import few, notes
 
 _STALE_AFTER = timedelta(days=30)
@@ -111,6 +114,8 @@ class Status:
     Attributes:
         warnings: What the user should know before reading on, in sentences.
         repin_reason: Why the reference was pinned anew; empty while it stands where it was frozen.
+        baseline: Whether the reference reproduces the published figure; None without a reference.
+        trust: How far the sample can be trusted; None where nothing has run on it.
     """
 
     overview: Overview
@@ -121,6 +126,8 @@ class Status:
     branches: tuple[BranchStatus, ...]
     warnings: tuple[str, ...]
     repin_reason: str = ""
+    baseline: BaselineFound | None = None
+    trust: Trust | None = None
 
 
 def status(
@@ -156,9 +163,7 @@ def status(
     metric = config.run.metric
     frozen = reference_branch(project, refs)
     ends = [main, *([frozen] if frozen is not None else [])]
-    subject_of_main, *frozen_subjects = subjects_of(
-        project, ends, {branch.name: Experiment() for branch in ends}, []
-    )
+    subject_of_main, *frozen_subjects = subjects_without_flags(project, ends)
     taken = taken_from_main(project, main)
     judged = (
         judge_all(records, subjects, subject_of_main, metric=metric, project=project, taken=taken)
@@ -214,10 +219,16 @@ def status(
         metric=metric,
         goal=config.run.goal,
         main_results=results_of(subject_of_main, records, taken=taken),
-        reference_results=results_of(on_reference, records, taken=taken),
+        reference_results=results_of(
+            on_reference,
+            without_figures(project, records),
+            taken=taken,
+        ),
         branches=tuple(sorted(found, key=_urgency)),
         warnings=_warnings(project, seen, frozen, experiments.values(), found),
         repin_reason=config.branches.reference_reason,
+        baseline=baseline_of(project, records, frozen) if frozen is not None else None,
+        trust=trust_of(project, records, main),
     )
 
 

@@ -13,6 +13,8 @@
     runs/<run-id>/attempts/<n>/val_examples.npz   per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
+    runs/<run-id>/probe.json                   which step of it shall be looked at
+    runs/<run-id>/attempts/<n>/probe.json.gz   what was seen
     runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
     runs/<run-id>/sample.json                  what it is told of the repository's sample, where there is a manifest
     runs/<run-id>/look.json                    what it shall look at, of a run that draws the sample instead of training
@@ -45,6 +47,7 @@ from branchlab.run_folder.folders import (
 )
 from branchlab.run_folder.jobs import Job
 from branchlab.run_folder.lease import Holder, boot_id, locked, read_holder, write_holder
+from branchlab.run_folder.probes import AskedProbe, pack_probe, unpack_probe
 from branchlab.run_folder.recordings import (
     AskedRecording,
     AskedRehearsal,
@@ -59,6 +62,7 @@ __all__ = [
     "STATE_FOLDER",
     "Arrays",
     "AskedLook",
+    "AskedProbe",
     "AskedRecording",
     "AskedRehearsal",
     "Attempt",
@@ -73,6 +77,7 @@ __all__ = [
     "is_whole",
     "locked",
     "newest_whole",
+    "pack_probe",
     "pack_recording",
     "parse_event",
     "read_events",
@@ -82,6 +87,7 @@ __all__ = [
     "replacing",
     "script_of",
     "to_text",
+    "unpack_probe",
     "unpack_recording",
     "write_atomically",
     "write_examples",

@@ -59,6 +59,11 @@ class Attempt:
         return self.path / "val_examples.npz"
 
     @property
+    def probe(self) -> Path:
+        """What a probe has seen."""
+        return self.path / "probe.json.gz"
+
+    @property
     def recording(self) -> Path:
         return self.path / "recording.json.gz"
 

@@ -17,6 +17,7 @@ from branchlab.run_folder.attempts import Attempt
 from branchlab.run_folder.files import JSON, from_text, to_text, write_atomically
 from branchlab.run_folder.jobs import Job, read_job, write_job
 from branchlab.run_folder.lease import locked, read_holder
+from branchlab.run_folder.probes import AskedProbe
 from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
 from branchlab.run_folder.samples import AskedLook, pack_drawn, unpack_drawn
 
@@ -24,6 +25,7 @@ STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
 _REHEARSED = "rehearse.json"
 _LOOKED_AT = "look.json"
+_PROBED = "probe.json"
 LOST = "its processes ended without a result: killed, or the machine stopped"
 """Why an attempt that nobody carries out any more has no result of its own."""
 _BREATH_WITHIN_S = 120.0
@@ -295,6 +297,17 @@ class RunFolder:
         except FileNotFoundError:
             return None
         return AskedRecording.of(document)
+
+    def ask_to_probe(self, asked: AskedProbe) -> None:
+        """Let one step of the run be looked at instead of its being trained to its end."""
+        write_atomically(self.path / _PROBED, json.dumps(asdict(asked)).encode())
+
+    def asked_probe(self) -> AskedProbe | None:
+        """Return how the run is probed; None for one that is trained as usual."""
+        try:
+            return AskedProbe.of(json.loads((self.path / _PROBED).read_bytes()))
+        except FileNotFoundError:
+            return None
 
     def ask_to_rehearse(self, asked: AskedRehearsal) -> None:
         """Let the run be interrupted where that is asked for, and watched on its way to the end."""

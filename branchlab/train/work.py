@@ -25,10 +25,12 @@ import torch
 from branchlab.domain import Drawn, Run, RunState
 from branchlab.errors import ConfigError
 from branchlab.run_folder import (
+    AskedProbe,
     AskedRecording,
     Attempt,
     EventWriter,
     RunFolder,
+    pack_probe,
     pack_recording,
     write_atomically,
 )
@@ -130,19 +132,10 @@ def _carry_out(
     events: EventWriter,
     stopping: _StopRequest,
 ) -> Ending:
-    """Do what the run's folder asks for: a recording, a rehearsal, a script, or the training itself."""
-    asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
+    """Do what the run's folder asks for, else train."""
+    asked = _asked(run, order, folder, attempt, stopping)
     if asked is not None:
-        return _record(run, asked, order.worktree, attempt, drawn=folder.read_drawn())
-    if rehearsed is not None:
-        from branchlab.train.rehearsal import rehearse
-
-        return rehearse(run, rehearsed, order.worktree, folder, should_stop=stopping)
-    looked = folder.asked_look()
-    if looked is not None:
-        from branchlab.train.look import look
-
-        return look(run, looked, order.worktree, attempt)
+        return asked
     record_environment(run, attempt)
     if run.script is not None:
         watched = Watched(is_stopped=stopping.is_set, feel=stopping.feel)
@@ -167,6 +160,25 @@ def _carry_out(
         should_stop=stopping,
         checkpoint_every_s=order.checkpoint_s,
     )
+
+
+def _asked(
+    run: Run, order: Order, folder: RunFolder, attempt: Attempt, stopping: _StopRequest
+) -> Ending | None:
+    """Do what the run's folder asks for instead of a training; None where it asks for nothing."""
+    if (recorded := folder.asked_recording()) is not None:
+        return _record(run, recorded, order.worktree, attempt, drawn=folder.read_drawn())
+    if (rehearsed := folder.asked_rehearsal()) is not None:
+        from branchlab.train.rehearsal import rehearse
+
+        return rehearse(run, rehearsed, order.worktree, folder, should_stop=stopping)
+    if (looked := folder.asked_look()) is not None:
+        from branchlab.train.look import look
+
+        return look(run, looked, order.worktree, attempt)
+    if (probed := folder.asked_probe()) is not None:
+        return _probe(run, probed, order.worktree, folder, attempt)
+    return None
 
 
 def _check_versions(run: Run) -> None:
@@ -194,6 +206,16 @@ def _record(
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure
     return Ending(state=state, metrics={}, steps=steps, loss_digest="", reason=reason)
+
+
+def _probe(
+    run: Run, asked: AskedProbe, worktree: Path, folder: RunFolder, attempt: Attempt
+) -> Ending:
+    from branchlab.train.probe.probing import probe
+
+    found = probe(run, asked, worktree, folder.pictures)
+    write_atomically(attempt.probe, pack_probe(found))
+    return Ending(state=RunState.DONE, metrics={}, steps=asked.step, loss_digest="")
 
 
 class _StopRequest:

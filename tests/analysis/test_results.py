@@ -110,7 +110,6 @@ def test_runs_with_other_flags_speak_for_another_experiment() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"scale": Scale.FULL},
         {"sample": Sample(fraction=0.2)},
         {"sample": Sample(fraction=0.1, seed=1)},
         {"epochs": 3},
@@ -126,6 +125,17 @@ def test_protocols_are_never_mixed(other: dict[str, object]) -> None:
     assert latest.seeds("val/accuracy") == {0: 0.9, 1: 0.9, 2: 0.9}
     named = results_of(SE, [*old, *new], protocol=protocol_of(old[0].run))
     assert named.seeds("val/accuracy") == {0: 0.5, 1: 0.5, 2: 0.5}
+
+
+def test_the_sample_is_shown_while_it_has_seeds_enough_for_a_verdict_and_else_the_full_set() -> (
+    None
+):
+    sample = [a_record(seed=s, value=0.5) for s in range(2)]
+    full = [a_record(seed=s, value=0.9, minute=9, scale=Scale.FULL) for s in range(3)]
+    assert results_of(SE, [*sample, *full]).seeds("val/accuracy") == {0: 0.5, 1: 0.5}
+    assert results_of(SE, [sample[0], *full]).scale is Scale.FULL
+    named = results_of(SE, [*sample, *full], protocol=protocol_of(full[0].run))
+    assert named.scale is Scale.FULL
 
 
 def test_a_quick_try_does_not_hide_what_more_seeds_have_shown() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from branchlab.domain import (
     Divergence,
     Drift,
-    Finding,
     Goal,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Landed,
     Outcome,
@@ -236,7 +236,7 @@ def test_the_facts_of_a_run_name_the_script_that_trains_it():
 
 
 def test_hypotheses_of_a_branch_are_a_line_each_and_beyond_a_few_are_counted():
-    found = Finding(
+    found = JudgedClaim(
         key="a", text="val/iou > main", state=HypothesisState.SUPPORTED, estimate=0.0123
     )
     judged = tuple(

@@ -14,9 +14,9 @@ from branchlab.analysis.claims.grammar import parse_claim
 from branchlab.analysis.claims.judging import Measured, Reading, Side, noise_words, read
 from branchlab.analysis.verdict import CONFIDENCE, holm, seeds_needed
 from branchlab.domain import (
-    Finding,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Outcome,
     Registration,
@@ -98,7 +98,7 @@ def same_hypothesis(one: Hypothesis, other: Hypothesis) -> bool:
 
 def _findings(
     claims: Mapping[str, str], measured: Mapping[str, Measured], min_seeds: int, *, is_family: bool
-) -> tuple[Finding, ...]:
+) -> tuple[JudgedClaim, ...]:
     read_claims: dict[str, Claim | ClaimError] = {key: _read(text) for key, text in claims.items()}
     readings = {
         key: read(claim, measured[claims[key]])
@@ -119,7 +119,7 @@ def _findings(
         if isinstance(claim, ClaimError):
             sentence = f"column {claim.column}: {claim.reason}"
             found.append(
-                Finding(
+                JudgedClaim(
                     key=key,
                     text=text,
                     state=_STATES.DAMAGED,
@@ -149,14 +149,16 @@ def _finding(
     min_seeds: int,
     p: float,
     num: int,
-) -> Finding:
+) -> JudgedClaim:
     key, text, claim = what
     if measured.missing:
-        return Finding(key=key, text=text, state=_STATES.NOT_MEASURED, sentence=measured.missing)
+        return JudgedClaim(
+            key=key, text=text, state=_STATES.NOT_MEASURED, sentence=measured.missing
+        )
     if reading is None:
         n = len(measured.pairs[0.0][0]) if measured.pairs else len(measured.own)
         why = measured.waiting or f"{_seeds(n)} so far, {min_seeds} are asked for"
-        return Finding(
+        return JudgedClaim(
             key=key,
             text=text,
             state=_STATES.UNDECIDED,
@@ -165,7 +167,7 @@ def _finding(
             sentence=why,
         )
     state, why, needed = _conclusion(claim, reading, min_seeds=min_seeds, p=p, num=num)
-    return Finding(
+    return JudgedClaim(
         key=key,
         text=text,
         state=state,
@@ -252,7 +254,7 @@ def _is_of_one(claim: Claim) -> bool:
 
 
 def _state(
-    hypothesis: Hypothesis, expect: Sequence[Finding], guard: Sequence[Finding]
+    hypothesis: Hypothesis, expect: Sequence[JudgedClaim], guard: Sequence[JudgedClaim]
 ) -> HypothesisState:
     states = {one.state for one in expect}
     if hypothesis.damage or _STATES.DAMAGED in states | {one.state for one in guard}:
@@ -265,8 +267,8 @@ def _state(
 def _words(
     hypothesis: Hypothesis,
     state: HypothesisState,
-    expect: Sequence[Finding],
-    guard: Sequence[Finding],
+    expect: Sequence[JudgedClaim],
+    guard: Sequence[JudgedClaim],
 ) -> str:
     if hypothesis.damage:
         return f"damaged: {hypothesis.damage}"

@@ -14,10 +14,10 @@ from branchlab.analysis.claims.hypotheses import judge_hypothesis, remark, same_
 from branchlab.analysis.claims.judging import Measured, read, shifted, slope
 from branchlab.analysis.verdict import Question, judged_by
 from branchlab.domain import (
-    Finding,
     Goal,
     Hypothesis,
     HypothesisState,
+    JudgedClaim,
     JudgedHypothesis,
     Outcome,
     Registration,
@@ -58,7 +58,7 @@ def judged(
     return judge_hypothesis(hypothesis, found, registration=Registration.BEFORE_RUNS)
 
 
-def finding(expect: str, measured: Measured, *, min_seeds: int = 3) -> Finding:
+def finding(expect: str, measured: Measured, *, min_seeds: int = 3) -> JudgedClaim:
     return judged(expect, measured, min_seeds=min_seeds).expect[0]
 
 

@@ -1,0 +1,8 @@
+"""What a probe means: findings in sentences, and where two probes first differ.
+
+findings   all rules, in the order in which a reader wants to hear of them
+on_data    what is stored, prepared, augmented; labels; what validation shares with training
+on_model   modules, operations as they are called, the loss
+on_update  gradients and weights
+reading    small readers of stages that the rules share
+"""

@@ -1,0 +1,181 @@
+"""Operations as they are called, wherever they stand: those that hooks on modules cannot see.
+
+A ``TorchFunctionMode`` hears of every call of torch made by Python. It looks only at the few that go wrong silently: softmax
+over the batch, probabilities where logits are meant, labels that are resized as if they were brightness, and arithmetic in
+the loss that broadcasts [B] against [B, 1] into [B, B].
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from branchlab.domain import Call
+
+_CALLS_MAX = 200
+_SUM_TOLERANCE = 1e-3
+_LABELS_MAX = 512
+_LABELS_MIN = 3
+_ARITHMETIC = {"sub", "add", "mul", "div", "true_divide", "eq", "__sub__", "__add__", "__mul__"}
+_ARITHMETIC |= {
+    "__truediv__",
+    "__eq__",
+    "__rsub__",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+}
+_BROADCASTING = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+
+
+class Listening(TorchFunctionMode):
+    """Hears calls while it is entered.
+
+    Args:
+        place: Gives the line of the project at or above a frame.
+        batch_size: Examples of the batch that is probed.
+    """
+
+    def __init__(self, place: Callable[[Any], str], *, batch_size: int) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.scope = ""
+        self._place = place
+        self._batch_size = batch_size
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  whatever torch gives
+        kwargs = dict(kwargs or {})
+        result = func(*args, **kwargs)
+        look = _LOOKS.get(getattr(func, "__name__", ""))
+        if look is not None and len(self.calls) < _CALLS_MAX:
+            # What a function of torch calls by itself was not written by anybody here.
+            with torch.no_grad(), torch._C.DisableTorchFunction():  # noqa: SLF001  the documented way to look inside one
+                found = look(self, args, kwargs, result)
+            if found is not None:
+                what, facts = found
+                place = self._place(inspect.currentframe())
+                self.calls.append(Call(what=what, place=place, scope=self.scope, facts=facts))
+        return result
+
+    def softmax(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note over which axis probabilities sum to one."""
+        given = _argument(args, kwargs, 0, "input")
+        axis = _argument(args, kwargs, 1, "dim")
+        if not isinstance(given, Tensor) or not isinstance(axis, int) or given.ndim < 1:
+            return None
+        axis %= given.ndim
+        is_batch = axis == 0 and given.ndim > 1 and given.shape[0] == self._batch_size
+        return "softmax", {"axis": axis, "shape": list(given.shape), "is_over_batch": is_batch}
+
+    def cross_entropy(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note whether what is given are probabilities already."""
+        given = _argument(args, kwargs, 0, "input")
+        if not isinstance(given, Tensor) or given.ndim < 2:  # noqa: PLR2004  classes are its second axis
+            return None
+        facts = {"is_probability": _is_probability(given, 1), "num_classes": given.shape[1]}
+        return "cross_entropy", facts
+
+    def nll(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note whether what is given are logarithms of probabilities."""
+        given = _argument(args, kwargs, 0, "input")
+        if not isinstance(given, Tensor) or given.ndim < 2:  # noqa: PLR2004
+            return None
+        sums = given.float().exp().sum(1)
+        is_log = bool(((sums - 1).abs() < _SUM_TOLERANCE).float().mean() > 0.99)  # noqa: PLR2004  rounding
+        return "nll_loss", {
+            "is_log_probability": is_log,
+            "is_probability": _is_probability(given, 1),
+        }
+
+    def binary_with_logits(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note whether what is given has been through a sigmoid already."""
+        given = _argument(args, kwargs, 0, "input")
+        if not isinstance(given, Tensor) or given.numel() < 8:  # noqa: PLR2004  too few to tell
+            return None
+        is_share = bool(((given >= 0) & (given <= 1)).all())
+        return "bce_with_logits", {"is_probability": is_share}
+
+    def interpolate(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note whether labels were resized in a way that blends them."""
+        given = _argument(args, kwargs, 0, "input")
+        mode = _argument(args, kwargs, 3, "mode") or "nearest"
+        if not isinstance(given, Tensor) or not isinstance(result, Tensor):
+            return None
+        before, after = _labels(given), _labels(result)
+        is_blended = (
+            before is not None
+            and before >= _LABELS_MIN
+            and after != before
+            and "nearest" not in str(mode)
+        )
+        facts = {"mode": str(mode), "labels": before, "is_blended": is_blended and after is None}
+        return "interpolate", {**facts, "from": list(given.shape), "to": list(result.shape)}
+
+    def arithmetic(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Note a column of the batch's values against a row of them."""
+        if not isinstance(result, Tensor) or self.scope not in {"loss", "metrics"}:
+            return None
+        given = [one for one in (*args[:2], kwargs.get("target")) if isinstance(one, Tensor)]
+        shapes = [tuple(one.shape) for one in given]
+        column, row = (self._batch_size, 1), (self._batch_size,)
+        if self._batch_size > 1 and column in shapes and row in shapes:
+            return "broadcast", {"shapes": [list(shape) for shape in shapes]}
+        return None
+
+
+def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], at: int, name: str) -> Any:  # noqa: ANN401
+    return args[at] if len(args) > at else kwargs.get(name)
+
+
+def _is_probability(given: Tensor, axis: int) -> bool:
+    values = given.float()
+    is_share = bool(((values >= 0) & (values <= 1)).all())
+    return is_share and bool(((values.sum(axis) - 1).abs() < _SUM_TOLERANCE).all())
+
+
+def _labels(given: Tensor) -> int | None:
+    """Return how many labels a map holds; None where its values are no whole numbers or too many."""
+    values = given.detach().float().reshape(-1)
+    if not values.numel() or not bool((values == values.round()).all()):
+        return None
+    found = torch.unique(values)
+    return found.numel() if found.numel() <= _LABELS_MAX else None
+
+
+_Look = Callable[
+    [Listening, tuple[Any, ...], Mapping[str, Any], object], "tuple[str, dict[str, Any]] | None"
+]
+_LOOKS: dict[str, _Look] = {
+    "softmax": Listening.softmax,
+    "log_softmax": Listening.softmax,
+    functional.cross_entropy.__name__: Listening.cross_entropy,
+    "nll_loss": Listening.nll,
+    "binary_cross_entropy_with_logits": Listening.binary_with_logits,
+    "interpolate": Listening.interpolate,
+    **dict.fromkeys(_ARITHMETIC, Listening.arithmetic),
+}

@@ -1,0 +1,373 @@
+"""What takes another pass to see: inputs that change nothing, examples that mix, augmentation that draws once for all.
+
+Each check asks the live objects one question and gives plain numbers; what they mean is ``analysis.probe``'s business. The model
+is in ``eval`` mode meanwhile, nothing keeps a gradient, and modes and generators are put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from branchlab.train import randomness
+from branchlab.train.data import HeldSplit, Split
+from branchlab.train.probe.looking import tensors_in
+from branchlab.train.probe.parts import (
+    apart,
+    names_of_inputs,
+    rows_of,
+    with_inputs_mapped,
+    with_part,
+)
+from branchlab.train.task import Batch, Task
+from branchlab.train.training import Training, autocast, in_layout
+
+_CHANNELS_MAX = 8
+_PIXELS_MAX = 1 << 22
+_IMAGE_AXES = 4
+_MAP_AXES_MIN = 3
+_CELLS = 8
+_HALF = 0.5
+_DRAWS = 6
+_IN_STEP = 0.4
+"""Correlation of two maps that went through the same; blur, brightness and small erased parts leave more."""
+_ROWS_MAX = 200_000
+_BYTES_MAX = 2 << 30
+_CLASSES_MAX = 4096
+_SHOWN_MAX = 8
+_FAILURE_LENGTH_MAX = 300
+
+
+def check_all(training: Training, stored: Batch, prepared: Batch) -> dict[str, Any]:
+    """Ask all questions about a batch; one that fails says why, and keeps no other from being asked."""
+    checks: dict[str, Callable[[], Any]] = {
+        "affine": lambda: affine(stored, prepared),
+        "prepare": lambda: preparing(training.task, stored),
+        "augment": lambda: augmenting(training, prepared),
+        "pairing": lambda: pairing(training, prepared),
+        "sensitivity": lambda: sensitivity(training, prepared),
+        "mixing": lambda: mixing(training, prepared),
+        "repeat": lambda: repeating(training, prepared),
+        "targets": lambda: targets_count(training, prepared),
+        "modes": lambda: modes(training),
+        "labels": lambda: labels(training, prepared),
+        "leak": lambda: leak(training.data.train, training.data.val),
+    }
+    found: dict[str, Any] = {}
+    for name, check in checks.items():
+        with randomness.undisturbed(training.device), _still(training.model):
+            try:
+                found[name] = check()
+            except Exception as error:  # noqa: BLE001  the project's own code, asked in a way that it may not expect
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                found[name] = {"failed": said[:_FAILURE_LENGTH_MAX]}
+    return found
+
+
+@contextlib.contextmanager
+def _still(model: nn.Module) -> Iterator[None]:
+    """Let a model be in ``eval`` mode without gradients, and have its modes and buffers back afterwards."""
+    before = {module: module.training for module in model.modules()}
+    buffers = {name: one.detach().clone() for name, one in model.named_buffers()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+        with torch.no_grad():
+            for name, one in model.named_buffers():
+                if name in buffers and one.shape == buffers[name].shape:
+                    one.copy_(buffers[name])
+
+
+def forward(training: Training, batch: Batch) -> Any:  # noqa: ANN401  whatever the model gives
+    """Return what the model gives for a batch, in the trainer's own layout and precision."""
+    with autocast(training):
+        return training.task.forward(training.model, in_layout(batch, training.recipe))
+
+
+def affine(stored: Batch, prepared: Batch) -> dict[str, Any] | None:
+    """Return how each channel that enters follows from the one that is stored: scale, shift, and how well a line fits."""
+    before, after = stored.inputs, prepared.inputs
+    if not isinstance(before, Tensor) or not isinstance(after, Tensor):
+        return None
+    if before.ndim != _IMAGE_AXES or before.shape != after.shape or before.shape[1] > _CHANNELS_MAX:
+        return None
+    if not after.is_floating_point() or before.numel() > _PIXELS_MAX:
+        return None
+    x = before.double() / (255 if before.dtype == torch.uint8 else 1)
+    x, y = (value.double().transpose(0, 1).flatten(1) for value in (x, after))
+    middle_x, middle_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
+    spread_x, spread_y = x.std(1, correction=0), y.std(1, correction=0)
+    along = (((x - middle_x)[:, None] * (y - middle_y)[None]).mean(2)) / (
+        spread_x[:, None] * spread_y[None]
+    ).clamp_min(1e-12)  # [stored, entering]
+    own = along.diagonal()
+    scale = own * spread_y / spread_x.clamp_min(1e-12)
+    return {
+        "is_bytes": before.dtype == torch.uint8,
+        "fit": (own**2).tolist(),
+        "scale": scale.tolist(),
+        "shift": (middle_y[:, 0] - scale * middle_x[:, 0]).tolist(),
+        "stored_mean": middle_x[:, 0].tolist(),
+        "stored_std": spread_x.tolist(),
+        "from": along.argmax(0).tolist(),
+        "fit_from": (along.amax(0) ** 2).tolist(),
+        "fit_same": along[range(len(x)), range(len(x))].tolist(),
+    }
+
+
+def preparing(task: Task, stored: Batch) -> dict[str, Any]:
+    """Return whether preparing the same batch twice gives the same."""
+    once, twice = task.prepare(stored), task.prepare(stored)
+    return {"is_random": apart(once.inputs, twice.inputs) > 0}
+
+
+def augmenting(training: Training, prepared: Batch) -> dict[str, Any]:
+    """Return what augmentation draws: nothing, once for all, for each image; and from where."""
+    task = training.task
+    if getattr(type(task), "augment", None) is Task.augment:
+        return {"is_there": False}
+    same = rows_of(prepared, torch.zeros(len(prepared), dtype=torch.long))
+
+    def augmented(seed: int, outside: int) -> Batch:
+        randomness.seed_global(outside, "probe")
+        return task.augment(_fresh(same), randomness.generator(seed, "probe", training.device))
+
+    first, again, outside = augmented(1, 1), augmented(1, 1), augmented(1, 2)
+    others = [
+        augmented(seed, 1) for seed in range(2, 2 + _DRAWS)
+    ]  # a coin may fall alike a few times
+    is_random = any(apart(first.inputs, one.inputs) > 0 for one in (outside, *others))
+    rows = [one for made in (first, *others) for _, one in names_of_inputs(made) if one.ndim > 1]
+    is_shared = is_random and all(bool((one == one[:1]).all()) for one in rows)
+    return {
+        "is_there": True,
+        "is_random": is_random,
+        "is_shared": is_shared and len(prepared) > 1,
+        "draws_outside": apart(first.inputs, outside.inputs) > 0,
+        "is_repeatable": apart(first.inputs, again.inputs) == 0,
+        "changes": apart(same.inputs, first.inputs),
+    }
+
+
+def _fresh(batch: Batch) -> Batch:
+    """Return a copy: augmentation may work in place."""
+    targets = batch.targets.clone() if isinstance(batch.targets, Tensor) else batch.targets
+    return Batch(with_inputs_mapped(batch, torch.clone).inputs, targets, batch.ids)
+
+
+def pairing(training: Training, prepared: Batch) -> dict[str, Any] | None:
+    """Return whether maps that belong together are still in step after augmentation: images, masks, segmentations.
+
+    All of them are given the same pattern, another one for each example. What comes back is compared with each other.
+    """
+    maps = _maps(prepared)
+    if len(maps) < 2 or getattr(type(training.task), "augment", None) is Task.augment:  # noqa: PLR2004  a pair
+        return None
+    height, width = maps[0][1].shape[-2:]
+    draws = torch.Generator().manual_seed(0)
+    cells = torch.rand(len(prepared), 1, _CELLS, _CELLS, generator=draws)
+    pattern = (nn.functional.interpolate(cells, (height, width)) > _HALF)[:, 0]  # [B, H, W]
+
+    def patterned(tensor: Tensor) -> Tensor:
+        shown = pattern.to(tensor.device)
+        if tensor.ndim == _IMAGE_AXES:
+            shown = shown[:, None].expand(tensor.shape)
+        return shown.to(tensor.dtype).clone()
+
+    chosen = {id(tensor) for _, tensor in maps}
+    inputs = with_inputs_mapped(prepared, lambda t: patterned(t) if id(t) in chosen else t).inputs
+    is_paired = isinstance(prepared.targets, Tensor) and id(prepared.targets) in chosen
+    targets = patterned(prepared.targets) if is_paired else prepared.targets
+    before = Batch(inputs, targets, prepared.ids)
+    along: dict[str, list[float]] = {}
+    reference = maps[0][0]
+    for seed in range(_DRAWS):
+        given = randomness.generator(seed, "probe", training.device)
+        found = dict(_maps(training.task.augment(_fresh(before), given)))
+        for name, _ in maps[1:]:
+            if name in found and reference in found:
+                along.setdefault(name, []).extend(_agreement(found[reference], found[name]))
+    return {
+        "with": reference,
+        "out_of_step": {
+            name: sum(one < _IN_STEP for one in values) / len(values)
+            for name, values in along.items()
+            if values
+        },
+    }
+
+
+def _maps(batch: Batch) -> list[tuple[str, Tensor]]:
+    """Return tensors of a batch with a value for each place: images [B, C, H, W], masks [B, H, W]."""
+    held = [*names_of_inputs(batch)]
+    if isinstance(batch.targets, Tensor):
+        held.append(("targets", batch.targets))
+    maps = [(name, one) for name, one in held if one.ndim in {_MAP_AXES_MIN, _IMAGE_AXES}]
+    sizes = [tuple(one.shape[-2:]) for _, one in maps]
+    return [pair for pair, size in zip(maps, sizes, strict=True) if size == sizes[0]]
+
+
+def _agreement(one: Tensor, other: Tensor) -> list[float]:
+    """Return the correlation of two maps for each example; those without a pattern are left out."""
+    a, b = (
+        (value if value.ndim == _MAP_AXES_MIN else value.double().mean(1)).double().cpu().flatten(1)
+        for value in (one, other)
+    )
+    if a.shape != b.shape:
+        return [0.0] * len(a)
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    size = a.norm(dim=1) * b.norm(dim=1)
+    is_patterned = size > 0
+    along = (a * b).sum(1)[is_patterned] / size[is_patterned]
+    return [float(value) for value in along]
+
+
+def sensitivity(training: Training, prepared: Batch) -> dict[str, float]:
+    """Return how far outputs move, over their spread, when one part of the inputs is another example's."""
+    base = forward(training, prepared)
+    found: dict[str, float] = {}
+    for name, tensor in names_of_inputs(prepared):
+        found[name] = apart(base, forward(training, with_part(prepared, name, _other(tensor))))
+        if tensor.ndim == _IMAGE_AXES and 1 < tensor.shape[1] <= _CHANNELS_MAX:
+            for channel in range(tensor.shape[1]):
+                changed = tensor.clone()
+                changed[:, channel] = _other(tensor[:, channel])
+                moved = apart(base, forward(training, with_part(prepared, name, changed)))
+                found[f"{name}[:, {channel}]"] = moved
+    return found
+
+
+def _other(tensor: Tensor) -> Tensor:
+    """Return what other examples hold there; where all hold the same, something else of the same kind."""
+    rolled = tensor.roll(1, 0)
+    if not torch.equal(rolled, tensor):
+        return rolled
+    if tensor.is_floating_point():
+        return torch.rand_like(tensor)
+    return tensor.flip(-1)
+
+
+def mixing(training: Training, prepared: Batch) -> dict[str, float] | None:
+    """Return how far the outputs of other examples move when the last one is another; 0 where examples do not meet."""
+    if len(prepared) < 2:  # noqa: PLR2004
+        return None
+    base = _others(forward(training, prepared), len(prepared))
+
+    def changed(tensor: Tensor) -> Tensor:
+        if not tensor.ndim or len(tensor) != len(prepared):
+            return tensor
+        another = tensor.clone()
+        another[-1] = tensor[0].flip(-1) if tensor.ndim > 1 else tensor[0]
+        return another
+
+    moved = _others(forward(training, with_inputs_mapped(prepared, changed)), len(prepared))
+    return {"others": apart(base, moved)} if base else None
+
+
+def _others(outputs: Any, size: int) -> list[Tensor]:  # noqa: ANN401
+    return [one[:-1] for _, one in tensors_in(outputs) if one.ndim and len(one) == size]
+
+
+def repeating(training: Training, prepared: Batch) -> dict[str, Any]:
+    """Return whether the model gives the same twice in ``eval`` mode, and whether what it gives differs between examples."""
+    once, twice = forward(training, prepared), forward(training, prepared)
+    first = next(
+        (one for _, one in tensors_in(once) if one.ndim and len(one) == len(prepared)), None
+    )
+    is_constant = (
+        first is not None
+        and len(prepared) > 1
+        and bool((first == first[:1]).all())
+        and not all(bool((one == one[:1]).all()) for _, one in names_of_inputs(prepared))
+    )
+    return {"is_random": apart(once, twice) > 0, "is_constant": is_constant}
+
+
+def targets_count(training: Training, prepared: Batch) -> dict[str, Any] | None:
+    """Return whether the loss depends on the targets."""
+    if not isinstance(prepared.targets, Tensor) or len(prepared) < 2:  # noqa: PLR2004
+        return None
+    outputs = forward(training, prepared)
+    others = prepared.targets.roll(1, 0)
+    if torch.equal(others, prepared.targets):
+        return None
+    with autocast(training):
+        loss = training.task.loss(outputs, prepared)
+        moved = training.task.loss(outputs, Batch(prepared.inputs, others, prepared.ids))
+    if loss is None or moved is None:
+        return None
+    return {"moves": abs(float(loss) - float(moved))}
+
+
+def modes(training: Training) -> dict[str, list[str]]:
+    """Return modules that stay in training when the model is asked to ``eval``."""
+    names = [
+        name
+        for name, module in training.model.named_modules()
+        if module.training and _depends_on_mode(module)
+    ]
+    return {"still_training": names[:_SHOWN_MAX]}
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd)  # noqa: SLF001  torch's own bases
+
+
+def labels(training: Training, prepared: Batch) -> dict[str, Any] | None:
+    """Return how often each class occurs in the training set, and how many the model tells apart."""
+    split = training.data.train
+    if not isinstance(split, HeldSplit) or not isinstance(split.targets, Tensor):
+        return None
+    targets = split.targets
+    if targets.is_floating_point() or targets.ndim not in {1, _MAP_AXES_MIN}:
+        return None
+    whole = targets.reshape(-1)
+    counted = whole[(whole >= 0) & (whole < _CLASSES_MAX)]
+    outputs = forward(training, prepared)
+    first = next((one for _, one in tensors_in(outputs) if one.ndim > 1), None)
+    is_map = targets.ndim == _MAP_AXES_MIN
+    return {
+        "counts": torch.bincount(counted.cpu()).tolist(),
+        "low": int(whole.min()),
+        "high": int(whole.max()),
+        "is_map": is_map,
+        "num_outputs": int(first.shape[1]) if first is not None else None,
+        "map_sizes": [list(targets.shape[-2:]), _size_of(prepared)] if is_map else None,
+    }
+
+
+def _size_of(prepared: Batch) -> list[int] | None:
+    found = next((one for _, one in names_of_inputs(prepared) if one.ndim == _IMAGE_AXES), None)
+    return list(found.shape[-2:]) if found is not None else None
+
+
+def leak(train: Split, val: Split) -> dict[str, Any] | None:
+    """Return how many examples of validation stand, to the byte, in the training set too, and which."""
+    hashes = [_hashes(split) for split in (train, val)]
+    if hashes[0] is None or hashes[1] is None:
+        return None
+    known = set(hashes[0])
+    again = [row for row, one in enumerate(hashes[1]) if one in known]
+    return {"num": len(again), "of": len(hashes[1]), "rows": again[:_SHOWN_MAX]}
+
+
+def _hashes(split: Split) -> list[bytes] | None:
+    if not isinstance(split, HeldSplit) or not isinstance(split.inputs, Tensor):
+        return None
+    inputs = split.inputs
+    if len(inputs) > _ROWS_MAX or inputs.numel() * inputs.element_size() > _BYTES_MAX:
+        return None
+    rows = (
+        inputs.detach().cpu().contiguous().flatten(1) if inputs.ndim > 1 else inputs[:, None].cpu()
+    )
+    held = rows.view(torch.uint8).numpy() if rows.dtype != torch.uint8 else rows.numpy()
+    return [hashlib.blake2b(row.tobytes(), digest_size=12).digest() for row in held]

@@ -1,0 +1,82 @@
+"""Batches taken apart and put together again, whatever they are made of: tensors, lists, tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from branchlab.train.probe.looking import tensors_in
+from branchlab.train.task import Batch
+
+
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401  whatever flows
+    """Return a value with every tensor in it changed; all else as it is."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: mapped(one, change) for name, one in value.items()}
+    if isinstance(value, list):
+        return [mapped(one, change) for one in value]
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(mapped(one, change) for one in value)
+    return value
+
+
+def with_inputs_mapped(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Return a batch with every tensor of its inputs changed."""
+    return batch.with_inputs(mapped(batch.inputs, change))
+
+
+def rows_of(batch: Batch, rows: Tensor) -> Batch:
+    """Return a batch of the examples at ``rows`` (Int[Tensor, "B"])."""
+    size = len(batch)
+
+    def picked(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, Tensor) and value.ndim and len(value) == size:
+            return value[rows.to(value.device)]
+        if isinstance(value, list | tuple) and len(value) == size:
+            return type(value)(value[row] for row in rows.tolist())
+        if isinstance(value, Mapping):
+            return {name: picked(one) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(picked(one) for one in value)
+        return value
+
+    return replace(
+        batch, inputs=picked(batch.inputs), targets=picked(batch.targets), ids=picked(batch.ids)
+    )
+
+
+def names_of_inputs(batch: Batch) -> list[tuple[str, Tensor]]:
+    """Return the tensors of a batch's inputs that hold one value an example, with their places."""
+    return [
+        (name or "inputs", tensor)
+        for name, tensor in tensors_in(batch.inputs)
+        if tensor.ndim and len(tensor) == len(batch)
+    ]
+
+
+def with_part(batch: Batch, name: str, changed: Tensor) -> Batch:
+    """Return a batch in which one tensor of the inputs, found by its place, is another."""
+    found = dict(names_of_inputs(batch))[name]
+    return with_inputs_mapped(batch, lambda tensor: changed if tensor is found else tensor)
+
+
+def apart(one: Any, other: Any) -> float:  # noqa: ANN401
+    """Return how far two values are from each other at most, over the spread of the first; infinite for other shapes."""
+    largest = 0.0
+    pairs = zip(tensors_in(one), tensors_in(other), strict=False)
+    for (_, a), (_, b) in pairs:
+        if a.shape != b.shape:
+            return float("inf")
+        if not a.numel():
+            continue
+        ours, theirs = a.detach().double(), b.detach().double()
+        scale = float(ours.std(correction=0)) or float(ours.abs().max()) or 1.0
+        difference = torch.nan_to_num((ours - theirs).abs(), nan=0.0, posinf=0.0)
+        largest = max(largest, float(difference.max()) / scale)
+    return largest
