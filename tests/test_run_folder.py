@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,9 @@ from branchlab.run_folder import (
     newest_whole,
     parse_event,
     read_events,
+    read_examples,
     write_atomically,
+    write_examples,
 )
 
 QUICK = settings(
@@ -319,3 +322,45 @@ def test_a_plan_with_a_script_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_plan(run)
     assert folder.read_plan() == run
     assert run.checked_out == "d" * 40
+
+
+def test_results_by_example_come_back_as_they_were_written(tmp_path) -> None:
+    path = tmp_path / "attempts" / "1" / "val_examples.npz"
+    arrays = {"ids": np.arange(5), "iou/shirt": np.linspace(0, 1, 5), "file": np.ones(5, bool)}
+    write_examples(path, arrays)
+    found = read_examples(path)
+    assert found is not None
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+    content = path.read_bytes()
+    write_examples(path, arrays)
+    assert path.read_bytes() == content
+
+
+@QUICK
+@given(place=st.floats(0, 1, exclude_max=True), is_cut=st.booleans())
+def test_damaged_results_by_example_are_as_if_they_were_not_there(tmp_path, place, is_cut) -> None:
+    path = tmp_path / "val_examples.npz"
+    arrays = {"ids": np.arange(200), "accuracy": np.arange(200) % 3 == 0}
+    write_examples(path, arrays)
+    content = bytearray(path.read_bytes())
+    at = int(place * len(content))
+    if is_cut:
+        content = content[:at]
+    else:
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+    found = read_examples(path)
+    # A flipped date or attribute is no damage to what the arrays say.
+    assert found is None or (
+        not is_cut and all(np.array_equal(found[name], arrays[name]) for name in found)
+    )
+
+
+def test_results_by_example_are_never_unpickled(tmp_path) -> None:
+    path = tmp_path / "val_examples.npz"
+    np.savez(path, ids=np.array([object()], dtype=object))
+    assert read_examples(path) is None
+    assert read_examples(tmp_path / "missing.npz") is None

@@ -7,6 +7,7 @@ open. Nothing is recommended on the strength of the code alone, and nothing on r
 
 from __future__ import annotations
 
+from branchlab.analysis.wording import difference_text
 from branchlab.domain import (
     Action,
     Freshness,
@@ -19,6 +20,11 @@ from branchlab.domain import (
     Verdict,
 )
 
+_WORDS = {
+    Outcome.BETTER: "better than main",
+    Outcome.WORSE: "worse than main",
+    Outcome.NO_DIFFERENCE: "no difference that matters",
+}
 _ROADS = {
     MergeBack.BREAKS_BASE: (Action.GUARD_FIRST, "it breaks main, or does not work itself: mend that first"),
     MergeBack.NEEDS_FLAG: (Action.GUARD_FIRST, "it changes main for everybody: put it behind a flag"),
@@ -66,6 +72,11 @@ def recommendation(
 def _by_outcome(
     standing: Standing, merge_back: MergeBack | None, verdict: Verdict, parity: Parity | None
 ) -> Recommendation:
+    if verdict.is_interim and verdict.outcome is not Outcome.UNDECIDED:
+        return _keep(
+            f"{_WORDS[verdict.outcome]} so far, {_figures(verdict)}: interim, "
+            f"{verdict.seeds} of {verdict.num_declared} declared seeds are done"
+        )
     match verdict.outcome:
         case Outcome.BETTER:
             return _road(standing, merge_back, verdict, parity)
@@ -78,7 +89,7 @@ def _by_outcome(
             return Recommendation(action=Action.DROP, reason=reason)
         case Outcome.UNDECIDED:
             more = verdict.seeds_needed
-            needed = f"; about {more} seeds would decide" if more else ""
+            needed = f"; about {more} seeds would show your min effect" if more else ""
             return _keep(f"no difference is shown yet, {_figures(verdict)}{needed}")
 
 
@@ -109,4 +120,4 @@ def _keep(reason: str) -> Recommendation:
 def _figures(verdict: Verdict) -> str:
     if verdict.difference is None:
         return f"{verdict.seeds} seeds"
-    return f"{verdict.difference:+.4f} with {verdict.seeds} seeds"
+    return f"{difference_text(verdict)} with {verdict.seeds} seeds"

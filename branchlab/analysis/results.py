@@ -49,10 +49,23 @@ class BranchResults:
     is_of_tip: bool = False
 
     def seeds(self, metric: str) -> dict[int, float]:
-        """Return a metric's final value by seed, of the runs that are done and recorded a finite one."""
+        """Return the final value of a metric, or of a slice as ``val/accuracy[shirt]``, by seed.
+
+        Of the runs that are done and recorded a finite one.
+        """
         done = [record for record in self.records if record.state is RunState.DONE]
-        found = {r.run.seed: r.metrics.get(metric, math.nan) for r in done}
-        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+        found = {r.run.seed: value_of(r, metric) for r in done}
+        return {
+            seed: value
+            for seed, value in found.items()
+            if value is not None and math.isfinite(value)
+        }
+
+    def slices(self, metric: str) -> list[str]:
+        """Return the names of a metric's slices that any of the runs has, in the order of the first that has them."""
+        done = [record for record in self.records if record.state is RunState.DONE]
+        names = (name for record in done for name in (*record.slices, *record.metrics))
+        return list(dict.fromkeys(name for name in names if name.startswith(f"{metric}[")))
 
     def count(self, *states: RunState) -> int:
         """Return how many of the runs are in one of some states."""
@@ -61,6 +74,13 @@ class BranchResults:
     @property
     def scale(self) -> Scale | None:
         return self.records[0].run.scale if self.records else None
+
+
+def value_of(record: RunRecord, metric: str) -> float | None:
+    """Return what a run has of a metric or of a slice; None where it has not recorded it."""
+    value = record.metrics.get(metric)
+    # Whatever is no slice's name is not looked for among them: they are many, and read only when asked for.
+    return record.slices.get(metric) if value is None and metric.endswith("]") else value
 
 
 class Recorded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +16,17 @@ from branchlab.domain import (
     Feature,
     RunRecord,
     RunState,
+    Verdict,
 )
 from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
+    from branchlab.analysis.by_example import ByExample
     from branchlab.analysis.results import BranchResults
     from branchlab.lab.feature_reading import BranchFeatures
     from branchlab.lab.guard import Guarded
     from branchlab.lab.judge import Comparison
+    from branchlab.lab.judge_slices import SlicedBranch
     from branchlab.lab.landed_flags import LandedFlag
     from branchlab.lab.progress import Progress
     from branchlab.lab.status import BranchStatus, Status
@@ -207,6 +210,7 @@ def _branch_document(branch: BranchStatus) -> Document:
         "interval": None
         if branch.verdict is None or not branch.verdict.interval
         else list(branch.verdict.interval),
+        "is_interim": branch.verdict is not None and branch.verdict.is_interim,
     }
 
 
@@ -221,37 +225,78 @@ def _upstream(counterpart: Counterpart | None) -> Document | None:
     }
 
 
-def compare_document(found: Comparison) -> Document:
-    """Return the document of ``compare``."""
+def compare_document(
+    found: Comparison,
+    *,
+    sliced: Sequence[SlicedBranch] = (),
+    by_example: Mapping[str, ByExample] | None = None,
+) -> Document:
+    """Return the document of ``compare``; slices and the test by example are in it where they were asked for."""
     from branchlab.lab.judge import why_none
 
+    slices = {one.branch: one for one in sliced}
     branches = []
     for judged in found.judged:
-        verdict = judged.verdict
-        branches.append(
-            {
-                "name": judged.subject.branch,
-                "verdict": "undecided" if verdict is None else str(verdict.outcome),
-                "difference": verdict and verdict.difference,
-                "interval": list(verdict.interval) if verdict and verdict.interval else None,
-                "confidence": verdict.confidence if verdict else 0.95,
-                "seeds": verdict.seeds if verdict else 0,
-                "p_better": verdict and verdict.p_better,
-                "seeds_needed": verdict and verdict.seeds_needed,
-                "scale": str(verdict.scale) if verdict else None,
-                "sentence": verdict.sentence
-                if verdict
-                else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
-                "sample_differs": found.samples.get(judged.subject.branch),
-                "environment_differs": found.environments.get(judged.subject.branch),
-            }
-        )
+        name, verdict = judged.subject.branch, judged.verdict
+        other = found.other_scales.get(name)
+        document = {
+            "name": name,
+            **_verdict_document(verdict),
+            "scale": str(verdict.scale) if verdict else None,
+            "other_scale": None if other is None else str(other),
+            "sentence": verdict.sentence
+            if verdict
+            else f"undecided: {why_none(judged, found) or 'no run of this branch has finished'}",
+            "sample_differs": found.samples.get(name),
+            "environment_differs": found.environments.get(name),
+        }
+        if name in slices:
+            document["slices"] = [
+                {
+                    "name": part,
+                    "mean": slices[name].means[part],
+                    **_verdict_document(verdict),
+                    "sentence": verdict.sentence,
+                }
+                for part, verdict in slices[name].verdicts.items()
+            ]
+        if by_example is not None:
+            document["by_example"] = _by_example_document(by_example.get(name))
+        branches.append(document)
     return {
         "metric": found.metric,
         "goal": str(found.goal),
         "against": found.against,
         "branches": branches,
         "trust": trust_document(found.trust),
+    }
+
+
+def _verdict_document(verdict: Verdict | None) -> Document:
+    return {
+        "verdict": "undecided" if verdict is None else str(verdict.outcome),
+        "difference": verdict and verdict.difference,
+        "interval": list(verdict.interval) if verdict and verdict.interval else None,
+        "confidence": verdict.confidence if verdict else 0.95,
+        "seeds": verdict.seeds if verdict else 0,
+        "seeds_declared": verdict.num_declared if verdict else 0,
+        "looks": verdict.looks if verdict else 0,
+        "is_interim": verdict is not None and verdict.is_interim,
+        "p_better": verdict and verdict.p_better,
+        "seeds_needed": verdict and verdict.seeds_needed,
+    }
+
+
+def _by_example_document(found: ByExample | None) -> Document | None:
+    if found is None:
+        return None
+    return {
+        "test": str(found.test),
+        "p": found.p_value,
+        "examples": found.num_examples,
+        "seeds": found.num_seeds,
+        "gained": found.gained,
+        "lost": found.lost,
     }
 
 

@@ -124,6 +124,7 @@ def show(run: str, as_json: bool) -> None:
         print_document(
             {
                 **run_document(found.record),
+                "slices": dict(found.record.slices),
                 "folder": str(found.folder),
                 "events": list(found.events),
                 "log_tail": list(found.log_tail),
@@ -167,6 +168,8 @@ def show(run: str, as_json: bool) -> None:
         click.echo(f"  {name:10} {safe_text(str(value))}")
     for name, value in sorted(record.metrics.items()):
         click.echo(f"  {safe_text(name):20} {figure(value)}")
+    for name, value in record.slices.items():
+        click.echo(f"  {safe_text(name):30} {figure(value)}")
     for path in found.pictures:
         click.echo(f"  picture   {safe_text(str(path))}")
     if found.log_tail:

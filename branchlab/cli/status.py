@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from branchlab.analysis.results import BranchResults
+from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.cli.baseline import baseline_line
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
@@ -36,7 +37,7 @@ def status(branches: tuple[str, ...], with_deleted: bool, as_json: bool) -> None
 
     MAIN and REF count commits ahead and behind; MERGE says whether a merge into main would conflict, or by which road
     the branch's content got into main. Experiments that live only on a remote are shown as of the last fetch. Result
-    and difference are those of the reduced set unless all runs were full.
+    and difference are those of the reduced set unless all runs were full; "interim" says that declared runs are still to come.
     """
     project = project_here(warns=False)
     with telling() as tell:
@@ -106,19 +107,14 @@ def _frozen(found: Status, reference: ReferenceState) -> str:
 
 def _row(branch: BranchStatus) -> list[str]:
     verdict = branch.verdict
-    interval = (
-        f"[{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]"
-        if verdict and verdict.interval
-        else ""
-    )
     return [
         safe_text(branch.standing.branch.name),
         drift_text(branch.standing.main),
         drift_text(branch.standing.reference),
         merge_text(branch),
         figure(branch.mean),
-        figure(verdict.difference, sign=True) if verdict else "-",
-        interval,
+        difference_text(verdict) if verdict else "-",
+        interval_text(verdict) if verdict else "",
         verdict_text(branch),
         merge_back_text(branch),
         runs_text(branch),
@@ -128,10 +124,11 @@ def _row(branch: BranchStatus) -> list[str]:
 
 
 def verdict_text(branch: BranchStatus) -> str:
-    """Return the verdict and what its results no longer speak of; without one, that runs have failed."""
+    """Return the verdict, whether it is interim, and what its results no longer speak of; without one, that runs have failed."""
     if branch.verdict is not None:
         old = old_text(branch.freshness, branch.standing.results_behind)
-        return f"{outcome_text(branch.verdict.outcome)} {old}".rstrip()
+        interim = "interim" if branch.verdict.is_interim else ""
+        return " ".join(filter(None, (outcome_text(branch.verdict.outcome), interim, old)))
     return state_text(RunState.FAILED) if branch.num_failed else ""
 
 

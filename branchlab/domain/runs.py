@@ -143,6 +143,7 @@ class RunRecord:
 
     Attributes:
         metrics: Final values by name once done, the latest epoch's values before.
+        slices: Final values of parts of the validation set, by names as ``val/accuracy[shirt]``; empty until done.
         epoch: Epochs finished. ``epochs`` is the number planned (0 until the run has started).
         usage: What it takes of its machine, as last sampled: ``cpu_percent`` (100 is one core), ``memory_gib``,
             ``memory_gib_max``, of a GPU also ``gpu_percent``, ``gpu_memory_gib``, ``gpu_temperature_c`` and
@@ -166,6 +167,7 @@ class RunRecord:
     usage: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     data: str = ""
+    slices: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

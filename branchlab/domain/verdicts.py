@@ -32,10 +32,15 @@ class Verdict:
 
     Attributes:
         difference: Mean over seeds of (branch - other), in the metric's own unit; None without common seeds.
-        interval: Confidence interval of the difference; None below two seeds.
+        interval: Confidence interval of the difference. On one seed it supposes that the branch is as noisy as the others,
+            and is provisional; None where nothing is known of the noise.
         p_better: Probability that the true difference favours the branch, under the model; printed, never decides.
-        seeds_needed: Seeds that would decide a difference of the observed size with power 0.8; None when decided.
+        seeds_needed: Seeds that would show the difference that matters (``[run] min_effect``) with power 0.8; None when decided.
         sentence: All of it in words.
+        is_interim: Whether declared runs are still to come.
+        num_declared: Pairs of runs that were declared; 0 where that is not known.
+        looks: Declarations so far: seeds that were added are another look.
+        is_share: Whether the metric is a share, whose differences are said in points.
     """
 
     branch: str
@@ -48,6 +53,10 @@ class Verdict:
     seeds_needed: int | None
     scale: Scale
     sentence: str
+    is_interim: bool = False
+    num_declared: int = 0
+    looks: int = 1
+    is_share: bool = False
 
 
 class Action(StrEnum):

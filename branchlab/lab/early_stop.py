@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from branchlab.analysis.curtail import settled
+from branchlab.analysis.declared import NOT_NEEDED
 from branchlab.analysis.verdict import Question
 from branchlab.config import RunOptions
 from branchlab.domain import Outcome, Run, RunRecord, RunState
@@ -13,7 +14,7 @@ _WORDS = {
     Outcome.BETTER: "better than {main}",
     Outcome.WORSE: "worse than {main}",
     Outcome.NO_DIFFERENCE: "the same as {main}",
-    Outcome.UNDECIDED: "not distinguishable from {main}",
+    Outcome.UNDECIDED: "no difference from {main} shown",
 }
 
 
@@ -57,9 +58,9 @@ class EarlyStop:
         others = self._trees.keys() - {self._main}
         if run.branch == self._main:
             is_over = bool(others) and others <= self._settled.keys()
-            return "not needed: every branch's verdict is settled" if is_over else ""
+            return f"{NOT_NEEDED}: every branch's verdict is settled" if is_over else ""
         outcome = self._settled.get(run.branch)
         if outcome is None:
             return ""
         word = _WORDS[outcome].format(main=self._main)
-        return f"not needed: {word}, and the seeds that are left could not change that"
+        return f"{NOT_NEEDED}: {word}, and the seeds that are left could not change that"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Feature, FeatureVerdict, Parity, ParityCheck, ParityStatus, Verdict
 
 _WIDTH_MAX = 72
@@ -116,10 +117,8 @@ def _result(verdict: Verdict, main: str) -> str:
     seeds = f"{verdict.seeds} seeds"
     if verdict.difference is None:
         return f"{verdict.outcome} against {main}, {seeds}"
-    interval = (
-        f" [{verdict.interval[0]:+.4f}, {verdict.interval[1]:+.4f}]" if verdict.interval else ""
-    )
-    return f"{verdict.outcome} against {main}, {verdict.difference:+.4f}{interval}, {seeds}"
+    interval = f"{' interim' if verdict.is_interim else ''} {interval_text(verdict)}".rstrip()
+    return f"{verdict.outcome} against {main}, {difference_text(verdict)}{interval}, {seeds}"
 
 
 def _plain(value: bool | float | str) -> str:  # noqa: FBT001  any plain value

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from branchlab.analysis.declared import declared
 from branchlab.analysis.results import (
     BranchResults,
     ProtocolKey,
@@ -17,8 +18,10 @@ from branchlab.analysis.results import (
     is_identical,
     protocol_of,
     results_of,
+    value_of,
 )
 from branchlab.analysis.verdict import Question, Seeds, judge, same
+from branchlab.analysis.wording import is_share
 from branchlab.domain import Branch, Goal, Outcome, RunRecord, RunState, Scale, Trust, Verdict
 from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
@@ -38,8 +41,11 @@ from branchlab.lab.samples import other_sample
 from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
-_KIND = "verdicts-1"
-"""Raise the number when the method changes."""
+_KIND = "verdicts-2"
+"""Raise the number when the method or the sentences change."""
+
+
+_LISTED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ class Comparison:
         samples: By branch, what its runs trained on that those they are paired with did not; as ``environments``.
         environments: By branch, in what its runs' environment differs from that of the runs they are paired with, in one
             line; branches without such a difference are left out.
+        family: All that were judged together, by branch, whichever were asked for.
+        other_scales: By branch, at which other scale runs of it are done; a comparison is of one scale alone.
         trust: How far the sample can be trusted; None for another metric than the config's, or another branch than main.
     """
 
@@ -69,6 +77,8 @@ class Comparison:
     judged: tuple[Judged, ...]
     environments: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, str] = field(default_factory=dict)
+    family: Mapping[str, Judged] = field(default_factory=dict)
+    other_scales: Mapping[str, Scale] = field(default_factory=dict)
     trust: Trust | None = None
 
 
@@ -78,8 +88,16 @@ def compare(
     *,
     metric: str | None = None,
     against: str | None = None,
+    scale: Scale | None = None,
 ) -> Comparison:
     """Hold branches (all experiments unless named) against main, or against another branch.
+
+    Args:
+        project: Whose.
+        names: Only these branches.
+        metric: Another than the config's, or a slice of one: ``val/accuracy[shirt]``.
+        against: Another branch than main.
+        scale: Only runs of this one; else of each branch the one with most seeds done.
 
     Raises:
         RepositoryError: A branch is unknown.
@@ -94,20 +112,16 @@ def compare(
     gone = deleted_branches(project, records, branches)
     wanted = find_branches(project, names, [*branches, *gone]) if names else experiments
     metric = metric or project.config.run.metric
-    known = index.metric_names()
-    if known and metric not in known:
-        raise ConfigError(
-            f"no run has recorded the metric '{metric}'",
-            hint=f"{nearest(metric, known)}recorded: {', '.join(known)}",
-        )
+    _check_metric(metric, index.metric_names(), records)
     # All experiments are judged, whichever are asked for, deleted ones too: what was tried counts, and naming one
     # hides no other.
     family = list({branch.name: branch for branch in [*experiments, *gone, *wanted]}.values())
     experiment = experiments_of(project, [other, *family])
     subjects = subjects_of(project, [other, *family], experiment, records)
     taken = taken_from_main(project, main)
+    shown = [record for record in records if scale in {None, record.run.scale}]
     judged = judge_all(
-        records, subjects[1:], subjects[0], metric=metric, project=project, taken=taken
+        shown, subjects[1:], subjects[0], metric=metric, project=project, taken=taken
     )
     found = {
         branch.name: difference_of_pairs(project, one.results, one.against, against=other.name)
@@ -126,16 +140,49 @@ def compare(
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
         samples={name: said for name, said in samples.items() if said},
+        family=judged,
+        other_scales=_other_scales(records, [judged[branch.name] for branch in wanted]),
         trust=trust_of(project, records, main)
         if (metric, other.name) == (project.config.run.metric, main.name)
         else None,
     )
 
 
+def _check_metric(metric: str, known: Sequence[str], records: Sequence[RunRecord]) -> None:
+    if metric in known or any(value_of(record, metric) is not None for record in records):
+        return
+    slices = {name for record in records for name in record.slices}
+    if not known and not slices:
+        return
+    whole = metric.partition("[")[0]
+    of_whole = sorted(name for name in slices if name.startswith(f"{whole}["))
+    found = of_whole if metric.endswith("]") and of_whole else known
+    listed = ", ".join(found[:_LISTED_MAX]) + (" …" if len(found) > _LISTED_MAX else "")
+    raise ConfigError(
+        f"no run has recorded the metric '{metric}'",
+        hint=f"{nearest(metric, found)}recorded: {listed}",
+    )
+
+
+def _other_scales(records: Sequence[RunRecord], judged: Sequence[Judged]) -> dict[str, Scale]:
+    """Return, by branch, the scale besides the one shown at which runs of its content are done."""
+    recorded = Recorded(records)
+    found = {}
+    for one in judged:
+        other = {
+            record.run.scale
+            for record in recorded.about(one.subject)
+            if record.state is RunState.DONE and one.subject.is_of(record.run)
+        } - {one.results.scale}
+        if other:
+            found[one.subject.branch] = other.pop()
+    return found
+
+
 def metric_missing(records: Sequence[RunRecord], metric: str) -> str:
     """Say that runs which are done lack a metric, and which they have instead."""
     names = sorted({name for record in records for name in record.metrics})
-    if not records or metric in names:
+    if not records or any(value_of(record, metric) is not None for record in records):
         return ""
     if not names:
         return f"its runs recorded no {metric}"
@@ -155,7 +202,7 @@ def why_none(judged: Judged, found: Comparison) -> str:
 
 
 def _never_finite(records: Sequence[RunRecord], metric: str) -> str:
-    values = [record.metrics[metric] for record in records if metric in record.metrics]
+    values = [v for record in records if (v := value_of(record, metric)) is not None]
     if not values or any(map(math.isfinite, values)):
         return ""
     return f"its runs recorded {metric}, never a finite value"
@@ -230,23 +277,37 @@ def _verdicts(
     metric: str,
     project: Project,
 ) -> Mapping[str, Verdict]:
-    config = project.config
     equal = {name for name, found in results.items() if is_identical(found, against)}
     seeds = {name: found.seeds(metric) for name, found in results.items()}
     measured = {name: values for name, values in seeds.items() if values and name not in equal}
-    scales = [found.scale for found in results.values() if found.scale is not None]
-    question = Question(
-        goal=config.run.goal,
-        min_effect=config.run.min_effect,
-        scale=scales[0] if scales else Scale.SAMPLE,
-        against=other,
-    )
     others = against.seeds(metric)
+    question = question_of(project, metric, results, against, other=other)
     # What computed the same as main is main once more: pooled, it would count main's noise twice.
     verdicts = _judged(project.memo(), measured, others, question) if measured else {}
     return verdicts | {
         name: same(name, len(seeds[name].keys() & others.keys()), question) for name in equal
     }
+
+
+def question_of(
+    project: Project,
+    metric: str,
+    results: Mapping[str, BranchResults],
+    against: BranchResults,
+    *,
+    other: str,
+) -> Question:
+    """Return what a comparison of branches of one protocol is about."""
+    scales = [found.scale for found in results.values() if found.scale is not None]
+    values = (v for found in (*results.values(), against) for v in found.seeds(metric).values())
+    return Question(
+        goal=project.config.run.goal,
+        min_effect=project.config.run.min_effect,
+        scale=scales[0] if scales else Scale.SAMPLE,
+        against=other,
+        is_share=is_share(metric, values),
+        declared={name: declared(found, against) for name, found in results.items()},
+    )
 
 
 def _judged(

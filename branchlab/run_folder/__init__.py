@@ -10,7 +10,7 @@
     runs/<run-id>/attempts/<n>/usage.jsonl     what it takes of the machine, every few seconds
     runs/<run-id>/attempts/<n>/pulse           touched while the training gets on
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
-    runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
+    runs/<run-id>/attempts/<n>/val_examples.npz   per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/probe.json                   which step of it shall be looked at
@@ -36,6 +36,7 @@ from branchlab.run_folder.events import (
     parse_event,
     read_events,
 )
+from branchlab.run_folder.examples import Arrays, read_examples, write_examples
 from branchlab.run_folder.files import JSON, from_text, replacing, to_text, write_atomically
 from branchlab.run_folder.folders import (
     LOST,
@@ -59,6 +60,7 @@ __all__ = [
     "JSON",
     "LOST",
     "STATE_FOLDER",
+    "Arrays",
     "AskedLook",
     "AskedProbe",
     "AskedRecording",
@@ -79,6 +81,7 @@ __all__ = [
     "pack_recording",
     "parse_event",
     "read_events",
+    "read_examples",
     "read_holder",
     "read_manifest",
     "replacing",
@@ -87,6 +90,7 @@ __all__ = [
     "unpack_probe",
     "unpack_recording",
     "write_atomically",
+    "write_examples",
     "write_holder",
     "write_manifest",
 ]

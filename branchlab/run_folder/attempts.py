@@ -55,7 +55,8 @@ class Attempt:
 
     @property
     def val_examples(self) -> Path:
-        return self.path / "val_examples.pt"
+        """What the last validation found for each example; ``read_examples`` reads it."""
+        return self.path / "val_examples.npz"
 
     @property
     def probe(self) -> Path:

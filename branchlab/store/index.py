@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -216,7 +216,40 @@ def _record(row: sqlite3.Row) -> RunRecord:
         usage=json.loads(row["usage"]),
         reason=row["reason"],
         data=row["data"],
+        slices=_Slices(row["slices"]),
     )
+
+
+class _Slices(Mapping[str, float]):
+    """Values by name that are read where somebody asks for one: ``status`` asks for none, and there may be hundreds a run."""
+
+    __slots__ = ("_read", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._read: dict[str, float] | None = None
+
+    def __getitem__(self, name: str) -> float:
+        return self._values()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Slices):
+            return self._text == other._text
+        return isinstance(other, Mapping) and self._values() == dict(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as any mapping that is compared by content
+
+    def _values(self) -> dict[str, float]:
+        if self._read is None:
+            found = json.loads(self._text)
+            self._read = found if isinstance(found, dict) else {}
+        return self._read
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

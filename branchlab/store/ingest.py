@@ -76,6 +76,8 @@ def look(folder: RunFolder, row: sqlite3.Row | None) -> Update | None:
         values["duration_s"] = result.get("duration_s")
         if result.get("metrics"):
             values["metrics"] = json.dumps(_floats(result["metrics"]))
+        if result.get("slices"):
+            values["slices"] = json.dumps(_floats(result["slices"]))
     elif row is None or not is_same_attempt:
         values.setdefault("metrics", "{}")
     return Update(values, metric_rows, is_anew)
@@ -260,15 +262,8 @@ def _floats(values: JSON) -> dict[str, float]:
 
 
 _USAGE_TAIL = 4096
-_DEFAULTS = {
-    "epoch": 0,
-    "epochs": 0,
-    "step": 0,
-    "steps": 0,
-    "metrics": "{}",
-    "usage": "{}",
-    "data": "",
-}
+_COUNTS = dict.fromkeys(("epoch", "epochs", "step", "steps"), 0)
+_DEFAULTS = {**_COUNTS, **dict.fromkeys(("metrics", "usage", "slices"), "{}"), "data": ""}
 
 
 def upsert(

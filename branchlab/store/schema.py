@@ -31,6 +31,9 @@ _MIGRATIONS = (
     """
     ALTER TABLE runs ADD COLUMN data TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE runs ADD COLUMN slices TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 

@@ -21,6 +21,7 @@ from branchlab.errors import ConfigError
 from branchlab.train.rows import as_tensors, num_bytes, pair, sent, take, together
 from branchlab.train.sampling import Seen, are_classes, drawn_ids, seen_in
 from branchlab.train.sharing import share
+from branchlab.train.slices import Partition, partitions
 from branchlab.train.streaming import StreamedSplit
 from branchlab.train.task import Batch, Examples, Rows, Splits
 
@@ -89,7 +90,8 @@ class HeldData:
     Attributes:
         sample_digest: Of the ids of ``train``. ``targets_digest``: of what a draw sees of their targets.
         num_classes: Of the whole training set; 0 where its targets are no class numbers.
-        notes: What the user should know of the sample.
+        notes: What the user should know of the sample, and of parts of the validation set that there are too many of.
+        val_parts: The ways to part the validation set: by class, and by the project's own groups.
     """
 
     train: Split
@@ -99,6 +101,7 @@ class HeldData:
     targets_digest: str = ""
     num_classes: int = 0
     notes: tuple[str, ...] = ()
+    val_parts: tuple[Partition, ...] = ()
 
 
 def hold(splits: Splits, run: Run, *, device: torch.device, drawn: Drawn | None = None) -> HeldData:
@@ -132,21 +135,31 @@ def hold(splits: Splits, run: Run, *, device: torch.device, drawn: Drawn | None 
         return _held(examples, ids, device)
 
     is_tested = run.scale is Scale.FULL and splits.test is not None
+    train, val = held(source, "train", ids), held(splits.val, "val")
+    parts, parts_note = _parts_of(splits, val)
     classes = 0 if seen.classes is None else int(seen.classes.max()) + 1
     digest, targets_digest = digest_of_ids(ids), seen.digest(ids)
     is_stratified = is_sample and run.sample.strategy == "stratified"
     notes = [note_of(seen, is_streamed=splits.stream)] if is_stratified else []
+    notes.append(parts_note)
     if is_sample and drawn is not None and is_other_data(drawn.data, f"{digest}:{targets_digest}"):
         notes.append(_other_data(seen, len(ids), drawn))
     return HeldData(
-        train=held(source, "train", ids),
-        val=held(splits.val, "val"),
+        train=train,
+        val=val,
         test=held(splits.test, "test") if is_tested and splits.test is not None else None,
         sample_digest=digest,
         targets_digest=targets_digest,
         num_classes=max(len(splits.classes), classes),
         notes=tuple(note for note in notes if note),
+        val_parts=parts,
     )
+
+
+def _parts_of(splits: Splits, val: Split) -> tuple[tuple[Partition, ...], str]:
+    targets = val.targets if isinstance(val, HeldSplit) else _targets_of(splits.val)
+    classes = targets if isinstance(targets, Tensor) and are_classes(targets) else None
+    return partitions(classes, splits.classes, splits.val_groups, num=len(val))
 
 
 def see(

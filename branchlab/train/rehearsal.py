@@ -24,6 +24,7 @@ from branchlab.run_folder import (
     EventWriter,
     RunFolder,
     pack_recording,
+    read_examples,
     write_atomically,
 )
 from branchlab.train.checkpoint import load_tensors
@@ -148,11 +149,13 @@ class _Rehearsal(Recorder):
     def _note_end(self, folder: RunFolder, ending: Ending) -> None:
         """Note what the run leaves: weights, optimiser, generators, per-example results, figures."""
         self.step, self.phase = ending.steps, ""
-        for what, path in (
-            ("checkpoint", folder.checkpoint),
-            ("examples", self.attempt.val_examples),
+        found = read_examples(self.attempt.val_examples) or {}
+        examples = {name: torch.from_numpy(array) for name, array in found.items()}
+        for what, document in (
+            ("checkpoint", load_tensors(folder.checkpoint) or {}),
+            ("examples", examples),
         ):
-            for part, value in (load_tensors(path) or {}).items():
+            for part, value in document.items():
                 self.note(Noted.WEIGHTS, digest(value), f"{AT_THE_END}: {part} ({what})")
         self.note(Noted.WEIGHTS, ending.loss_digest, f"{AT_THE_END}: losses")
         figures = {name: value.hex() for name, value in ending.metrics.items()}

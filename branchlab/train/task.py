@@ -7,7 +7,7 @@ arguments only, and each is a flag whose default leaves the base behaviour as it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,6 +91,8 @@ class Splits:
             slide, images of one patient. A sample holds all of a group or none of it.
         stream: Read Datasets batch by batch in worker processes instead, for what is larger than the memory. Their random
             transforms are drawn anew each epoch, from the run's seed.
+        val_groups: Further ways to part the validation set, besides its classes: for each a name, and one label an example
+            (``{"camera": ["left", "right", …]}``). Metrics are then kept for each part, as ``val/accuracy[camera=left]``.
     """
 
     train: Examples | Dataset[Any]
@@ -99,6 +101,7 @@ class Splits:
     classes: Sequence[str] = ()
     stream: bool = False
     groups: Tensor | Sequence[Any] | None = None
+    val_groups: Mapping[str, Sequence[Any] | Tensor] = field(default_factory=dict)
 
 
 class Task:

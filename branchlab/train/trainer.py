@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -30,7 +30,8 @@ _WATCH_EVERY_S = 1.0
 class Ending:
     """How a training ended: done, cancelled (a checkpoint was kept) or failed, with the reason in one line.
 
-    One that its device had no memory for may do better alone on it.
+    One that its device had no memory for may do better alone on it. ``slices`` are final values of parts of the
+    validation set.
     """
 
     state: RunState
@@ -39,6 +40,7 @@ class Ending:
     loss_digest: str
     reason: str = ""
     is_out_of_memory: bool = False
+    slices: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(  # noqa: PLR0913  what it trains, where it writes, when it ends
@@ -186,4 +188,5 @@ def _ending(training: Training, state: RunState, *, reason: str = "") -> Ending:
         steps=training.step,
         loss_digest=training.loss_digest(),
         reason=reason,
+        slices=training.slices,
     )

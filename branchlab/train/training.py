@@ -50,7 +50,7 @@ class Training:
         num_worse: Validations since then.
         clipped_norm: Norm of the last gradient before it was clipped; None where nothing is clipped.
         is_judged: Whether what the last validation found is kept for each example, and the test set was seen.
-        val: What the last validation found, as ``evaluate`` gives it.
+        val: What the last validation found, as ``evaluate`` gives it; ``slices`` what the last of all found in parts of the set.
         budget: The time that ends the training instead of the recipe's epochs, or None.
     """
 
@@ -82,6 +82,7 @@ class Training:
     best_step: int = 0
     num_worse: int = 0
     val: dict[str, Tensor] = field(default_factory=dict)
+    slices: dict[str, float] = field(default_factory=dict)
     clipped_norm: Tensor | None = None
     is_judged: bool = False
     resumed_step: int = -1

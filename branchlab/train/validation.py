@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from branchlab.errors import ConfigError, nearest
-from branchlab.run_folder import Attempt, EventWriter, RunFolder
+from branchlab.run_folder import Attempt, EventWriter, RunFolder, write_examples
 from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.pictures import save_picture
 from branchlab.train.recipe import Recipe
+from branchlab.train.slices import slices_of
 from branchlab.train.task import Task
 from branchlab.train.training import Training, autocast, evaluate, gauges, in_layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def end_epoch(
@@ -59,10 +63,17 @@ def _judge_finally(training: Training, attempt: Attempt) -> dict[str, float]:
     training.is_judged = True
     if training.ranks.is_first:
         per_example = {name: value.cpu() for name, value in training.val.items() if name != "loss"}
-        save_tensors(attempt.val_examples, {"ids": training.data.val.ids.cpu(), **per_example})
+        training.slices = slices_of(per_example, training.data.val_parts)
+        found = {"ids": training.data.val.ids.cpu(), **per_example}
+        write_examples(attempt.val_examples, {name: _array(v) for name, v in found.items()})
     if training.data.test is None:
         return {}
     return _means("test", evaluate(training, training.data.test))
+
+
+def _array(value: Tensor) -> NDArray[Any]:
+    # NumPy knows no bfloat16.
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
 def _hold_against_best(training: Training, values: Mapping[str, float]) -> bool:

@@ -115,6 +115,7 @@ def work(order: Order, attempt: Attempt) -> int:
         metrics={
             n: value if math.isfinite(value) else str(value) for n, value in ending.metrics.items()
         },
+        **({"slices": dict(ending.slices)} if ending.slices else {}),
         steps=ending.steps,
         loss_digest=ending.loss_digest,
         is_out_of_memory=ending.is_out_of_memory,

@@ -106,10 +106,10 @@ def cut(line: Line, width: int) -> Line:
     return tuple(kept)
 
 
-def outcome_piece(outcome: Outcome) -> Piece:
-    """Return a verdict as mark and word."""
+def outcome_piece(outcome: Outcome, *, is_interim: bool = False) -> Piece:
+    """Return a verdict as mark and word, with three dots while declared runs are still to come."""
     word, look = _OUTCOMES[outcome]
-    return f"{OUTCOME_MARKS[outcome]} {word}", look
+    return f"{OUTCOME_MARKS[outcome]} {word}{'…' if is_interim else ''}", look
 
 
 def hypothesis_piece(state: HypothesisState, words: str = "") -> Piece:

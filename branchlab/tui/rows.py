@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Goal, RunRecord, RunState
 from branchlab.lab.words import age, drift_text, duration, figure
 from branchlab.tui.looks import (
@@ -81,16 +82,14 @@ def branch_row(view: BranchView, now: datetime, *, is_wide: bool) -> Row:
     """Return one branch as cells; where there is room, the counts of runs have words."""
     verdict = view.verdict
     is_experiment = view.role is Role.EXPERIMENT
-    interval = (
-        f"{verdict.interval[0]:+.4f} {verdict.interval[1]:+.4f}"
-        if verdict and verdict.interval
-        else ""
-    )
+    interval = interval_text(verdict) if verdict else ""
     if verdict is not None:
-        difference = figure(verdict.difference, sign=True)
+        difference = difference_text(verdict)
     else:
         difference = "" if view.spread is None or is_experiment else f"±{view.spread:.4f}"
-    judged: Piece = outcome_piece(verdict.outcome) if verdict else ("", Look.DIM)
+    judged = (
+        outcome_piece(verdict.outcome, is_interim=verdict.is_interim) if verdict else ("", Look.DIM)
+    )
     merge = (
         merge_piece(view.landed, view.conflicts, num_ahead=view.main.ahead if view.main else None)
         if is_experiment

@@ -81,7 +81,10 @@ def test_what_is_worse_or_makes_no_difference_is_dropped_however_well_guarded(ou
 
 def test_what_is_undecided_is_kept_and_says_how_many_seeds_it_takes():
     found = advise(outcome=Outcome.UNDECIDED)
-    assert (found.action, "9 seeds would decide" in found.reason) == (Action.KEEP, True)
+    assert (found.action, "9 seeds would show your min effect" in found.reason) == (
+        Action.KEEP,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

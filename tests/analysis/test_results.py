@@ -79,6 +79,18 @@ def test_a_note_on_the_branch_leaves_its_results_current() -> None:
     assert not results_of(replace(noted, content="other"), records).is_of_tip
 
 
+def test_a_slice_is_found_like_a_metric_whether_the_trainer_or_a_script_said_it() -> None:
+    shirt = "val/accuracy[shirt]"
+    sliced = replace(a_record(seed=0), slices={shirt: 0.6, "val/loss[shirt]": 1.0})
+    logged = replace(a_record(seed=1), metrics={"val/accuracy": 0.8, shirt: 0.5})
+    failed = replace(a_record(seed=2, state=RunState.FAILED), slices={shirt: 0.1})
+    infinite = replace(a_record(seed=3), slices={shirt: math.inf})
+    results = BranchResults(records=(sliced, logged, failed, infinite))
+    assert results.seeds(shirt) == {0: 0.6, 1: 0.5}
+    assert results.seeds("val/accuracy[bag]") == {}
+    assert results.slices("val/accuracy") == [shirt]
+
+
 def test_without_runs_of_the_tip_the_latest_content_of_the_branch_is_shown_as_old() -> None:
     records = [
         a_record(tree="tree-0", minute=1, value=0.1),

@@ -156,6 +156,45 @@ def test_compare_takes_another_metric_and_another_branch(trained: Any) -> None:
     assert "'val/loss'" in refused.stderr
 
 
+def test_compare_says_where_branches_differ_and_what_examples_say(trained: Any) -> None:
+    asked = ("compare", "wide", "--slices", "--examples", "--scale", "sample")
+    (wide,) = document(trained.branchlab(*asked, "--json"))["branches"]
+    assert wide["is_interim"] is False
+    assert (wide["seeds_declared"], wide["looks"], wide["other_scale"]) == (2, 1, None)
+    assert {one["name"] for one in wide["slices"]} == {"val/accuracy[0]", "val/accuracy[1]"}
+    assert {one["seeds"] for one in wide["slices"]} == {2}
+    assert wide["by_example"]["test"] == "mcnemar"
+    assert (wide["by_example"]["examples"], wide["by_example"]["seeds"]) == (24, 2)
+    shown = trained.branchlab(*asked).stdout
+    assert "[1]" in shown
+    assert "luck of the test set, not of training; it never decides" in shown
+    plain = document(trained.branchlab("compare", "wide", "--json"))["branches"][0]
+    assert not {"slices", "by_example"} & plain.keys()
+
+
+def test_a_slice_is_a_metric_and_a_mistyped_one_is_refused_with_its_like(trained: Any) -> None:
+    found = document(trained.branchlab("compare", "wide", "--metric", "val/accuracy[1]", "--json"))
+    assert found["branches"][0]["seeds"] == 2
+    refused = trained.branchlab("compare", "--metric", "val/accuracy[one]")
+    assert refused.returncode == 2
+    assert "val/accuracy[0], val/accuracy[1]" in refused.stderr
+
+
+def test_nothing_at_the_full_scale_is_said_with_the_scale_that_there_is(trained: Any) -> None:
+    found = document(trained.branchlab("compare", "wide", "--scale", "full", "--json"))
+    (wide,) = found["branches"]
+    assert (wide["seeds"], wide["other_scale"]) == (0, "sample")
+    assert "--scale sample" in trained.branchlab("compare", "wide", "--scale", "full").stdout
+
+
+def test_slices_are_shown_of_a_run_and_listed_of_none(trained: Any) -> None:
+    (first, *_) = document(trained.branchlab("runs", "wide", "--json"))["runs"]
+    assert "slices" not in first
+    shown = document(trained.branchlab("show", first["id"], "--json"))
+    assert set(shown["slices"]) == {"val/accuracy[0]", "val/accuracy[1]"}
+    assert "val/accuracy[1]" in trained.branchlab("show", first["id"]).stdout
+
+
 def test_a_failed_run_says_why_in_one_line_and_keeps_its_log(trained: Any) -> None:
     runs = document(trained.branchlab("runs", "broken", "--state", "failed", "--json"))["runs"]
     shown = document(trained.branchlab("show", runs[0]["id"], "--json"))

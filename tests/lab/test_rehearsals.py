@@ -16,6 +16,7 @@ from branchlab.lab.demo_lab import build_demo_lab
 from branchlab.lab.project import open_project
 from branchlab.lab.recordings import Recorder, Side, again, commit_side
 from branchlab.lab.rehearsals import Course, course_of, rehearse
+from branchlab.run_folder import read_examples
 
 STEPS_PER_EPOCH, EPOCHS = 7, 2
 NUM_STEPS = STEPS_PER_EPOCH * EPOCHS
@@ -42,7 +43,10 @@ def what_is_left(recorder: Recorder) -> list[tuple[dict, dict, dict]]:
         result = attempt.read_result()
         assert result["state"] == RunState.DONE
         saved = torch.load(folder.checkpoint, weights_only=True)
-        found.append((result, saved["model"], torch.load(attempt.val_examples, weights_only=True)))
+        examples = read_examples(attempt.val_examples)
+        assert examples is not None
+        tensors = {name: torch.from_numpy(array) for name, array in examples.items()}
+        found.append((result, saved["model"], tensors))
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from branchlab.domain import RunState
+from branchlab.run_folder import read_examples
 from branchlab.schedule.pool import StopRequest
 from branchlab.train.checkpoint import load_tensors
 
@@ -142,9 +143,9 @@ def checkpoint(lab, run_id: str) -> dict:
 
 
 def examples(lab, run_id: str) -> dict:
-    found = load_tensors(lab.state.run(run_id).latest().val_examples)
+    found = read_examples(lab.state.run(run_id).latest().val_examples)
     assert found is not None
-    return found
+    return {name: torch.from_numpy(array) for name, array in found.items()}
 
 
 def assert_same_bits(lab, one: str, other: str) -> None:

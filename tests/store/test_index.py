@@ -71,6 +71,33 @@ def test_a_refresh_without_news_changes_nothing(folders, index, contents) -> Non
     assert index.data_version() == version
 
 
+def test_slices_are_kept_apart_from_metrics(folders, index) -> None:
+    plain, sliced = folders.plan("a"), folders.plan("b")
+    folders.attempt(plain, state=RunState.DONE)
+    attempt = folders.attempt(sliced)
+    values = {"val/accuracy[shirt]": 0.25, "val/accuracy[bag]": 0.75}
+    attempt.write_result(RunState.DONE, metrics={"val/accuracy": 0.5}, slices=values)
+    index.refresh()
+    records = {record.run.id: record for record in index.runs()}
+    assert dict(records["b"].slices) == values
+    assert records["b"].slices == values
+    assert records["b"].metrics == {"val/accuracy": 0.5}
+    assert not records["a"].slices
+    assert records["b"] == index.run("b")
+    assert "val/accuracy[shirt]" not in index.metric_names()
+
+
+def test_an_index_of_a_version_without_slices_is_brought_up_to_date(folders, index) -> None:
+    folders.attempt(folders.plan("a"), state=RunState.DONE)
+    index.refresh()
+    index.close()
+    with sqlite3.connect(folders.state.index) as connection:
+        connection.executescript("ALTER TABLE runs DROP COLUMN slices; PRAGMA user_version = 3;")
+    folders.attempt(folders.plan("b"), state=RunState.DONE)
+    index.refresh()
+    assert {record.run.id: dict(record.slices) for record in index.runs()} == {"a": {}, "b": {}}
+
+
 def test_an_index_made_again_says_the_same(folders, index, contents) -> None:
     resumed = folders.plan("resumed")
     folders.attempt(resumed, epochs=range(1, 2))

@@ -25,7 +25,7 @@ def test_the_overview_says_where_every_branch_stands(full_lab, tui):
         assert "0.8610 ±0.0010" in row_of(eyes, "main")
         assert "0.8510 ±0.0010" in row_of(eyes, "original")
         gelu, wider = row_of(eyes, "exp/gelu"), row_of(eyes, "exp/wider")
-        for words in ("↑1 ↓1", "✓ clean", "0.8718", "+0.0108", "▲ better", "✓3"):
+        for words in ("↑1 ↓1", "✓ clean", "0.8718", "+1.08pt", "▲ better", "✓3"):
             assert words in gelu
         assert "✗ conflict" in wider
         assert "✗1" in row_of(eyes, "exp/focal")
@@ -36,7 +36,7 @@ def test_the_overview_says_where_every_branch_stands(full_lab, tui):
 
 def test_the_selected_branch_is_told_in_full(full_lab, tui):
     async def look(eyes):
-        await eyes.see("better than main: +0.0108")
+        await eyes.see("better than main: +1.08 points")
         await eyes.press("j")
         await eyes.see("✗ conflicts with main in model.py")
         await eyes.press("G")
