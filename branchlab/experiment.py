@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from branchlab.domain import Flags
+from branchlab.domain import Flags, WrittenNote, dropped
 from branchlab.errors import ConfigError
 from branchlab.toml_file import is_plain, parse_toml, shown
+from branchlab.written import parse_notes
 
 FOLDER = "experiments"
 
@@ -29,6 +30,13 @@ class Experiment:
     idea: str = ""
     flags: Flags = field(default_factory=dict)
     landed: Landing | None = None
+    notes: tuple[WrittenNote, ...] = ()
+
+    @property
+    def given_up(self) -> str:
+        """Why the idea was dropped, in its last note's words; "" while it is open."""
+        note = dropped(self.notes)
+        return note.text if note is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,19 @@ def experiment_path(name: str) -> str:
     return f"{FOLDER}/{name}.toml"
 
 
+def is_description(text: str) -> bool:
+    """Whether a file is one that ``new-exp`` would write, and no configuration of the project's own in the same folder."""
+    try:
+        document = parse_toml(text, path=PurePosixPath(FOLDER))
+    except ConfigError:
+        return False
+    return (
+        isinstance(document.get("title"), str)
+        and (isinstance(document.get("base"), str) or isinstance(document.get("idea"), str))
+        and isinstance(document.get("flags", {}), dict)
+    )
+
+
 def parse_experiment(text: str, *, where: str) -> Experiment:
     """Return the experiment that ``text`` describes; ``where`` is named in errors.
 
@@ -79,7 +100,15 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
         idea=document.get("idea", ""),
         flags=flags,
         landed=_landing(document.get("landed")),
+        notes=_notes(text, where),
     )
+
+
+def _notes(text: str, where: str) -> tuple[WrittenNote, ...]:
+    try:
+        return parse_notes(text, where=where)
+    except ConfigError:
+        return ()  # runs need none; whoever reads notes says what is wrong with them
 
 
 def _landing(table: object) -> Landing | None:

@@ -19,11 +19,19 @@ _OF_PACKAGES = {"packages", "python", "torch"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A branch as its results are asked for: its name, its tip's tree, and the flags that it runs with."""
+    """A branch as its results are asked for: its name, its tip's tree, and the flags that it runs with.
+
+    ``content`` is the id of the tree without the descriptions of experiments; the tree's own unless given.
+    """
 
     branch: str
     tree: str
+    content: str = ""
     flags: Flags = field(default_factory=dict)
+
+    def is_of(self, run: Run) -> bool:
+        """Whether a run trained the subject's content."""
+        return run.tree == self.tree or (run.content or run.tree) == (self.content or self.tree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +65,19 @@ class Recorded:
     """Recorded runs by content and by branch, so that a subject's are found without looking at all of them."""
 
     def __init__(self, records: Sequence[RunRecord]) -> None:
-        self._by_tree: dict[str, list[RunRecord]] = {}
+        self._by_content: dict[str, list[RunRecord]] = {}
         self._by_branch: dict[str, list[RunRecord]] = {}
         for record in records:
-            self._by_tree.setdefault(record.run.tree, []).append(record)
+            content = record.run.content or record.run.tree
+            self._by_content.setdefault(content, []).append(record)
             self._by_branch.setdefault(record.run.branch, []).append(record)
 
     def about(self, subject: Subject) -> list[RunRecord]:
         """Return the runs of the subject's content, and those planned for its branch."""
-        of_tree = self._by_tree.get(subject.tree, [])
+        names = dict.fromkeys((subject.content or subject.tree, subject.tree))
+        of_content = [record for name in names for record in self._by_content.get(name, [])]
         of_branch = self._by_branch.get(subject.branch, [])
-        return of_tree + [record for record in of_branch if record.run.tree != subject.tree]
+        return of_content + [record for record in of_branch if not subject.is_of(record.run)]
 
 
 def protocol_of(run: Run) -> ProtocolKey:
@@ -118,15 +128,16 @@ def results_of(
         if (protocol is None or protocol_of(record.run) == protocol)
         and dict(record.run.flags) == dict(subject.flags)
     ]
-    of_tip = [record for record in wanted if record.run.tree == subject.tree]
+    of_tip = [record for record in wanted if subject.is_of(record.run)]
     if of_tip:
         return BranchResults(records=_one_protocol(of_tip, taken), is_of_tip=True)
     of_name = [record for record in wanted if record.run.branch == subject.branch]
     if not of_name:
         return BranchResults()
     latest = max(of_name, key=_planned)
-    same_tree = [record for record in of_name if record.run.tree == latest.run.tree]
-    return BranchResults(records=_one_protocol(same_tree, taken), is_of_tip=False)
+    then = Subject(branch=subject.branch, tree=latest.run.tree, content=latest.run.content)
+    same = [record for record in of_name if then.is_of(record.run)]
+    return BranchResults(records=_one_protocol(same, taken), is_of_tip=False)
 
 
 def freshness(results: BranchResults, main: BranchResults) -> Freshness:

@@ -162,6 +162,7 @@ def _branch_document(branch: BranchStatus) -> Document:
         "upstream": _upstream(standing.counterpart),
         "notes": list(branch.notes),
         "dependencies_changed": list(branch.dependencies_changed),
+        "given_up": branch.given_up or None,
         "worktrees": [
             {"path": str(place.path), "operation": place.operation or None}
             for place in standing.checked_out

@@ -70,6 +70,7 @@ from branchlab.domain.scripts import (
     placeholders_of,
 )
 from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
+from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
 
 __all__ = [
     "AT_THE_END",
@@ -89,6 +90,7 @@ __all__ = [
     "Divergence",
     "Drawn",
     "Drift",
+    "Fate",
     "Feature",
     "FeatureVerdict",
     "Figures",
@@ -115,6 +117,7 @@ __all__ = [
     "Recommendation",
     "Recording",
     "ReferenceState",
+    "Relation",
     "Repeat",
     "Resume",
     "Run",
@@ -130,6 +133,8 @@ __all__ = [
     "Trace",
     "Verdict",
     "WorkTree",
+    "WrittenNote",
+    "dropped",
     "is_other_data",
     "merge_back_of",
     "placeholders_of",

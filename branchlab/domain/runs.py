@@ -92,6 +92,8 @@ class Run:
         task: ``module:Class`` of the task, imported from the work tree; "" where a ``script`` trains.
         script: The project's own script, where that trains instead of a task.
         code: The commit that is checked out where it is not the branch's own: the branch's files with main's script.
+        content: Id of the tree without the descriptions of experiments, which trainings do not depend on; "" in runs
+            that were recorded before it was.
         flags: What the experiment switches on. ``arguments``: what the config gives to every branch.
         epochs: Overrides the recipe's own number of epochs when not None.
         environment: Versions and kind of device that results depend on.
@@ -124,6 +126,7 @@ class Run:
     budget_s: float | None = None
     script: Script | None = None
     code: str = ""
+    content: str = ""
     batch: str = ""
     planned_at: datetime | None = None
     origin: Origin | None = None

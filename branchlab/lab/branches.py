@@ -15,6 +15,7 @@ from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, RunRecord
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, experiment_name, experiment_path, parse_experiment
+from branchlab.git.contents import contents
 from branchlab.git.refs import Refs, preferred
 from branchlab.lab.project import Project
 
@@ -93,10 +94,19 @@ def deleted_branches(
     return list(found.values())
 
 
+def contents_of(project: Project, branches: Iterable[Branch]) -> Mapping[str, str]:
+    """Return, by tree, the id of what trainings of these branches depend on."""
+    return contents(project.repository.root, [b.tree for b in branches], project.memo())
+
+
 def is_experiment(project: Project, branch: Branch) -> bool:
     """Whether a branch is an experiment: it matches a pattern, and is neither main nor the reference."""
+    return is_experiment_name(project, branch.own_name)
+
+
+def is_experiment_name(project: Project, name: str) -> bool:
+    """Whether a branch of this name is an experiment."""
     known = project.config.branches
-    name = branch.own_name
     if name in {known.main, known.reference}:
         return False
     return any(fnmatchcase(name, pattern) for pattern in known.experiments)

@@ -24,6 +24,7 @@ from branchlab.errors import ConfigError, nearest
 from branchlab.experiment import Experiment
 from branchlab.lab.branches import (
     all_branches,
+    contents_of,
     deleted_branches,
     experiments_of,
     find_branches,
@@ -100,7 +101,7 @@ def compare(
     # hides no other.
     family = list({branch.name: branch for branch in [*experiments, *gone, *wanted]}.values())
     experiment = experiments_of(project, [other, *family])
-    subjects = subjects_of([other, *family], experiment, records)
+    subjects = subjects_of(project, [other, *family], experiment, records)
     taken = taken_from_main(project, main)
     judged = judge_all(
         records, subjects[1:], subjects[0], metric=metric, project=project, taken=taken
@@ -155,6 +156,7 @@ def _never_finite(records: Sequence[RunRecord], metric: str) -> str:
 
 
 def subjects_of(
+    project: Project,
     branches: Sequence[Branch],
     experiments: Mapping[str, Experiment | ConfigError],
     records: Sequence[RunRecord],
@@ -163,6 +165,7 @@ def subjects_of(
 
     One whose experiment file is damaged has no flags, one that is gone has those that it ran with last.
     """
+    contents = contents_of(project, branches)
     last = {record.run.branch: record.run.flags for record in reversed(records)}
     found = []
     for branch in branches:
@@ -170,7 +173,8 @@ def subjects_of(
         flags = experiment.flags if isinstance(experiment, Experiment) else {}
         if branch.is_gone:
             flags = last.get(branch.name, flags)
-        found.append(Subject(branch=branch.name, tree=branch.tree, flags=flags))
+        content = contents[branch.tree]
+        found.append(Subject(branch=branch.name, tree=branch.tree, content=content, flags=flags))
     return found
 
 

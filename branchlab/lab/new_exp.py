@@ -9,6 +9,7 @@ from pathlib import Path
 
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import Experiment, experiment_path, render_experiment
+from branchlab.git.experiments import keep_experiments
 from branchlab.git.worktrees import link_shared
 from branchlab.git.write import add_worktree, commit_files, create_branch, record_base
 from branchlab.lab.branches import all_branches, find_branches, main_branch
@@ -67,6 +68,7 @@ def new_experiment(
     )
     create_branch(project.repository, branch, commit)
     record_base(project.repository, branch, start.tip)
+    keep_experiments(project.repository, {branch: commit})
     if worktree is not None:
         add_worktree(project.repository, branch, worktree)
         link_shared(project.repository, worktree, share=project.config.run.share)

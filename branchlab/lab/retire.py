@@ -18,6 +18,7 @@ from branchlab.git.archive import (
     unsaved_in,
 )
 from branchlab.git.checkouts import checkouts
+from branchlab.git.experiments import keep_experiments
 from branchlab.lab.branches import all_branches, find_branches
 from branchlab.lab.project import Project
 from branchlab.lab.status import BranchStatus, status
@@ -42,7 +43,7 @@ def retire(project: Project, name: str, *, is_forced: bool = False) -> Retired:
     Args:
         project: Where.
         name: The branch, by full name or by its experiment's.
-        is_forced: Also a branch whose content is not in main.
+        is_forced: Also a branch whose content is not in main and that no note gives up.
 
     Raises:
         RepositoryError: It is no experiment, is not in main yet, is checked out in the main work tree, or its own work tree
@@ -52,10 +53,12 @@ def retire(project: Project, name: str, *, is_forced: bool = False) -> Retired:
     branch = find_branches(project, [name], branches)[0]
     _check_kind(project, branch)
     found = next((one for one in status(project, [branch.name]).branches), None)
-    if not is_forced and not _is_over(found):
+    why = _why_over(found)
+    if not is_forced and not why:
         raise RepositoryError(
             f"the content of {branch.name} is not in {project.config.branches.main}",
-            hint=f"branchlab merge-back {branch.name}, or give it up: branchlab retire {branch.name} --force",
+            hint=f"branchlab merge-back {branch.name}, or give it up with the reason: "
+            f"branchlab note {branch.name} 'WHY' --dropped",
         )
     places = checkouts(project.repository).get(branch.name, ())
     worktree = _worktree(project, branch, places)
@@ -66,9 +69,9 @@ def retire(project: Project, name: str, *, is_forced: bool = False) -> Retired:
             f"the tag '{tag}' exists already and is another commit",
             hint=f"look at it: git log {tag}, or give it another name: git tag {tag}-1 {tag} && git tag -d {tag}",
         )
-    why = "its content is in main" if _is_over(found) else "it was given up"
-    message = f"{branch.name} as it was when it was retired: {why}"
+    message = f"{branch.name} as it was when it was retired: {why or 'it was given up'}"
     # The tag comes first: from then on nothing that is taken away is lost.
+    keep_experiments(project.repository, {branch.own_name: branch.tip})
     is_new = put_tag(project.repository, tag, branch.tip, message=message)
     try:
         if worktree is not None:
@@ -104,12 +107,15 @@ def _check_kind(project: Project, branch: Branch) -> None:
         )
 
 
-def _is_over(found: BranchStatus | None) -> bool:
+def _why_over(found: BranchStatus | None) -> str:
+    """Return why a branch is needed no more; "" while it is."""
     if found is None:
-        return False
+        return ""
     landed = found.standing.landed
     is_in_main = landed.is_settled and landed is not Landed.REVERTED
-    return is_in_main or found.is_landed_as_flag
+    if is_in_main or found.is_landed_as_flag:
+        return "its content is in main"
+    return f"it was given up: {found.given_up}" if found.given_up else ""
 
 
 def _worktree(project: Project, branch: Branch, places: Sequence[CheckedOut]) -> Path | None:

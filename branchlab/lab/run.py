@@ -10,10 +10,13 @@ from pathlib import Path
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Drawn, Run, RunState, Sample, Scale, Script
 from branchlab.errors import StoreError
+from branchlab.git.experiments import keep_experiments
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
+    contents_of,
     experiment_of,
+    is_experiment_name,
     main_branch,
 )
 from branchlab.lab.dependencies import dependencies_changed_since_main, dependency_notes
@@ -44,8 +47,14 @@ from branchlab.lab.own_script import (
 from branchlab.lab.progress import Progress, Watcher
 from branchlab.lab.project import Project
 from branchlab.lab.run_environments import origin_of
-from branchlab.lab.run_request import RunRequest, check_request, landed_flags, wanted_branches
-from branchlab.lab.samples import sample_of_runs
+from branchlab.lab.run_request import (
+    RunRequest,
+    check_request,
+    landed_flags,
+    left_out_notes,
+    wanted_branches,
+)
+from branchlab.lab.samples import epochs_on_sample, sample_of_runs
 from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job, locked
 from branchlab.schedule.executor import Bounds, Executor, Facts
@@ -149,8 +158,12 @@ class RunSession:
         )
         threads = threads_of(jobs, processes) if facts.threads is None else facts.threads
         protocol = self._protocol(facts, device, threads=threads, script=script)
+        contents = contents_of(project, wanted)
         plan = make_plan(
-            [self._target(branch, main, protocol) for branch in wanted],
+            [
+                self._target(branch, main, protocol, content=contents[branch.tree])
+                for branch in wanted
+            ],
             seeds,
             protocol,
             known=index.runs_of_key,
@@ -170,6 +183,7 @@ class RunSession:
             reasons={planned.run.id: reason_for(planned, records) for planned in plan.runs},
             notes=(
                 *_notes(project, wanted),
+                *left_out_notes(project, request, branches),
                 *script_notes(script),
                 *dependency_notes(project, changed),
                 *self._own.notes(wanted),
@@ -244,6 +258,8 @@ class RunSession:
         project = self.project
         new = [planned.run for planned in plan.runs if planned.known is None]
         project.repository.keep_all({run.id: run.checked_out for run in new})
+        ideas = {run.branch: run.commit for run in new if is_experiment_name(project, run.branch)}
+        keep_experiments(project.repository, ideas)
         origin = origin_of(project, self.request.command) if new else None
         for run in new:
             project.state.run(run.id).write_plan(replace(run, origin=origin))
@@ -268,7 +284,7 @@ class RunSession:
         executor.warm_up()
         return executor
 
-    def _target(self, branch: Branch, main: Branch, protocol: Protocol) -> Target:
+    def _target(self, branch: Branch, main: Branch, protocol: Protocol, *, content: str) -> Target:
         request = self.request
         flags = dict(experiment_of(self.project, branch).flags)
         if branch.name == main.name and request.experiment is not None:
@@ -289,6 +305,7 @@ class RunSession:
             commit=branch.tip,
             tree=branch.tree,
             code=code_of(self.project, protocol.script, branch, main),
+            content=content,
             flags=flags,
             environment=environment,
         )
@@ -312,7 +329,7 @@ class RunSession:
             scale=Scale.FULL if is_full else Scale.SAMPLE,
             sample=sample,
             arguments=config.trainer.arguments,
-            epochs=self._epochs(script, is_full=is_full),
+            epochs=request.epochs if is_full else epochs_on_sample(config, request, script),
             deterministic=config.run.deterministic,
             environment=environment,
             device="cuda" if device.startswith("cuda") else device,
@@ -322,13 +339,6 @@ class RunSession:
             budget_s=request.budget_s,
             script=script,
         )
-
-    def _epochs(self, script: Script | None, *, is_full: bool) -> int | None:
-        """Return how many epochs are trained instead of the recipe's own; those of the config are for the sample."""
-        request, epochs = self.request, self.project.config.sample.epochs
-        if request.epochs is not None or is_full or request.budget_s is not None:
-            return request.epochs
-        return epochs if script is None or script.takes("epochs") else None
 
     def _checkout(self, run: Run) -> Path:
         if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from branchlab.config import CONFIG_NAME, is_device
 from branchlab.domain import Branch, Flags
 from branchlab.errors import ConfigError, RepositoryError
-from branchlab.experiment import experiment_path, parse_experiment
-from branchlab.lab.branches import find_branches, is_experiment
+from branchlab.experiment import Experiment, experiment_path, parse_experiment
+from branchlab.lab.branches import experiments_of, find_branches, is_experiment
 from branchlab.lab.project import Project
 
 _SEEDS_MAX = 1000
@@ -105,7 +105,9 @@ def wanted_branches(
     if request.is_all:
         reference = project.config.branches.reference
         frozen = [branch for branch in branches if branch.own_name == reference]
-        others = frozen + [branch for branch in branches if is_experiment(project, branch)]
+        open_ones = [branch for branch in branches if is_experiment(project, branch)]
+        left_out = given_up(project, open_ones)
+        others = frozen + [branch for branch in open_ones if branch.name not in left_out]
     elif request.names:
         others = find_branches(project, request.names, branches)
     else:
@@ -117,6 +119,27 @@ def wanted_branches(
             hint=f"branchlab run {main.name} --experiment {request.experiment}",
         )
     return list({branch.name: branch for branch in [main, *others]}.values())
+
+
+def given_up(project: Project, branches: Sequence[Branch]) -> Mapping[str, str]:
+    """Return why branches were dropped, by name; open ones are left out."""
+    found = experiments_of(project, branches)
+    return {
+        name: one.given_up
+        for name, one in found.items()
+        if isinstance(one, Experiment) and one.given_up
+    }
+
+
+def left_out_notes(project: Project, request: RunRequest, branches: Sequence[Branch]) -> list[str]:
+    """Say which experiments a run of all branches leaves out."""
+    if not request.is_all:
+        return []
+    found = given_up(project, [b for b in branches if is_experiment(project, b)])
+    return [
+        f"{name} was given up ({reason}), so it is left out; to run it all the same, name it"
+        for name, reason in found.items()
+    ]
 
 
 def landed_flags(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from branchlab.analysis.recommendation import recommendation
 from branchlab.analysis.results import BranchResults, Subject, freshness, results_of
 from branchlab.domain import (
+    Action,
     Branch,
     FeatureVerdict,
     Flags,
@@ -73,6 +74,7 @@ class BranchStatus:
         parity: What training has shown of merging this tip into today's main; None where that was not asked.
         notes: What else is to be known, in a few words each.
         dependencies_changed: Files in which it changes what the project depends on, since it left main.
+        given_up: Why the idea was dropped, as its last note says; "" while it is open.
         num_done: Of the results shown; ``num_running`` counts every run of the branch.
     """
 
@@ -94,6 +96,7 @@ class BranchStatus:
     is_landed_as_flag: bool = False
     parity: Parity | None = None
     dependencies_changed: tuple[str, ...] = ()
+    given_up: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +145,20 @@ def status(
     gone = deleted_branches(project, records, known)
     named = find_branches(project, names, [*known, *gone]) if names else []
     experiments = experiments_of(project, [*branches, *gone])
-    subjects = subjects_of([*branches, *gone], experiments, records)
+    subjects = subjects_of(project, [*branches, *gone], experiments, records)
     branches += gone if with_deleted or names else []
     metric = config.run.metric
-    subject_of_main = Subject(branch=main.name, tree=main.tree)
+    frozen = reference_branch(project, refs)
+    ends = [main, *([frozen] if frozen is not None else [])]
+    subject_of_main, *frozen_subjects = subjects_of(
+        project, ends, {branch.name: Experiment() for branch in ends}, []
+    )
     taken = taken_from_main(project, main)
     judged = (
         judge_all(records, subjects, subject_of_main, metric=metric, project=project, taken=taken)
         if records
         else {}
     )
-    frozen = reference_branch(project, refs)
     measured = {
         name: one.results.records[0].run.commit
         for name, one in judged.items()
@@ -165,8 +171,10 @@ def status(
     changed = dependencies_changed(project, shown)
     counts = feature_counts(project, shown, reading_max=_READING_MAX, tell=tell)
     running = Counter(r.run.branch for r in records if r.state is RunState.RUNNING)
-    on_reference = Subject(
-        branch=config.branches.reference, tree=frozen.tree if frozen is not None else ""
+    reference = config.branches.reference
+    on_reference = next(
+        (replace(one, branch=reference) for one in frozen_subjects),
+        Subject(branch=reference, tree=""),
     )
     found = [
         _branch_status(
@@ -216,6 +224,8 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
     is_as_flag = landed.landed is not None and landed.landed.tip == standing.branch.tip
     merge_back = MergeBack.LANDED if is_as_flag else _merge_back(standing, features, parity)
     is_on_main = merge_back is MergeBack.LANDED and bool(landed.flags)
+    given_up = experiment.given_up if isinstance(experiment, Experiment) else ""
+    dropped = [f"dropped: {given_up}"] if given_up else []
     behind = [f"on main behind {', '.join(landed.flags)}"] if is_on_main else []
     changed = [f"other dependencies: {few(dependencies)}"] if dependencies else []
     if judged is not None and other_sample(results, judged.against, against="main"):
@@ -233,12 +243,15 @@ def _branch_status(  # noqa: PLR0913  what one row is made of
         is_stale=_is_stale(standing),
         features=features,
         merge_back=merge_back,
-        recommendation=recommendation(standing, merge_back, verdict, fresh, parity=parity),
-        notes=(*behind, *changed, *words),
+        recommendation=Recommendation(action=Action.NOTHING, reason=f"given up: {given_up}")
+        if given_up
+        else recommendation(standing, merge_back, verdict, fresh, parity=parity),
+        notes=(*dropped, *behind, *changed, *words),
         flags=flags,
         is_landed_as_flag=is_as_flag,
         parity=parity,
         dependencies_changed=dependencies,
+        given_up=given_up,
     )
 
 

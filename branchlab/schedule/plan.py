@@ -23,6 +23,7 @@ class Target:
 
     Attributes:
         code: The commit that is checked out where it is another: the branch's files with main's script.
+        content: Id of the tree without the descriptions of experiments; the tree's own where it has none.
         environment: Of its own; None is the protocol's.
     """
 
@@ -30,6 +31,7 @@ class Target:
     commit: str
     tree: str
     code: str = ""
+    content: str = ""
     flags: Flags = field(default_factory=dict)
     environment: Mapping[str, str] | None = None
 
@@ -84,9 +86,13 @@ class Plan:
 
 def run_key(target: Target, seed: int, protocol: Protocol) -> str:
     """Return the digest of all that decides a run's result."""
+    return _key(target.content or target.tree, target, seed, protocol)
+
+
+def _key(content: str, target: Target, seed: int, protocol: Protocol) -> str:
     sample = protocol.sample
     document = {
-        "tree": target.tree,
+        "tree": content,
         "flags": dict(sorted(target.flags.items())),
         "seed": seed,
         "task": protocol.task,
@@ -135,7 +141,8 @@ def make_plan(
                 own = replace(protocol, environment=target.environment)
             key = run_key(target, seed, own)
             if key not in planned:
-                records = list(known(key))
+                # Runs that were recorded before content was are known by their whole tree.
+                records = list(known(key)) or list(known(_key(target.tree, target, seed, own)))
                 earlier = _earlier(records, is_forced=is_forced)
                 run = _new_run(target, seed, own, key=key, known=records, now=now)
                 planned[key] = PlannedRun(run=earlier.run if earlier else run, known=earlier)
@@ -186,6 +193,7 @@ def _new_run(
         budget_s=protocol.budget_s,
         script=protocol.script,
         code=target.code,
+        content=target.content,
         batch=_batch_name(now),
         planned_at=now,
     )

@@ -183,6 +183,7 @@ def _plan_columns(run: Run) -> dict[str, Any]:
         "budget_s": run.budget_s,
         "script": asdict(run.script) if run.script is not None else None,
         "code": run.code,
+        "content": run.content,
     }
     return {
         "id": run.id,

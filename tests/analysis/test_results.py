@@ -66,6 +66,19 @@ def test_an_amended_or_rebased_branch_without_a_changed_file_keeps_its_results()
     assert results.seeds("val/accuracy") == {0: 0.7, 1: 1.7}
 
 
+def test_a_note_on_the_branch_leaves_its_results_current() -> None:
+    records = [
+        a_record(value=0.7, content="same"),
+        a_record(tree="tree-3", seed=1, value=0.8, content="same", minute=5),
+    ]
+    noted = replace(SE, tree="tree-9", content="same")
+    for found in (records, Recorded(records).about(noted)):
+        results = results_of(noted, found)
+        assert results.is_of_tip
+        assert results.seeds("val/accuracy") == {0: 0.7, 1: 0.8}
+    assert not results_of(replace(noted, content="other"), records).is_of_tip
+
+
 def test_without_runs_of_the_tip_the_latest_content_of_the_branch_is_shown_as_old() -> None:
     records = [
         a_record(tree="tree-0", minute=1, value=0.1),

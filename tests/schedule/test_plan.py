@@ -83,6 +83,20 @@ def test_a_key_is_what_it_was_before_samples_had_manifests() -> None:
     assert run_key(target, 0, protocol) == known
 
 
+def test_what_is_written_down_about_an_experiment_is_not_in_the_key() -> None:
+    noted = replace(SE, commit="c9", tree="t9", content="t1")
+    assert run_key(noted, 0, PROTOCOL) == run_key(SE, 0, PROTOCOL)
+    assert run_key(replace(noted, content="t2"), 0, PROTOCOL) != run_key(SE, 0, PROTOCOL)
+
+
+def test_runs_that_were_recorded_under_their_whole_tree_stay_known() -> None:
+    known = Known()
+    known.end(known.plan(MAIN, SE))
+    described = replace(SE, content="t1-without-its-description")
+    assert not known.plan(MAIN, described, minute=1).to_start
+    assert len(known.plan(MAIN, replace(described, tree="t9"), minute=1).to_start) == 2
+
+
 def test_neither_name_nor_commit_is_in_the_key() -> None:
     moved = replace(MAIN, branch="exp/other", commit="c9")
     assert run_key(moved, 0, PROTOCOL) == run_key(MAIN, 0, PROTOCOL)
