@@ -67,14 +67,14 @@ class Manifest:
         drawn: With all its ids.
         strata: What the draw kept the shares of. ``num_groups``: of groups in it, 0 where there are none.
         epochs: Of main's recipe, as ``batch_size`` is.
-        commit: Main's, whose code gave the data. ``tree``: its content.
+        commit: Main's, whose code gave the data. ``content``: of its tree, without the descriptions of experiments.
         notes: What else the draw has to say, in sentences.
     """
 
     drawn: Drawn
     strata: Strata
     commit: str
-    tree: str
+    content: str
     made_at: datetime
     epochs: int
     batch_size: int

@@ -23,6 +23,7 @@ from branchlab.errors import ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
+    contents_of,
     experiments_of,
     find_branches,
     is_experiment,
@@ -181,11 +182,14 @@ def _variants(
         found = [b for b in named if b.own_name not in {config.main, config.reference}]
     else:
         index = project.index()
-        done = [r.run.tree for r in index.runs() if r.state is RunState.DONE]
+        runs = [r.run for r in index.runs() if r.state is RunState.DONE]
         index.close()
-        ran = [b for b in branches if is_experiment(project, b) and b.tree in done]
-        found = sorted(ran, key=lambda b: -done.count(b.tree))[:_VARIANTS_MAX]
-    if len({branch.tree for branch in found}) < _VARIANTS_MIN:
+        contents = contents_of(project, branches)
+        done = [name for run in runs for name in {run.tree, run.content or run.tree}]
+        num_done = {b.name: done.count(contents[b.tree]) for b in branches}
+        ran = [b for b in branches if is_experiment(project, b) and num_done[b.name]]
+        found = sorted(ran, key=lambda b: -num_done[b.name])[:_VARIANTS_MAX]
+    if len(set(contents_of(project, found).values())) < _VARIANTS_MIN:
         have = ", ".join(branch.name for branch in found) or "none"
         raise ConfigError(
             f"calibration needs {_VARIANTS_MIN} experiments that train differently, found {have}: "

@@ -52,7 +52,7 @@ from branchlab.lab.run_request import (
     left_out_notes,
     wanted_branches,
 )
-from branchlab.lab.samples import sample_of_runs
+from branchlab.lab.samples import epochs_on_sample, sample_of_runs
 from branchlab.lab.work_places import tidy, work_tree_of
 from branchlab.run_folder import Job
 from branchlab.schedule.executor import Bounds, Executor, Facts
@@ -323,7 +323,7 @@ class RunSession:
             scale=Scale.FULL if is_full else Scale.SAMPLE,
             sample=sample,
             arguments=config.trainer.arguments,
-            epochs=self._epochs(script, is_full=is_full),
+            epochs=request.epochs if is_full else epochs_on_sample(config, request, script),
             deterministic=config.run.deterministic,
             environment=environment,
             device="cuda" if device.startswith("cuda") else device,
@@ -333,13 +333,6 @@ class RunSession:
             budget_s=request.budget_s,
             script=script,
         )
-
-    def _epochs(self, script: Script | None, *, is_full: bool) -> int | None:
-        """Return how many epochs are trained instead of the recipe's own; those of the config are for the sample."""
-        request, epochs = self.request, self.project.config.sample.epochs
-        if request.epochs is not None or is_full or request.budget_s is not None:
-            return request.epochs
-        return epochs if script is None or script.takes("epochs") else None
 
     def _checkout(self, run: Run) -> Path:
         if not needs_worktrees(self.project, kind_of(self.project, self.request.executor)):

@@ -22,7 +22,14 @@ from branchlab.domain import (
 )
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
-from branchlab.lab.branches import all_branches, main_branch, reference_branch
+from branchlab.lab.branches import (
+    all_branches,
+    contents_of,
+    experiments_of,
+    main_branch,
+    reference_branch,
+)
+from branchlab.lab.judge import subjects_of
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, commit_side
 from branchlab.lab.samples import manifest_of, manifest_path
@@ -77,7 +84,7 @@ def draw_sample(
         path=path,
         picture=picture if picture.exists() else None,
         is_new=is_new,
-        notes=(*manifest.notes, *_moved(manifest, main)),
+        notes=(*manifest.notes, *_moved(project, manifest, main)),
     )
 
 
@@ -94,8 +101,8 @@ def checked_fraction(fraction: float, option: str) -> float:
     return fraction
 
 
-def _moved(manifest: Manifest, main: Branch) -> list[str]:
-    if manifest.tree == main.tree:
+def _moved(project: Project, manifest: Manifest, main: Branch) -> list[str]:
+    if manifest.content == contents_of(project, [main])[main.tree]:
         return []
     since = f"it was drawn at {manifest.commit[:10]}, {main.name} has moved since"
     return [f"{since}; where its data has changed, draw it again: branchlab sample --anew"]
@@ -130,7 +137,8 @@ def _draw(
         recorder.carry_out([(run, side)])
         attempt = _attempt(folder)
         tell("looking at the sample", 0, 1)
-        manifest = _manifest(_read(attempt), sample, main, whose=whose)
+        content = contents_of(project, [main])[main.tree]
+        manifest = _manifest(_read(attempt), sample, main, whose=whose, content=content)
         project.state.samples.mkdir(parents=True, exist_ok=True)
         picture = path.with_suffix(".png")
         picture.unlink(missing_ok=True)
@@ -166,7 +174,9 @@ def _read(attempt: Attempt) -> Mapping[str, Any]:
         return {name: file[name] for name in file.files}
 
 
-def _manifest(found: Mapping[str, Any], sample: Sample, main: Branch, *, whose: str) -> Manifest:
+def _manifest(
+    found: Mapping[str, Any], sample: Sample, main: Branch, *, whose: str, content: str
+) -> Manifest:
     """Return the manifest of what a process has found."""
     from branchlab.analysis.copies import Images
     from branchlab.analysis.sampling import Look, checks_of
@@ -211,7 +221,7 @@ def _manifest(found: Mapping[str, Any], sample: Sample, main: Branch, *, whose: 
         strata=look.strata,
         num_groups=look.groups[0] if look.groups else 0,
         commit=main.tip,
-        tree=main.tree,
+        content=content,
         made_at=datetime.now(UTC).replace(microsecond=0),
         epochs=about["epochs"],
         batch_size=about["batch_size"],
@@ -232,10 +242,11 @@ def _weights(project: Project, main: Branch) -> tuple[Path | None, str]:
     records = [record for record in index.runs() if record.state is RunState.DONE]
     index.close()
     frozen = reference_branch(project, project.repository.refs())
-    for branch in (main, frozen):
-        if branch is None:
-            continue
-        of_branch = [r for r in records if r.run.tree == branch.tree and not r.run.flags]
+    known = [branch for branch in (main, frozen) if branch is not None]
+    for branch, subject in zip(
+        known, subjects_of(project, known, experiments_of(project, known), []), strict=True
+    ):
+        of_branch = [r for r in records if subject.is_of(r.run) and not r.run.flags]
         for record in sorted(of_branch, key=_is_full, reverse=True):
             path = project.state.run(record.run.id).best_checkpoint
             if path.exists():

@@ -13,9 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
-from branchlab.domain import Drawn, Manifest, RunRecord, RunState, Sample, Scale, is_other_data
+from branchlab.config import Config
+from branchlab.domain import (
+    Drawn,
+    Manifest,
+    RunRecord,
+    RunState,
+    Sample,
+    Scale,
+    Script,
+    is_other_data,
+)
 from branchlab.errors import ConfigError
 from branchlab.lab.project import Project
+from branchlab.lab.run_request import RunRequest
 from branchlab.run_folder import read_manifest
 
 
@@ -56,6 +67,13 @@ def sample_of_runs(project: Project, *, fraction: float | None = None) -> Sample
         return SampleOfRuns(sample=replace(sample, manifest=drawn.digest), drawn=drawn)
     # Its ids are those that every run draws by itself.
     return SampleOfRuns(sample=sample, drawn=replace(drawn, ids=()))
+
+
+def epochs_on_sample(config: Config, request: RunRequest, script: Script | None) -> int | None:
+    """Return how many epochs runs on the sample take instead of the recipe's own, or those that a script takes by itself."""
+    if request.epochs is not None or request.budget_s is not None:
+        return request.epochs
+    return config.sample.epochs if script is None or script.takes("epochs") else None
 
 
 def manifest_of(project: Project, sample: Sample) -> Manifest | None:
