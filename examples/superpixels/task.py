@@ -39,7 +39,7 @@ class SuperpixelTask(Task):
         width: Channels of the pixels' features.
     """
 
-    recipe = Recipe(epochs=12, batch_size=16, optimizer="adamw", lr=6e-3, schedule="onecycle")
+    recipe = Recipe(epochs=16, batch_size=16, optimizer="adamw", lr=6e-3, schedule="onecycle")
 
     def __init__(
         self,
@@ -103,14 +103,12 @@ class SuperpixelTask(Task):
         rows = []
         for number in range(min(6, len(batch))):
             image = batch.inputs["image"][number]
-            segments = batch.inputs["segments"][number]
-            found = outputs[number].argmax(0)
-            large = draw_segments(image, torch.zeros_like(segments))
-            with_segments = draw_segments(image, segments)
-            masks = [
-                _enlarged(draw_masks(image, mask), large) for mask in (batch.targets[number], found)
-            ]
-            rows.append(torch.cat([large, with_segments, *masks], dim=2))
+            with_segments = draw_segments(image, batch.inputs["segments"][number])
+            masks = (batch.targets[number], outputs[number].argmax(0))
+            seen = F.interpolate(image[None], size=masks[0].shape)[0]
+            drawn = [image, *(draw_masks(seen, mask) for mask in masks)]
+            image, *masks = (_enlarged(one, with_segments) for one in drawn)
+            rows.append(torch.cat([image, with_segments, *masks], dim=2))
         return {"scenes": torch.cat(rows, dim=1)}
 
 
@@ -120,6 +118,7 @@ def purity(segments: Tensor, masks: Tensor) -> Tensor:
     No model that gives all pixels of a superpixel one class can do better. Float[Tensor, "B K"], NaN where an image lacks a class.
     """
     num, num_classes = len(masks), len(garments.CLASSES)
+    segments = F.interpolate(segments[:, None].double(), size=masks.shape[1:])[:, 0].long()
     scene = torch.arange(num, device=masks.device)[:, None]
     place = (scene * NUM_SEGMENTS + segments.flatten(1)) * num_classes + masks.flatten(1)
     counts = torch.bincount(place.flatten(), minlength=num * NUM_SEGMENTS * num_classes)
@@ -129,5 +128,7 @@ def purity(segments: Tensor, masks: Tensor) -> Tensor:
 
 
 def _enlarged(image: Tensor, like: Tensor) -> Tensor:
-    times = like.shape[1] // image.shape[1]
-    return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+    """Return UInt8[Tensor, "3 H W"] in the size of another picture."""
+    if image.is_floating_point():
+        image = (image * 255).round().to(torch.uint8)
+    return F.interpolate(image[None].cpu(), size=like.shape[1:])[0]
