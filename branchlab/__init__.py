@@ -64,6 +64,7 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         module, _, own_name = _PLACES[name].partition(":")
-        return getattr(import_module(module), own_name)
+        found = globals()[name] = getattr(import_module(module), own_name)
+        return found
 
     raise AttributeError(f"module 'branchlab' has no attribute '{name}'")

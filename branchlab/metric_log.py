@@ -74,14 +74,15 @@ def log(
         epoch: Likewise.
         **more: Metrics whose names Python takes for arguments.
     """
-    ear, path = _ear, os.environ.get(TOLD_VARIABLE)
-    if ear is None and not path:
+    if _ear is None and TOLD_VARIABLE not in os.environ:
         return
     told = {metrics: value} if isinstance(metrics, str) else metrics
-    if ear is not None:
-        _tell(ear, {**(told or {}), **more})
+    if _ear is not None:
+        _tell(_ear, {**(told or {}), **more})
         return
-    assert path
+    path = os.environ[TOLD_VARIABLE]
+    if not path:
+        return
     with contextlib.suppress(Exception):
         known = {name: _called(one) for name, one in {**(told or {}), **more}.items()}
         values = numbers_of(known)

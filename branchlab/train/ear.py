@@ -85,9 +85,13 @@ class Ear:
         self.is_looking = self.is_looking and self._num_batches == 1
 
     def hear(self, name: str, value: Any) -> None:  # noqa: ANN401  whatever was told
-        if self.phase:
-            with self._forgiving(name):
-                self._add(name, _called(value))
+        if not self.phase:
+            return
+        # Not by a context manager: what is told in every step shall cost little.
+        try:
+            self._add(name, _called(value))
+        except Exception as error:  # noqa: BLE001  the project's own values: said, never fatal
+            self._forgive(name, error)
 
     def hear_rows(self, name: str, values: Any, rows: Sequence[str]) -> None:  # noqa: ANN401
         if not self.phase:
@@ -147,37 +151,33 @@ class Ear:
         said, self.complaints = self.complaints, []
         return said
 
-    def _add(self, name: str, value: Any) -> None:  # noqa: ANN401
-        if isinstance(value, str | bytes | bool) or value is None:
-            raise _AmissError(f"is a {type(value).__name__}")
+    def _add(self, name: str, told: Any) -> None:  # noqa: ANN401
+        size, value = self.size, _number(told, self.size)
+        held = self._sum_of(name)
+        if isinstance(value, float):
+            held.total += value * size
+            held.weight = held.weight + size
+            return
+        if value.device.type != self.device.type:
+            value = value.to(self.device, non_blocking=True)
+        if value.shape == (size,):
+            is_there = ~value.isnan()
+            held.total.add_(torch.where(is_there, value, 0).sum(dtype=held.total.dtype))
+            held.weight = held.weight + is_there.sum()
+        else:
+            held.total.add_(value.reshape(()) if value.ndim else value, alpha=size)
+            held.weight = held.weight + size
+
+    def _sum_of(self, name: str) -> _Sum:
         sums = self._sums.setdefault(self.phase, {})
-        if name not in sums:
+        held = sums.get(name)
+        if held is None:
             if len(sums) >= _NAMES_MAX:
                 raise _AmissError(f"is one too many: {_NAMES_MAX} names are kept")
             if not name or len(name) > _NAME_LENGTH_MAX:
                 raise _AmissError(f"is no name of 1 to {_NAME_LENGTH_MAX} letters")
-        size = self.size
-        if not isinstance(value, Tensor):
-            value = float(value) if not hasattr(value, "shape") else torch.as_tensor(value)
-        if isinstance(value, Tensor) and value.numel() != 1 and value.shape != (size,):
-            raise _AmissError(
-                f"has shape {tuple(value.shape)} for a batch of {size}: needs one value, or one for each example"
-            )
-        held = sums.setdefault(name, _Sum(self._zero()))
-        if not isinstance(value, Tensor):
-            held.total += value * size
-            held.weight = held.weight + size
-            return
-        each = value.detach().to(self.device, non_blocking=True)
-        if not each.is_floating_point():
-            each = each.float()
-        if each.numel() == 1:
-            held.total.add_(each.reshape(()), alpha=size)
-            held.weight = held.weight + size
-            return
-        is_there = ~each.isnan()
-        held.total.add_(torch.where(is_there, each, 0).sum(dtype=held.total.dtype))
-        held.weight = held.weight + is_there.sum()
+            held = sums[name] = _Sum(self._zero())
+        return held
 
     def _zero(self) -> Tensor:
         # MPS has no float64.
@@ -198,11 +198,12 @@ class Ear:
         try:
             with torch.no_grad():
                 yield
-        except Exception as error:  # noqa: BLE001  the project's own values: said, never fatal
-            what = (
-                str(error) if isinstance(error, _AmissError) else f"{type(error).__name__}: {error}"
-            )
-            self.complain(name, f"branchlab.log: '{name[:_NAME_LENGTH_MAX]}' {what}")
+        except Exception as error:  # noqa: BLE001  as above
+            self._forgive(name, error)
+
+    def _forgive(self, name: str, error: Exception) -> None:
+        what = str(error) if isinstance(error, _AmissError) else f"{type(error).__name__}: {error}"
+        self.complain(name, f"branchlab.log: '{name[:_NAME_LENGTH_MAX]}' {what}")
 
 
 def outside_graphs(ear: Ear) -> metric_log.Ear:
@@ -215,8 +216,27 @@ def outside_graphs(ear: Ear) -> metric_log.Ear:
     return cast(metric_log.Ear, SimpleNamespace(**apart))
 
 
+def _number(value: Any, size: int) -> float | Tensor:  # noqa: ANN401
+    """Return what was told as a number, or as a floating-point tensor with one value or with one for each example."""
+    if isinstance(value, str | bytes | bool) or value is None:
+        raise _AmissError(f"is a {type(value).__name__}")
+    if not isinstance(value, Tensor):
+        if not hasattr(value, "shape"):
+            return float(value)
+        value = torch.as_tensor(value)
+    if value.numel() != 1 and value.shape != (size,):
+        raise _AmissError(
+            f"has shape {tuple(value.shape)} for a batch of {size}: needs one value, or one for each example"
+        )
+    held: Tensor = value.detach()
+    return held if held.is_floating_point() else held.float()
+
+
 def _called(value: Any) -> Any:  # noqa: ANN401
-    return value() if callable(value) else value
+    if not callable(value):
+        return value
+    with torch.no_grad():
+        return value()
 
 
 def _plain(sums: Mapping[str, _Sum]) -> dict[str, tuple[float, float]]:

@@ -70,7 +70,7 @@ def _with_heard(training: Training, phase: str, values: dict[str, float]) -> dic
     for name in sorted(heard.keys() & values.keys()):
         text = f"branchlab.log: '{name}' is a metric already, so what was told under that name is left out"
         training.ear.complain(name, text)
-    return {**heard, **values}
+    return {**values, **{name: mean for name, mean in heard.items() if name not in values}}
 
 
 def _judge_finally(training: Training, attempt: Attempt) -> dict[str, float]:
