@@ -189,7 +189,7 @@ class _SuperpixelGrowth(_Growth):
     source = _Source(
         package=SUPERPIXELS,
         history="superpixels/lab",
-        data_files=("__init__.py", "garments.py", "scenes.py", "slic.py"),
+        data_files=("__init__.py", "garments.py", "scenes.py", "slic.py", "LICENSE-fashion-mnist"),
         model_files=("augment.py", "model.py", "task.py"),
         data_subject="Compose scenes of garments, with their superpixels",
         model_subject="Segment them with attention over superpixels",
