@@ -53,15 +53,16 @@ def end_epoch(
 
 
 def _validate(training: Training) -> dict[str, float]:
-    looks = training.ranks.is_first and is_time_to_look(training.epoch, is_last=training.is_trained)
-    with training.ear.during(VAL, looks=looks):
+    number = training.epoch // training.recipe.validate_every
+    is_due = training.is_trained or is_time_to_look(number)
+    with training.ear.during(VAL, looks=training.ranks.is_first and is_due):
         training.val = evaluate(training, training.data.val)
     return _with_heard(training, VAL, _means("val", training.val))
 
 
-def is_time_to_look(epoch: int, *, is_last: bool) -> bool:
-    """Whether pictures are kept of an epoch's validation: of 1, 2, 4, 8 and so on, and of the last; so few of a long training."""
-    return is_last or epoch & (epoch - 1) == 0
+def is_time_to_look(number: int) -> bool:
+    """Whether pictures are kept of a validation by its number: of 1, 2, 4, 8 and so on, so few of a long training."""
+    return number & (number - 1) == 0
 
 
 def _with_heard(training: Training, phase: str, values: dict[str, float]) -> dict[str, float]:
