@@ -22,7 +22,7 @@ from branchlab.git.lab_repository import LabRepository, is_lab
 
 MAIN, REFERENCE = "main", "original"
 FASHION, SUPERPIXELS = "fashion", "superpixels"
-EXAMPLES = (FASHION, SUPERPIXELS)
+
 _ELSEWHERE = "choose another folder: branchlab demo DIR"
 _IGNORED = b"/data\n/.branchlab/\n__pycache__/\n"  # data without a slash: in a run's work tree it is a link
 
