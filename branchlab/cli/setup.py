@@ -284,8 +284,8 @@ def _asked(example: str) -> Hypothesis | None:
 def demo(folder: Path, example: str, no_run: bool) -> int:
     """Build a lab in DIR [branchlab-demo]: a repository with real data and branches of every kind; run them, show them.
 
-    Main and every branch are trained with a few seeds on a reduced set, some two minutes on two cores. A lab that is
-    there already is used again, and results that are known are not computed twice.
+    Main and every branch are trained with three seeds on a reduced set, some two minutes on two cores (superpixels:
+    some six). A lab that is there already is used again, and results that are known are not computed twice.
     """
     from branchlab.cli.run import Outlook, run_and_report
     from branchlab.cli.status import print_status

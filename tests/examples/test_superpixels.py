@@ -1,5 +1,6 @@
 """The second example: its scenes, superpixels and model, and what is wrong on the branches of its lab."""
 
+import json
 import os
 import subprocess
 import sys
@@ -289,3 +290,22 @@ def test_the_patches_are_all_used_and_each_has_its_experiment():
     folder = Path(task.__file__).parent / "lab"
     assert {path.stem for path in (folder / "patches").iterdir()} == set(EXPERIMENTS)
     assert {path.stem for path in (folder / "experiments").iterdir()} == set(EXPERIMENTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("branch", "found"),
+    [
+        ("main", set()),
+        ("second-look", set()),
+        ("half-resolution", {"labels-blend"}),
+        ("fast-pooling", {"input-not-used"}),
+        ("random-shift", {"augmented-apart"}),
+    ],
+)
+def test_a_probe_finds_what_is_wrong_and_nothing_else(lab, branch, found):
+    done = subprocess.run(
+        [sys.executable, "-m", "branchlab.cli", "probe", branch, "--json"],
+        cwd=lab, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert {one["id"] for one in json.loads(done.stdout)["findings"]} == found
