@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _BAR_WIDTH = 30
+_FIGURES_MAX = 8
 _WARMED_UP = 0.02
 _STOPPING = {
     1: "stopping: runs write a checkpoint and end; Ctrl-C again ends them now",
@@ -76,9 +77,11 @@ def _lines(progress: Progress) -> list[str]:
 
 
 def _line(record: RunRecord) -> str:
-    figures = "  ".join(
+    found = [
         f"{safe_text(n)} {figure(v)}" for n, v in record.metrics.items() if n.startswith("val/")
-    )
+    ]
+    more = [f"+{len(found) - _FIGURES_MAX}"] if len(found) > _FIGURES_MAX else []
+    figures = "  ".join(found[:_FIGURES_MAX] + more)
     what = figures if record.state is RunState.DONE else safe_text(record.reason)
     return f"{state_text(record.state)}  {safe_text(record.run.branch)} seed {record.run.seed}  {what}  {duration(record.duration_s)}"
 

@@ -265,16 +265,27 @@ def _asked(example: str) -> Hypothesis | None:
     return None
 
 
-@click.command(epilog="\b\nExamples:\n  branchlab demo\n  branchlab demo ~/lab --no-run")
+@click.command(
+    epilog="\b\nExamples:\n  branchlab demo\n  branchlab demo ~/lab --no-run\n"
+    "  branchlab demo ~/scenes --example superpixels"
+)
 @click.argument(
     "folder", default="branchlab-demo", type=click.Path(path_type=Path), metavar="[DIR]"
 )
+@click.option(
+    "--example",
+    type=click.Choice(["fashion", "superpixels"]),
+    default="fashion",
+    show_default=True,
+    help="Classification of garments, with branches for every merge-back verdict; "
+    "or segmentation with superpixels as an input, with branches that get it wrong.",
+)
 @click.option("--no-run", is_flag=True, help="Build the lab, train nothing.")
-def demo(folder: Path, no_run: bool) -> int:
+def demo(folder: Path, example: str, no_run: bool) -> int:
     """Build a lab in DIR [branchlab-demo]: a repository with real data and branches of every kind; run them, show them.
 
-    Main and every branch are trained with three seeds on a reduced set, some two minutes on two cores. A lab that is
-    there already is used again, and results that are known are not computed twice.
+    Main and every branch are trained with three seeds on a reduced set, some two minutes on two cores (superpixels:
+    some six). A lab that is there already is used again, and results that are known are not computed twice.
     """
     from branchlab.cli.run import Outlook, run_and_report
     from branchlab.cli.status import print_status
@@ -283,7 +294,7 @@ def demo(folder: Path, no_run: bool) -> int:
     from branchlab.lab.run_request import RunRequest
     from branchlab.lab.status import status
 
-    lab = build_demo_lab(folder)
+    lab = build_demo_lab(folder, example=example)
     project = open_project(lab)
     click.echo(f"the lab is in {lab}", err=True)
     code = 0

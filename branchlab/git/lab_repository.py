@@ -109,15 +109,16 @@ class LabRepository:
         return text(git(self.root, *args, stdin=stdin, env={**_ISOLATED, **(env or {})})).strip()
 
 
-def is_lab(folder: Path, branch: str) -> bool:
-    """Whether ``folder`` is the root of a repository whose ``branch`` was made by ``LabRepository``."""
+def is_lab(folder: Path, branch: str, *, holding: str) -> bool:
+    """Whether ``folder`` is the root of a repository whose ``branch`` was made by ``LabRepository`` and has a file ``holding``."""
     if not (folder / ".git").exists():
         return False
     try:
         answer = ask(folder, "log", "-1", "--format=%ae", "--end-of-options", _ref(branch))
+        found = ask(folder, "cat-file", "-e", f"{_ref(branch)}:{holding}")
     except RepositoryError:
         return False
-    return answer.rc == 0 and text(answer.out).strip() == _EMAIL
+    return answer.rc == found.rc == 0 and text(answer.out).strip() == _EMAIL
 
 
 def _ref(branch: str) -> str:

@@ -14,7 +14,11 @@ from branchlab.train.training import Training, gauges
 def save(training: Training, folder: RunFolder) -> None:
     """Write all that is needed to go on; of several processes the first one does."""
     training.level_losses()
-    streams = [randomness.snapshot(training.device), training.augmenting.get_state()]
+    streams = [
+        randomness.snapshot(training.device),
+        training.augmenting.get_state(),
+        training.ear.state(),
+    ]
     own, *others = training.ranks.gather(streams) or [streams]
     if not training.ranks.is_first:
         return
@@ -24,6 +28,7 @@ def save(training: Training, folder: RunFolder) -> None:
         "schedule": training.schedule.state_dict(),
         "random": own[0],
         "augmenting": own[1],
+        "heard": own[2],
         "order_state": training.order_state,
         "order": training.order.get_state(),
         "losses": training.losses[: training.step].clone(),
@@ -65,8 +70,9 @@ def resume(training: Training, folder: RunFolder) -> int | None:
         training.scaler.load_state_dict(saved["scaler"])
     if training.average is not None:
         training.average.load_state_dict(saved["average"])
-    every_rank = [[saved["random"], saved["augmenting"]], *saved.get("other_ranks", ())]
-    random, augmenting = every_rank[training.ranks.rank]
+    first = [saved["random"], saved["augmenting"], saved.get("heard", {})]
+    random, augmenting, *heard = [first, *saved.get("other_ranks", ())][training.ranks.rank]
+    training.ear.restore(heard[0] if heard else {})
     training.augmenting.set_state(augmenting)
     randomness.restore(random, training.device)
     return training.step

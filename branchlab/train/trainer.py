@@ -17,6 +17,7 @@ import torch
 from branchlab.domain import Run, RunState
 from branchlab.run_folder import Attempt, EventWriter, RunFolder
 from branchlab.train import randomness
+from branchlab.train.ear import TRAIN
 from branchlab.train.ranks import ALONE, Ranks
 from branchlab.train.resuming import resume, save
 from branchlab.train.task import Task
@@ -119,7 +120,11 @@ def epoch_steps(training: Training) -> Iterator[bool]:
         if training.budget is not None and training.budget.is_spent:
             break
         is_watched = time.monotonic() - watched_at > _WATCH_EVERY_S
-        with _counted(training, is_waiting=is_watched):
+        is_first = training.step == 0 and training.ranks.is_first
+        with (
+            training.ear.during(TRAIN, looks=is_first),
+            _counted(training, is_waiting=is_watched),
+        ):
             take_step(training, next(batches))
         if training.budget is not None:
             training.budget.spent_s = training.ranks.of_first(training.budget.spent_s)

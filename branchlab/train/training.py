@@ -22,6 +22,7 @@ from branchlab.train import randomness
 from branchlab.train.average import Average
 from branchlab.train.budget import TICKS, Budget
 from branchlab.train.data import HeldData, Split, hold
+from branchlab.train.ear import Ear
 from branchlab.train.freezing import Freezing
 from branchlab.train.mixing import Mixing, make_mixing
 from branchlab.train.optimizer import make_optimizer, make_schedule
@@ -52,6 +53,7 @@ class Training:
         is_judged: Whether what the last validation found is kept for each example, and the test set was seen.
         val: What the last validation found, as ``evaluate`` gives it; ``slices`` what the last of all found in parts of the set.
         budget: The time that ends the training instead of the recipe's epochs, or None.
+        ear: What hears ``branchlab.log``.
     """
 
     task: Task
@@ -68,6 +70,7 @@ class Training:
     scaler: torch.amp.GradScaler | None
     average: Average | None
     losses: Tensor
+    ear: Ear
     order_state: Tensor
     step: int = 0
     epochs_validated: int = 0
@@ -197,6 +200,7 @@ def begin(task: Task, run: Run, ranks: Ranks = ALONE, *, drawn: Drawn | None = N
         scaler=torch.amp.GradScaler(device.type) if recipe.precision == "fp16" else None,
         average=average,
         losses=torch.full((num_steps,), math.nan, device=device),
+        ear=Ear(device, is_compiled=recipe.compile),
         order_state=order.get_state(),
         metrics={},
         budget=budget,
@@ -239,6 +243,7 @@ def _backward(training: Training, batch: Batch) -> Tensor:
     parts = _parts(batch, training.recipe.accumulate)
     total: Tensor | None = None
     for number, part in enumerate(parts):
+        training.ear.begin_batch(len(part))
         ready = task.augment(task.prepare(part), training.augmenting)
         if training.mixing is not None:
             ready = training.mixing(ready, training.step * len(parts) + number)
@@ -299,6 +304,7 @@ def evaluate(training: Training, split: Split) -> dict[str, Tensor]:
     losses: list[tuple[Tensor, int]] = []
     parts: dict[str, list[Tensor]] = {}
     for stored in split.in_order(_size_of_look(training), first=ranks.rank, stride=ranks.size):
+        training.ear.begin_batch(len(stored))
         batch = task.prepare(stored)
         with autocast(training):
             outputs = task.forward(model, in_layout(batch, recipe))

@@ -12,7 +12,8 @@ from torch import Tensor
 from branchlab.errors import ConfigError, nearest
 from branchlab.run_folder import Attempt, EventWriter, RunFolder, write_examples
 from branchlab.train.checkpoint import load_tensors, save_tensors
-from branchlab.train.pictures import save_picture
+from branchlab.train.ear import TEST, TRAIN, VAL
+from branchlab.train.pictures import keep_seen, save_picture
 from branchlab.train.recipe import Recipe
 from branchlab.train.slices import slices_of
 from branchlab.train.task import Task
@@ -35,6 +36,7 @@ def end_epoch(
     since = max(0, training.step - training.steps_per_epoch)
     values = {"train/loss": float(training.losses[since : training.step].cpu().double().mean())}
     values |= gauges(training)
+    values = _with_heard(training, TRAIN, values)
     training.epochs_validated = epoch
     is_best = False
     if is_last or epoch % training.recipe.validate_every == 0:
@@ -51,11 +53,29 @@ def end_epoch(
     _report_epoch(training, events, values, is_best=is_best, images_per_s=images_per_s)
     if training.ranks.is_first and (epoch == 1 or is_last) and _has_pictures(training):
         _draw(training, folder, events)
+    keep_seen(training.ear, folder, events, epoch=epoch)
 
 
 def _validate(training: Training) -> dict[str, float]:
-    training.val = evaluate(training, training.data.val)
-    return _means("val", training.val)
+    number = training.epoch // training.recipe.validate_every
+    is_due = training.is_trained or is_time_to_look(number)
+    with training.ear.during(VAL, looks=training.ranks.is_first and is_due):
+        training.val = evaluate(training, training.data.val)
+    return _with_heard(training, VAL, _means("val", training.val))
+
+
+def is_time_to_look(number: int) -> bool:
+    """Whether pictures are kept of a validation by its number: of 1, 2, 4, 8 and so on, so few of a long training."""
+    return number & (number - 1) == 0
+
+
+def _with_heard(training: Training, phase: str, values: dict[str, float]) -> dict[str, float]:
+    """Add the means of what was told from inside the model; the trainer's and the task's own names come first."""
+    heard = training.ear.means(phase, training.ranks)
+    for name in sorted(heard.keys() & values.keys()):
+        text = f"branchlab.log: '{name}' is a metric already, so what was told under that name is left out"
+        training.ear.complain(name, text)
+    return {**values, **{name: mean for name, mean in heard.items() if name not in values}}
 
 
 def _judge_finally(training: Training, attempt: Attempt) -> dict[str, float]:
@@ -68,7 +88,9 @@ def _judge_finally(training: Training, attempt: Attempt) -> dict[str, float]:
         write_examples(attempt.val_examples, {name: _array(v) for name, v in found.items()})
     if training.data.test is None:
         return {}
-    return _means("test", evaluate(training, training.data.test))
+    with training.ear.during(TEST):
+        found = evaluate(training, training.data.test)
+    return _with_heard(training, TEST, _means("test", found))
 
 
 def _array(value: Tensor) -> NDArray[Any]:
@@ -207,7 +229,7 @@ def _draw(training: Training, folder: RunFolder, events: EventWriter) -> None:
     )
     model = training.judged.eval()
     try:
-        with torch.inference_mode(), autocast(training):
+        with torch.inference_mode(), autocast(training), training.ear.during(""):
             outputs = training.task.forward(model, in_layout(batch, training.recipe))
             pictures = training.task.pictures(outputs, batch)
         for name, picture in pictures.items():

@@ -25,10 +25,15 @@ import branchlab
 
 RANK = int(os.environ.get("RANK", 0))
 
+class Telling(nn.Conv2d):
+    def forward(self, inputs):
+        branchlab.log("enters", inputs.mean())
+        return super().forward(inputs)
+
 class Net(nn.Module):
     def __init__(self, *, is_normed, dropout, has_spare):
         super().__init__()
-        self.encoder = nn.Conv2d(1, 4, 3)
+        self.encoder = Telling(1, 4, 3)
         self.norm = nn.BatchNorm2d(4) if is_normed else nn.Identity()
         self.drop, self.head = nn.Dropout(dropout), nn.Linear(144, 2)
         if has_spare:
@@ -185,6 +190,7 @@ def test_two_processes_train_like_one(joint, how: dict, tolerance: float) -> Non
     assert torch.allclose(one["losses"], two["losses"], atol=tolerance)
     assert one["model"].keys() == two["model"].keys()
     metrics = [records[name].metrics for name in ("one", "two")]
+    assert {"train/enters", "val/enters"} <= metrics[1].keys()  # told by both, one mean
     assert metrics[0] == pytest.approx(dict(metrics[1]), abs=10 * tolerance)
     one, two = examples(joint, "one"), examples(joint, "two")
     assert one["ids"].tolist() == two["ids"].tolist() == list(range(35))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from branchlab import Examples, Recipe, Splits, Task
+from branchlab import Examples, Recipe, Splits, Task, log
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.run_folder import EventWriter, RunFolder
 from branchlab.train.trainer import train
@@ -93,6 +93,19 @@ class Streamed(Small):
         return Splits(train=Stored(held.train), val=Stored(held.val), stream=True)
 
 
+class Told(nn.Module):
+    def forward(self, logits):
+        log("mean", logits.mean())
+        log("each", lambda: logits.softmax(1)[:, 0])
+        log("number", 2.0)
+        return logits
+
+
+class Telling(Small):
+    def model(self):
+        return nn.Sequential(super().model(), Told())
+
+
 def run_once(folder, *, stop_after=None, attempt=1, task=None):
     place = RunFolder(folder)
     here = place.attempt(attempt)
@@ -125,6 +138,28 @@ def test_every_recipe_goes_on_exactly_on_a_gpu(tmp_path, name):
     run_once(tmp_path / "cut", stop_after=7, task=Small(**RECIPES[name]))
     resumed = run_once(tmp_path / "cut", attempt=2, task=Small(**RECIPES[name]))
     assert whole.state is RunState.DONE
+    assert (resumed.loss_digest, resumed.metrics) == (whole.loss_digest, whole.metrics)
+
+
+def test_telling_waits_for_nothing_on_a_gpu():
+    training = begin(Telling(), RUN)
+    batch = training.data.train.slice(0, 32)
+    with training.ear.during("train"):
+        take_step(training, batch)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            take_step(training, batch)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert training.ear.means("train", training.ranks)["train/number"] == 2.0
+
+
+def test_what_was_told_goes_on_exactly_and_changes_no_bit_on_a_gpu(tmp_path):
+    silent, whole = run_once(tmp_path / "silent"), run_once(tmp_path / "whole", task=Telling())
+    run_once(tmp_path / "cut", stop_after=7, task=Telling())
+    resumed = run_once(tmp_path / "cut", attempt=2, task=Telling())
+    assert whole.loss_digest == silent.loss_digest
+    assert 0 < whole.metrics["val/each"] < 1
     assert (resumed.loss_digest, resumed.metrics) == (whole.loss_digest, whole.metrics)
 
 
