@@ -32,6 +32,7 @@ from branchlab.domain.determinism import (
     Stop,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain.flow import Array, Group, Look, SeenLine, Shown, Sighting, Traced
 from branchlab.domain.parity import (
     PARITY_STEPS,
     Divergence,
@@ -72,6 +73,7 @@ __all__ = [
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
+    "Array",
     "Branch",
     "Cause",
     "CheckedOut",
@@ -88,9 +90,11 @@ __all__ = [
     "Flags",
     "Freshness",
     "Goal",
+    "Group",
     "Landed",
     "Landing",
     "LandingEvidence",
+    "Look",
     "MergeBack",
     "Note",
     "Noted",
@@ -115,9 +119,13 @@ __all__ = [
     "Sample",
     "Scale",
     "Script",
+    "SeenLine",
+    "Shown",
+    "Sighting",
     "Standing",
     "Stop",
     "Trace",
+    "Traced",
     "Verdict",
     "WorkTree",
     "WrittenNote",

@@ -12,6 +12,8 @@
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
     runs/<run-id>/attempts/<n>/val_examples.pt per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
+    runs/<run-id>/attempts/<n>/trace.json.gz   what flowed through its code, of a run that was asked to be traced
+    runs/<run-id>/trace.json                   there where it shall be traced instead of trained
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/rehearse.json                where it shall be interrupted, of a run that is rehearsed
     runs/<run-id>/checkpoints/last.pt
@@ -48,6 +50,7 @@ from branchlab.run_folder.recordings import (
     pack_recording,
     unpack_recording,
 )
+from branchlab.run_folder.traces import pack_trace, unpack_trace
 
 __all__ = [
     "JSON",
@@ -68,6 +71,7 @@ __all__ = [
     "locked",
     "newest_whole",
     "pack_recording",
+    "pack_trace",
     "parse_event",
     "read_events",
     "read_holder",
@@ -75,6 +79,7 @@ __all__ = [
     "script_of",
     "to_text",
     "unpack_recording",
+    "unpack_trace",
     "write_atomically",
     "write_holder",
 ]

@@ -23,6 +23,7 @@ from branchlab.run_folder.recordings import AskedRecording, AskedRehearsal
 STATE_FOLDER = ".branchlab"
 _ASKED = "record.json"
 _REHEARSED = "rehearse.json"
+_TRACED = "trace.json"
 _DIGEST = re.compile(rb'\{"digest": "([0-9a-f]+)"')
 _DIGEST_BYTES_MAX = 100
 LOST = "its processes ended without a result: killed, or the machine stopped"
@@ -278,6 +279,14 @@ class RunFolder:
         except FileNotFoundError:
             return None
 
+    def ask_to_trace(self) -> None:
+        """Let the run send a few batches through its task, and be watched line by line, instead of being trained."""
+        write_atomically(self.path / _TRACED, b"{}")
+
+    def is_traced(self) -> bool:
+        """Whether the run is traced instead of trained."""
+        return (self.path / _TRACED).exists()
+
 
 def script_of(document: JSON | None) -> Script | None:
     """Return the script that a JSON document holds."""
@@ -332,6 +341,10 @@ class Attempt:
     @property
     def recording(self) -> Path:
         return self.path / "recording.json.gz"
+
+    @property
+    def trace(self) -> Path:
+        return self.path / "trace.json.gz"
 
     def write_result(self, state: RunState, *, reason: str = "", **more: object) -> None:
         """Say how the attempt ended. The first result stands: a later call changes nothing."""

@@ -30,6 +30,7 @@ from branchlab.run_folder import (
     EventWriter,
     RunFolder,
     pack_recording,
+    pack_trace,
     write_atomically,
 )
 from branchlab.train import randomness
@@ -129,8 +130,10 @@ def _carry_out(
     events: EventWriter,
     stopping: _StopRequest,
 ) -> Ending:
-    """Do what the run's folder asks for: a recording, a rehearsal, a script, or the training itself."""
+    """Do what the run's folder asks for: a trace, a recording, a rehearsal, a script, or the training itself."""
     asked, rehearsed = folder.asked_recording(), folder.asked_rehearsal()
+    if folder.is_traced():
+        return _trace(run, order.worktree, attempt)
     if asked is not None:
         return _record(run, asked, order.worktree, attempt)
     if rehearsed is not None:
@@ -186,6 +189,15 @@ def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure
     return Ending(state=state, metrics={}, steps=steps, loss_digest="", reason=reason)
+
+
+def _trace(run: Run, worktree: Path, attempt: Attempt) -> Ending:
+    from branchlab.train.looks import trace
+
+    traced = trace(run, worktree)
+    write_atomically(attempt.trace, pack_trace(traced))
+    # That the project's code raises is a finding, not a failure of the look at it.
+    return Ending(state=RunState.DONE, metrics={}, steps=0, loss_digest="")
 
 
 class _StopRequest:
