@@ -36,15 +36,15 @@ def trace(run: Run, worktree: Path) -> Traced:
     """Return what flows through a run's task; what the project raises is said in it."""
     tracer = Tracer(worktree)
     # What is compiled is run as it is written: a compiled frame has no lines.
-    torch.compiler.set_stance("force_eager")
-    try:
-        task = load_task(run, worktree)
-        with tracer.watching():
-            # Streamed data is read in this process, where what runs is seen.
-            training = begin(task, replace(run, workers=0))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
-        return _failed(tracer, error, worktree, looks=())
-    return _Looks(training, tracer, worktree).all()
+    with torch.compiler.set_stance("force_eager"):
+        try:
+            task = load_task(run, worktree)
+            with tracer.watching():
+                # Streamed data is read in this process, where what runs is seen.
+                training = begin(task, replace(run, workers=0))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
+            return _failed(tracer, error, worktree, looks=())
+        return _Looks(training, tracer, worktree).all()
 
 
 @dataclass(slots=True)

@@ -29,7 +29,8 @@ _CALLS_MAX = 100
 _SIGHTINGS_MAX = 64
 _ITEMS_MAX = 16
 _DEPTH_MAX = 3
-_NOT_OURS = ("/site-packages/", "/dist-packages/", "/.branchlab/")
+_NOT_OURS = ("/site-packages/", "/dist-packages/")
+"""Of an environment that lies in the project's folder."""
 _CONSTRUCTORS = {"__init__", "__post_init__", "__new__", "__set_name__", "__init_subclass__"}
 _NOTHING: Mapping[int, Place] = {}
 _BEFORE = -1
@@ -111,7 +112,8 @@ class Tracer:
 
     def _places(self, code: CodeType) -> Mapping[int, Place]:
         path = code.co_filename
-        is_ours = path.startswith(self._prefix) and not any(part in path for part in _NOT_OURS)
+        inside = f"/{path.removeprefix(self._prefix)}"
+        is_ours = path.startswith(self._prefix) and not any(part in inside for part in _NOT_OURS)
         is_function = bool(code.co_flags & inspect.CO_NEWLOCALS) and code.co_name[:1] != "<"
         if not (is_ours and is_function) or code.co_name in _CONSTRUCTORS:
             return _NOTHING

@@ -4,7 +4,7 @@
     q [B, 4, 17, 8], k [B, 4, 17, 8] float32   several names; what has one type says it once
     3 x [B, 64] float32                   a list of tensors alike
     {cls: [B, 10], box: [B, 4]} float32   a table; Batch(inputs [...] uint8, ...) a record
-    [B, 8, H, W] float32 | [B, 16, H/2, W/2] float32   calls that differ
+    [B, 8, H, W] | [B, 16, H/2, W/2] float32           calls that differ
 
 Only what reads like this in full is taken for a comment of ours, so that ``#: The default width`` of another tool is left alone.
 All of it is ASCII: a linter has nothing to say about it, and every encoding holds it.
@@ -50,8 +50,13 @@ def said_of(line: SeenLine, looks: Sequence[Look]) -> str:
     found += [words for one in line.before if (words := _merged([one], alone)) is not None]
     calls = list(dict.fromkeys(found))
     texts = list(dict.fromkeys(_sentence(words) for words in calls))
-    more = [_MORE] if len(texts) > _CALLS_MAX else []
-    return " | ".join([*texts[:_CALLS_MAX], *more])
+    dtypes = {dtype for words in calls for _, word in words for dtype in _dtypes(word)}
+    shown, more = texts[:_CALLS_MAX], [_MORE] if len(texts) > _CALLS_MAX else []
+    if len(dtypes) == 1:
+        # What all calls have in common is said once, at the end.
+        tail = f" {next(iter(dtypes))}"
+        shown = [*(text.removesuffix(tail) for text in shown[:-1]), *shown[-1:]]
+    return " | ".join([*shown, *more])
 
 
 def _aligned(seen: Sequence[Sequence[Sighting]], looks: Sequence[Look]) -> list[_Words]:
