@@ -181,7 +181,8 @@ class _Follower:
             shown = _shown(value)
             sighting = _bound(frame, place)
             if shown is not None:
-                sighting.append(("return" if place.targets or place.arguments else "", shown))
+                label = "yield" if is_yielded else "return"
+                sighting.append((label if place.targets or place.arguments else "", shown))
             self._tracer.note(frame, place, sighting)
         elif not self._is_generator:
             self._finish(frame, place, is_bound=place.body is None)

@@ -5,32 +5,42 @@ from __future__ import annotations
 import configparser
 import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 LENGTH_DEFAULT = 100
 SAYING_FILES = ("pyproject.toml", "ruff.toml", ".ruff.toml", ".flake8", "setup.cfg", "tox.ini")
+_LENGTH_OF_FORMATTERS = 88
 _LENGTH_MIN = 40
 
 
 def line_length(files: Mapping[str, str]) -> int:
     """Return the length of a line, from the texts of ``SAYING_FILES`` that a project has; the first that says it counts."""
+    is_formatted = False
     for name in SAYING_FILES:
         if name not in files:
             continue
-        found = _of_toml(files[name]) if name.endswith("toml") else _of_ini(files[name])
-        if isinstance(found, int) and found >= _LENGTH_MIN:
-            return found
-    return LENGTH_DEFAULT
+        if name.endswith("toml"):
+            tables = _tables(files[name])
+            is_formatted = is_formatted or bool(tables)
+            found = [one.get("line-length") for one in tables]
+        else:
+            found = [_of_ini(files[name])]
+        lengths = [one for one in found if isinstance(one, int) and one >= _LENGTH_MIN]
+        if lengths:
+            return lengths[0]
+    return _LENGTH_OF_FORMATTERS if is_formatted else LENGTH_DEFAULT
 
 
-def _of_toml(text: str) -> object:
+def _tables(text: str) -> list[dict[str, Any]]:
+    """Return what a file tells a formatter: ruff's own file, or the tables of ruff and black."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        return None
-    tools = document.get("tool", {})
-    tables = [document, *(tools.get(name) for name in ("ruff", "black") if isinstance(tools, dict))]
-    found = [one.get("line-length") for one in tables if isinstance(one, dict)]
-    return next((one for one in found if one is not None), None)
+        return []
+    tools = document.get("tool")
+    if not isinstance(tools, dict):
+        return [document] if "line-length" in document else []
+    return [tools[name] for name in ("ruff", "black") if isinstance(tools.get(name), dict)]
 
 
 def _of_ini(text: str) -> int | None:

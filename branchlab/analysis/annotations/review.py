@@ -107,7 +107,7 @@ def review(
     for path, text in sorted(texts.items()):
         if scope.has_path(path) and (path in seen or "#: " in text):
             one = _reviewed(path, text, seen.get(path, ()), scope, (traced.looks, length_max))
-            if one.findings or one.trouble:
+            if one.findings or one.trouble or one.left_out:
                 found.append(one)
     return found
 
