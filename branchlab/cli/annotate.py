@@ -88,7 +88,7 @@ def annotate(
         found = annotate_branch(project, request, tell=tell)
     say_notes(found.notes)
     num = sum(len(one.findings) for one in found.files)
-    writes = is_applied or in_place or update
+    writes = is_applied or update or (in_place and not checks)
     if found.failure and writes:
         raise ConfigError(
             f"nothing was written: {found.branch or 'the work tree'} raises {found.failure}",
@@ -211,5 +211,5 @@ def _print_end(found: Annotated, *, commit: str | None, writes: bool) -> None:
     elif files and not found.failure:
         where = f"annotate {name} --apply" if found.folder is None else "annotate --in-place"
         click.echo(f"{files} files would change: branchlab {where}", err=True)
-    elif not any(one.findings for one in found.files):
+    elif not found.failure and not any(one.findings for one in found.files):
         click.echo("nothing to say: no line that was asked for has a tensor, and ran", err=True)

@@ -196,12 +196,9 @@ _DECORATORS_MAX = 50
 
 def _is_header(place: Place, code: CodeType) -> bool:
     """Whether a place is the header of a function: the first one at or after its first decorator that takes its arguments."""
-    num = code.co_argcount + code.co_kwonlyargcount
-    return (
-        place.first >= code.co_firstlineno
-        and place.arguments[:num] != ()
-        and (set(code.co_varnames[:num]) <= set(place.arguments))
-    )
+    rest = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
+    num = code.co_argcount + code.co_kwonlyargcount + sum(bool(code.co_flags & one) for one in rest)
+    return bool(place.arguments) and set(code.co_varnames[:num]) <= set(place.arguments)
 
 
 def _is_of_data(frame: FrameType) -> bool:

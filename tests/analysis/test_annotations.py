@@ -155,6 +155,21 @@ def test_what_is_said_is_known_again(calls) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "[] float32",
+        "more (B x {boxes: [N, 4] float32, labels: [N] int64}), y [B] bool",
+        "(B x Out(boxes [N, 4], scores [N]), _, []) float32",
+        "(H//8)*(W//8) x [B, B*(H*W/16+1), ceil(H/8)] bfloat16 | [2B] np.uint8 | ...",
+        "{cls: [B, 10], box-0: (3 x [B, 4], ...), ...} float32",
+        "return [H-2, 3H/2] PIL.I;16",
+    ],
+)
+def test_words_of_ours_are_known(text) -> None:
+    assert is_ours(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "The default width.",
         "int: how many",
         "see [1] for float32",

@@ -195,7 +195,7 @@ def _key(key: str) -> str:
     return re.sub(r"[^\w.-]+", "_", key, flags=re.ASCII) or "_"
 
 
-_SIZE = r"(?:[\dBHWN*/+().-]|ceil)+"
+_SIZE = r"(?:[\dBHWN*/+-]|(?:ceil)?\([\dBHWN*/+-]+\))+"
 _DTYPE = r"(?:(?:np|PIL)\.[\w;]+|b?float\d+\w*|complex\d+|u?int\d+|q?u?int\d+\w*|bool)"
 _SHAPE = re.compile(rf"\[(?:{_SIZE}(?:, {_SIZE})*)?\](?P<dtype> {_DTYPE})?", re.ASCII)
 _NAME = r"[^\W\d][\w.]*"
