@@ -6,6 +6,7 @@ model takes such. All have different examples, so that a size which follows from
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Mapping
@@ -35,16 +36,23 @@ _IMAGE_AXES = 3
 def trace(run: Run, worktree: Path) -> Traced:
     """Return what flows through a run's task; what the project raises is said in it."""
     tracer = Tracer(worktree)
-    # What is compiled is run as it is written: a compiled frame has no lines.
-    with torch.compiler.set_stance("force_eager"):
-        try:
-            task = load_task(run, worktree)
-            with tracer.watching():
-                # Streamed data is read in this process, where what runs is seen.
-                training = begin(task, replace(run, workers=0))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
-            return _failed(tracer, error, worktree, looks=())
+    try:
+        task = load_task(run, worktree)
+        with tracer.watching():
+            # Streamed data is read in this process, where what runs is seen.
+            training = begin(task, replace(run, workers=0))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
+        return _failed(tracer, error, worktree, looks=())
+    with _uncompiled():
         return _Looks(training, tracer, worktree).all()
+
+
+def _uncompiled() -> contextlib.AbstractContextManager[None]:
+    """Run what is compiled as it is written: a compiled frame has no lines. Asking torch for it takes seconds where nothing is."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    eager: contextlib.AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 @dataclass(slots=True)

@@ -143,7 +143,7 @@ def shown():
     return st.recursive(arrays, groups, max_leaves=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["", "x", "self.y", "größe"]), shown(), min_size=1), min_size=1, max_size=5))  # fmt: skip
 def test_what_is_said_is_known_again(calls) -> None:
     said = said_of(line(calls), LOOKS)
@@ -266,7 +266,7 @@ def test_comments_by_hand_are_all_there(text) -> None:
     assert stripped(text) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     picked=st.sets(st.integers(1, 45)),
     text=st.sampled_from(list(variants())),

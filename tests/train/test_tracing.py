@@ -112,8 +112,10 @@ def test_a_u_net_with_skips_on_a_list(look) -> None:
     )
 
 
-def test_a_transformer_that_is_compiled(look) -> None:
-    _, texts = look(TRACED, "vit_task:ViTTask")
+@pytest.mark.parametrize("is_compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_transformer(look, is_compiled) -> None:
+    """Compiled or not: a compiled frame has no lines, so what is compiled is run as it is written."""
+    _, texts = look(TRACED, "vit_task:ViTTask", is_compiled=is_compiled)
     found = said(texts["vit_task.py"])
 
     assert found["q, k, v = self.qkv(tokens).reshape(shape).permute(2, 0, 3, 1, 4)"] == (

@@ -47,10 +47,9 @@ class ViT(nn.Module):
 
 
 class ViTTask(Task):
-    recipe = Recipe(epochs=1, batch_size=8, compile=True)
-
-    def __init__(self, *, is_flexible: bool = True) -> None:
+    def __init__(self, *, is_flexible: bool = True, is_compiled: bool = False) -> None:
         self.is_flexible = is_flexible
+        self.recipe = Recipe(epochs=1, batch_size=8, compile=is_compiled)
 
     def data(self) -> Splits:
         source = torch.Generator().manual_seed(0)
