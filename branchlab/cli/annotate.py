@@ -102,7 +102,8 @@ def annotate(
     else:
         _print_patch(found, is_written=writes)
     if not as_json:
-        _print_end(found, commit=commit, writes=writes)
+        how = "--update" if checks else "--strip" if strips else ""
+        _print_end(found, commit=commit, writes=writes, how=how)
     ctx.exit(1 if _falls_short(found, checks=checks, update=update, strict=strict) else 0)
 
 
@@ -163,7 +164,7 @@ def _print_check(found: Annotated, *, num: int, is_mended: bool) -> None:
     counts = {state: found.num(state) for state in CommentState if state is not CommentState.NEW}
     if num:
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        click.echo(f"{num} comments: {said}", err=True)
+        click.echo(f"{num} comment{'' if num == 1 else 's'}: {said}", err=True)
     else:
         name = safe_text(found.branch or "")
         click.echo(
@@ -185,8 +186,34 @@ def _said(path: str, finding: Finding, word: str) -> str:
     return "\n".join(lines)
 
 
-def _print_end(found: Annotated, *, commit: str | None, writes: bool) -> None:
+def _print_end(found: Annotated, *, commit: str | None, writes: bool, how: str) -> None:
     """Say on stderr what could not be done, and what has been or can be done."""
+    _print_left_out(found)
+    if found.failure:
+        click.echo(
+            f"{click.style('raises:', fg='red')} {safe_text(found.failure)}; comments are on what ran until then",
+            err=True,
+        )
+    name = safe_text(found.branch or "")
+    num = len(found.changed)
+    files = f"{num} file{'' if num == 1 else 's'}"
+    if commit:
+        click.echo(f"committed on {name} ({commit[:10]}): {files}", err=True)
+    elif writes and num:
+        click.echo(f"written: {files} in {found.folder}", err=True)
+    elif num and not found.failure:
+        where = [name if found.folder is None else "", how]
+        if how != "--update":
+            where.append("--apply" if found.folder is None else "--in-place")
+        command = " ".join(["branchlab annotate", *(word for word in where if word)])
+        click.echo(f"{files} would change: {command}", err=True)
+    elif how == "--strip":
+        click.echo("there is no comment of ours that was asked for", err=True)
+    elif not found.failure and not any(one.findings for one in found.files):
+        click.echo("nothing to say: no line that was asked for has a tensor, and ran", err=True)
+
+
+def _print_left_out(found: Annotated) -> None:
     for one in found.files:
         if one.trouble:
             click.echo(f"left alone: {safe_text(one.path)}: {safe_text(one.trouble)}", err=True)
@@ -197,19 +224,3 @@ def _print_end(found: Annotated, *, commit: str | None, writes: bool) -> None:
                 f"no room in {safe_text(one.path)} at line {shown}{f' and {more} more' if more > 0 else ''}",
                 err=True,
             )
-    if found.failure:
-        click.echo(
-            f"{click.style('raises:', fg='red')} {safe_text(found.failure)}; comments are on what ran until then",
-            err=True,
-        )
-    name = safe_text(found.branch or "")
-    files = len(found.changed)
-    if commit:
-        click.echo(f"committed on {name} ({commit[:10]}): {files} files", err=True)
-    elif writes and files:
-        click.echo(f"written: {files} files in {found.folder}", err=True)
-    elif files and not found.failure:
-        where = f"annotate {name} --apply" if found.folder is None else "annotate --in-place"
-        click.echo(f"{files} files would change: branchlab {where}", err=True)
-    elif not found.failure and not any(one.findings for one in found.files):
-        click.echo("nothing to say: no line that was asked for has a tensor, and ran", err=True)

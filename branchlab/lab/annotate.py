@@ -13,10 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from branchlab.analysis.annotations.line_length import SAYING_FILES, line_length
-from branchlab.analysis.annotations.review import CommentState, Reviewed, Scope, review, strip
+from branchlab.analysis.annotations.review import (
+    CommentState,
+    Reviewed,
+    Scope,
+    functions_seen,
+    review,
+    strip,
+)
 from branchlab.analysis.patch_text import unified_diff
 from branchlab.domain import Branch, Flags, Look, Traced
-from branchlab.errors import BranchlabError, ConfigError, RepositoryError
+from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import experiment_name, experiment_path, parse_experiment
 from branchlab.git.checkouts import checkouts
 from branchlab.git.memo import Tell, silently
@@ -30,6 +37,8 @@ from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, commit_side
 from branchlab.run_folder import unpack_trace
 from branchlab.schedule.executor import Executor
+
+_NAMES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +139,8 @@ def annotate(
         length_max = line_length(_saying(project, place, tree))
     _check_scope(request.scope, traced, texts)
     files = review(texts, traced, request.scope, length_max=length_max)
+    if request.scope.functions and request.scope.adds and not files and not traced.failure:
+        raise _unknown_function(request.scope, traced, texts)
     return _answer(place, files, traced)
 
 
@@ -287,5 +298,14 @@ def _check_scope(scope: Scope, traced: Traced, texts: Mapping[str, str]) -> None
     ran = sorted({line.path for line in traced.lines})
     raise ConfigError(
         f"--path {' '.join(scope.paths)}: no Python file of the project is called so",
-        hint=f"these ran: {', '.join(ran[:8]) or 'none'}",
+        hint=f"these ran: {', '.join(ran[:_NAMES_MAX]) or 'none'}",
+    )
+
+
+def _unknown_function(scope: Scope, traced: Traced, texts: Mapping[str, str]) -> ConfigError:
+    known = functions_seen(texts, traced)
+    near = nearest(scope.functions[0], [*known, *(name.rpartition(".")[2] for name in known)])
+    return ConfigError(
+        f"--function {' '.join(scope.functions)}: nothing that ran and has a tensor is called so",
+        hint=f"{near}these did: {', '.join(known[:_NAMES_MAX]) or 'none'}",
     )

@@ -1,6 +1,6 @@
 """Watches a project's functions run, line by line, and notes what each statement assigned, took or gave back.
 
-``sys.settrace`` limited to files of the work tree: of torch's own Python not a line is followed (measured: 1.05 times the
+``sys.settrace`` limited to files of the work tree: of torch's own Python not a line is followed (measured: 1.02 times the
 time of a ResNet-18's forward pass). A statement is looked at when it is over, which the interpreter shows by announcing the
 next line. Nothing is evaluated for it: names are looked up among the locals, attributes in the object's own table.
 """

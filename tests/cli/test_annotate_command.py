@@ -34,7 +34,7 @@ def test_comments_are_written_checked_mended_and_taken_away(project) -> None:
     done = project.branchlab("annotate", "net", "--function", "Net.forward")
     assert done.returncode == 0, done.stderr
     assert "+        x = self.first(images.flatten(1)).relu()  #: [B, 4] float32" in done.stdout
-    assert "1 files would change: branchlab annotate exp/net --apply" in done.stderr
+    assert "1 file would change: branchlab annotate exp/net --apply" in done.stderr
     project.git("switch", "-q", "exp/net")
     subprocess.run(
         ["git", "apply", "-"], cwd=project.root, input=done.stdout, text=True, check=True

@@ -184,6 +184,10 @@ def test_only_what_is_asked_for_is_written(lab) -> None:
     assert "Task.data" in said(looked(lab, "main", functions=("Task.*",)))
     with pytest.raises(ConfigError, match="no Python file of the project"):
         looked(lab, "main", paths=("nte/*.py",))
+    with pytest.raises(ConfigError, match="nothing that ran") as error:
+        looked(lab, "main", functions=("forwrd",))
+    assert "forward" in error.value.hint
+    assert "Net.forward" in error.value.hint
 
 
 def test_a_model_that_raises_is_said_and_what_ran_until_then_is_shown(lab) -> None:

@@ -112,6 +112,23 @@ def review(
     return found
 
 
+def functions_seen(texts: Mapping[str, str], traced: Traced) -> list[str]:
+    """Return the qualified names of the functions that ran and showed something, in order."""
+    lines: dict[str, list[SeenLine]] = {}
+    for line in traced.lines:
+        if line.before or any(line.looks):
+            lines.setdefault(line.path, []).append(line)
+    found = {
+        statement.function
+        for path, seen in lines.items()
+        if path in texts
+        for source in [read_source(texts[path])]
+        for line in seen
+        if (statement := source.statement_at(line.first)) is not None
+    }
+    return sorted(found)
+
+
 def strip(texts: Mapping[str, str], scope: Scope) -> list[Reviewed]:
     """Return the files that have comments of ours, without those that are asked for."""
     found = []
