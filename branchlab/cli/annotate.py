@@ -209,7 +209,7 @@ def _print_end(found: Annotated, *, commit: str | None, writes: bool, how: str) 
         click.echo(f"{files} would change: {command}", err=True)
     elif how == "--strip":
         click.echo("there is no comment of ours that was asked for", err=True)
-    elif not found.failure and not any(one.findings for one in found.files):
+    elif not (how or found.failure or any(one.findings for one in found.files)):
         click.echo("nothing to say: no line that was asked for has a tensor, and ran", err=True)
 
 
