@@ -154,9 +154,9 @@ def annotate_document(found: Annotated, *, commit: str | None) -> Document:
             for one in found.files
         ],
         **{f"num_{state}": found.num(state) for state in CommentState},
-        "looks": [
-            {"batch": look.batch, "height": look.height, "width": look.width}
-            for look in found.looks
+        "batches": [
+            {"batch": size.batch, "height": size.height, "width": size.width}
+            for size in found.batches
         ],
         "failure": found.failure,
         "notes": list(found.notes),

@@ -32,7 +32,7 @@ from branchlab.domain.determinism import (
     Stop,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
-from branchlab.domain.flow import Array, Group, Look, SeenLine, Shown, Sighting, Traced
+from branchlab.domain.flow import Array, BatchSize, Group, SeenLine, Shown, Sighting, Traced
 from branchlab.domain.parity import (
     PARITY_STEPS,
     Divergence,
@@ -74,6 +74,7 @@ __all__ = [
     "PLACEHOLDERS",
     "Action",
     "Array",
+    "BatchSize",
     "Branch",
     "Cause",
     "CheckedOut",
@@ -94,7 +95,6 @@ __all__ = [
     "Landed",
     "Landing",
     "LandingEvidence",
-    "Look",
     "MergeBack",
     "Note",
     "Noted",

@@ -36,7 +36,7 @@ Sighting = tuple[tuple[str, Shown], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class BatchSize:
     """One batch that was sent through the task: its examples, and the height and width of its images; 0 where there are none."""
 
     batch: int
@@ -53,7 +53,7 @@ class SeenLine:
         first: Its first line. ``last``: its last one, of a compound statement that of its header.
         is_flow: Whether a batch passes through it, or the task's data: what is looked at unless something else is asked for.
         before: While the data was loaded and the model built.
-        looks: For each look, in the order in which it happened there.
+        batches: For each batch, in the order in which it happened there.
     """
 
     path: str
@@ -61,7 +61,7 @@ class SeenLine:
     last: int
     is_flow: bool
     before: tuple[Sighting, ...] = ()
-    looks: tuple[tuple[Sighting, ...], ...] = ()
+    batches: tuple[tuple[Sighting, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +69,12 @@ class Traced:
     """What was seen of a task.
 
     Attributes:
-        looks: The first is the one that the others are held against.
+        batches: The first is the one that the others are held against.
         failure: What the project's code raised, with its place; then what came before it was seen all the same.
-        notes: What to know of the looks.
+        notes: What to know of the batches.
     """
 
-    looks: tuple[Look, ...] = ()
+    batches: tuple[BatchSize, ...] = ()
     lines: tuple[SeenLine, ...] = ()
     failure: str = ""
     notes: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from branchlab.analysis.annotations.review import (
     strip,
 )
 from branchlab.analysis.patch_text import unified_diff
-from branchlab.domain import Branch, Flags, Look, Traced
+from branchlab.domain import BatchSize, Branch, Flags, Traced
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import experiment_name, experiment_path, parse_experiment
 from branchlab.git.checkouts import checkouts
@@ -74,7 +74,7 @@ class Annotated:
     tip: str = ""
     folder: Path | None = None
     files: tuple[Reviewed, ...] = ()
-    looks: tuple[Look, ...] = ()
+    batches: tuple[BatchSize, ...] = ()
     failure: str = ""
     notes: tuple[str, ...] = ()
 
@@ -180,7 +180,7 @@ def _answer(place: _Place, files: Sequence[Reviewed], traced: Traced) -> Annotat
         tip="" if place.branch is None else place.branch.tip,
         folder=place.folder,
         files=tuple(files),
-        looks=traced.looks,
+        batches=traced.batches,
         failure=traced.failure,
         notes=traced.notes,
     )

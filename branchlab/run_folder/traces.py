@@ -7,20 +7,20 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from branchlab.domain import Array, Group, Look, SeenLine, Shown, Sighting, Traced
+from branchlab.domain import Array, BatchSize, Group, SeenLine, Shown, Sighting, Traced
 
 
 def pack_trace(traced: Traced) -> bytes:
     """Return a trace as bytes."""
     document = {
-        "looks": [asdict(look) for look in traced.looks],
+        "batches": [asdict(size) for size in traced.batches],
         "lines": [
             {
                 "path": line.path,
                 "span": [line.first, line.last],
                 "is_flow": line.is_flow,
                 "before": _written(line.before),
-                "looks": [_written(sightings) for sightings in line.looks],
+                "batches": [_written(sightings) for sightings in line.batches],
             }
             for line in traced.lines
         ],
@@ -35,7 +35,7 @@ def unpack_trace(content: bytes) -> Traced | None:
     try:
         document = json.loads(gzip.decompress(content))
         return Traced(
-            looks=tuple(Look(**look) for look in document["looks"]),
+            batches=tuple(BatchSize(**size) for size in document["batches"]),
             lines=tuple(
                 SeenLine(
                     path=line["path"],
@@ -43,7 +43,7 @@ def unpack_trace(content: bytes) -> Traced | None:
                     last=line["span"][1],
                     is_flow=line["is_flow"],
                     before=_read(line["before"]),
-                    looks=tuple(map(_read, line["looks"])),
+                    batches=tuple(map(_read, line["batches"])),
                 )
                 for line in document["lines"]
             ),

@@ -25,7 +25,7 @@ from branchlab.train.places import Place, Target, places_of
 from branchlab.train.task import Task
 
 _CALLS_MAX = 100
-"""Of one function that are followed in one look; a data set's items are many."""
+"""Of one function that are followed with one batch; a data set's items are many."""
 _SIGHTINGS_MAX = 64
 _ITEMS_MAX = 16
 _DEPTH_MAX = 3
@@ -34,7 +34,7 @@ _NOT_OURS = ("/site-packages/", "/dist-packages/")
 _CONSTRUCTORS = {"__init__", "__post_init__", "__new__", "__set_name__", "__init_subclass__"}
 _NOTHING: Mapping[int, Place] = {}
 _BEFORE = -1
-"""Stands for the look while data is loaded and the model is built."""
+"""Stands for the batch while data is loaded and the model is built."""
 
 Key = tuple[str, int, int]
 
@@ -47,14 +47,14 @@ class Tracer:
         self._files: dict[str, Mapping[int, Place]] = {}
         self._codes: dict[CodeType, Mapping[int, Place]] = {}
         self._calls: Counter[CodeType] = Counter()
-        self._look = _BEFORE
+        self._batch = _BEFORE
         self._seen: dict[Key, dict[int, list[Sighting]]] = {}
         self._flow: set[Key] = set()
 
     @contextlib.contextmanager
-    def watching(self, look: int = _BEFORE) -> Iterator[None]:
-        """See what runs inside; ``look`` is the number of the batch, none while there is no batch yet."""
-        self._look = look
+    def watching(self, batch: int = _BEFORE) -> Iterator[None]:
+        """See what runs inside; ``batch`` is its number, none while there is no batch yet."""
+        self._batch = batch
         self._calls.clear()
         before = sys.gettrace()
         sys.settrace(self._entered)
@@ -63,34 +63,34 @@ class Tracer:
         finally:
             sys.settrace(before)
 
-    def forget(self, look: int) -> None:
-        """Drop what a look has shown."""
-        for looks in self._seen.values():
-            looks.pop(look, None)
+    def forget(self, batch: int) -> None:
+        """Drop what a batch has shown."""
+        for batches in self._seen.values():
+            batches.pop(batch, None)
 
-    def lines(self, num_looks: int) -> tuple[SeenLine, ...]:
-        """Return every statement that ran in a look that is kept, or before them."""
+    def lines(self, num_batches: int) -> tuple[SeenLine, ...]:
+        """Return every statement that ran with a batch that is kept, or before them."""
         return tuple(
             SeenLine(
                 path=path,
                 first=first,
                 last=last,
                 is_flow=(path, first, last) in self._flow,
-                before=tuple(looks.get(_BEFORE, ())),
-                looks=tuple(tuple(looks.get(number, ())) for number in range(num_looks)),
+                before=tuple(batches.get(_BEFORE, ())),
+                batches=tuple(tuple(batches.get(number, ())) for number in range(num_batches)),
             )
-            for (path, first, last), looks in sorted(self._seen.items())
-            if looks
+            for (path, first, last), batches in sorted(self._seen.items())
+            if batches
         )
 
     def note(self, frame: FrameType, place: Place, sighting: list[tuple[str, Shown]]) -> None:
         """Write down that a statement ran, and what it showed."""
         path = frame.f_code.co_filename.removeprefix(self._prefix)
         key = path, place.first, place.last
-        if self._look != _BEFORE or _is_of_data(frame):
+        if self._batch != _BEFORE or _is_of_data(frame):
             self._flow.add(key)
-        looks = self._seen.setdefault(key, {})
-        sightings = looks.setdefault(self._look, [])
+        batches = self._seen.setdefault(key, {})
+        sightings = batches.setdefault(self._batch, [])
         if sighting and len(sightings) < _SIGHTINGS_MAX:
             sightings.append(tuple(sighting))
 

@@ -192,7 +192,7 @@ def _record(run: Run, asked: AskedRecording, worktree: Path, attempt: Attempt) -
 
 
 def _trace(run: Run, worktree: Path, attempt: Attempt) -> Ending:
-    from branchlab.train.looks import trace
+    from branchlab.train.flow import trace
 
     traced = trace(run, worktree)
     write_atomically(attempt.trace, pack_trace(traced))

@@ -14,18 +14,18 @@ from branchlab.analysis.annotations.review import CommentState, Reviewed, Scope,
 from branchlab.analysis.annotations.source import is_same_code, read_source, stripped
 from branchlab.analysis.annotations.symbols import named_shape, named_size
 from branchlab.analysis.annotations.wording import is_ours, said_of
-from branchlab.domain import Array, Group, Look, SeenLine, Traced
+from branchlab.domain import Array, BatchSize, Group, SeenLine, Traced
 
-LOOKS = (
-    Look(batch=4, height=28, width=28),
-    Look(batch=24, height=28, width=28),
-    Look(batch=4, height=56, width=84),
+BATCHES = (
+    BatchSize(batch=4, height=28, width=28),
+    BatchSize(batch=24, height=28, width=28),
+    BatchSize(batch=4, height=56, width=84),
 )
-SQUARE = (*LOOKS[:2], Look(batch=4, height=56, width=56))
+SQUARE = (*BATCHES[:2], BatchSize(batch=4, height=56, width=56))
 
 
-def line(*looks, before=(), path="net.py", first=1, last=None, is_flow=True):
-    """Return a line that was seen; each look is a list of calls, a call an Array or a {label: Array}."""
+def line(*batches, before=(), path="net.py", first=1, last=None, is_flow=True):
+    """Return a line that was seen; each batch is a list of calls, a call an Array or a {label: Array}."""
 
     def call(one):
         return tuple(one.items()) if isinstance(one, dict) else (("", one),)
@@ -36,7 +36,7 @@ def line(*looks, before=(), path="net.py", first=1, last=None, is_flow=True):
         last=last or first,
         is_flow=is_flow,
         before=tuple(map(call, before)),
-        looks=tuple(tuple(map(call, calls)) for calls in looks),
+        batches=tuple(tuple(map(call, calls)) for calls in batches),
     )
 
 
@@ -73,7 +73,7 @@ def f32(*shape):
     ],
 )
 def test_a_size_is_called_by_what_it_follows(values, said) -> None:
-    assert named_size(values, LOOKS) == said
+    assert named_size(values, BATCHES) == said
 
 
 def test_height_and_width_are_told_apart_by_their_place_where_both_grew_alike() -> None:
@@ -83,24 +83,26 @@ def test_height_and_width_are_told_apart_by_their_place_where_both_grew_alike() 
 
 
 def test_a_size_is_a_number_where_no_larger_image_was_seen() -> None:
-    assert named_shape([(4, 3, 28, 28), (24, 3, 28, 28)], LOOKS[:2]) == ("B", "3", "28", "28")
-    assert named_shape([(4, 3, 28, 28)], LOOKS[:1]) == ("B", "3", "28", "28")
+    assert named_shape([(4, 3, 28, 28), (24, 3, 28, 28)], BATCHES[:2]) == ("B", "3", "28", "28")
+    assert named_shape([(4, 3, 28, 28)], BATCHES[:1]) == ("B", "3", "28", "28")
 
 
 def test_calls_that_differ_stand_side_by_side_three_at_most() -> None:
     calls = [[f32(b, c, s, t) for c in (8, 16, 32, 64)] for b, s, t in ((4, 28, 28), (24, 28, 28), (4, 56, 84))]  # fmt: skip
-    assert said_of(line(*calls), LOOKS) == (
+    assert said_of(line(*calls), BATCHES) == (
         "[B, 8, H, W] | [B, 16, H, W] | [B, 32, H, W] float32 | ..."
     )
-    assert said_of(line(*([calls[at][0]] * 5 for at in range(3))), LOOKS) == "[B, 8, H, W] float32"
+    assert (
+        said_of(line(*([calls[at][0]] * 5 for at in range(3))), BATCHES) == "[B, 8, H, W] float32"
+    )
 
 
 def test_a_loop_over_examples_says_what_all_have_in_common() -> None:
-    assert said_of(line([f32(3, 8)] * 4, [f32(3, 8)] * 24, [f32(3, 8)] * 4), LOOKS) == (
+    assert said_of(line([f32(3, 8)] * 4, [f32(3, 8)] * 24, [f32(3, 8)] * 4), BATCHES) == (
         "[3, 8] float32"
     )
     boxes = ([f32(2, 4), f32(5, 4)], [f32(1, 4)], [f32(9, 4)])
-    assert said_of(line(*boxes), LOOKS) == "[N, 4] float32"
+    assert said_of(line(*boxes), BATCHES) == "[N, 4] float32"
 
 
 def test_lists_tables_and_records_are_short() -> None:
@@ -111,15 +113,15 @@ def test_lists_tables_and_records_are_short() -> None:
         each = Group("list", (), tuple(f32(3, 5) for _ in range(b)), b)
         return [{"same": same, "table": table, "record": record, "each": each}]
 
-    assert said_of(line(look(4), look(24), look(4)), LOOKS) == (
+    assert said_of(line(look(4), look(24), look(4)), BATCHES) == (
         "same 3 x [B, 8] float32, table {cls: [B, 10] float32, box: [B, 4] float32}, "
         "record Batch(inputs [B, 1] float32, ids [B] int64), each B x [3, 5] float32"
     )
 
 
 def test_what_was_there_before_any_batch_has_no_symbols() -> None:
-    assert said_of(line(before=[f32(4, 28)]), LOOKS) == "[4, 28] float32"
-    assert said_of(line([], [], []), LOOKS) == ""
+    assert said_of(line(before=[f32(4, 28)]), BATCHES) == "[4, 28] float32"
+    assert said_of(line([], [], []), BATCHES) == ""
 
 
 def shown():
@@ -146,7 +148,7 @@ def shown():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["", "x", "self.y", "größe"]), shown(), min_size=1), min_size=1, max_size=5))  # fmt: skip
 def test_what_is_said_is_known_again(calls) -> None:
-    said = said_of(line(calls), LOOKS)
+    said = said_of(line(calls), BATCHES)
     assert said
     if not said.startswith("_"):
         assert is_ours(said), said
@@ -235,7 +237,7 @@ def every(text):
 
 
 def annotated(text, *, length_max=100, lines=None, scope=None):
-    traced = Traced(looks=LOOKS, lines=tuple(every(text) if lines is None else lines))
+    traced = Traced(batches=BATCHES, lines=tuple(every(text) if lines is None else lines))
     found = review({"net.py": text}, traced, scope or Scope(), length_max=length_max)
     assert len(found) < 2
     return found[0] if found else Reviewed(path="net.py", before=text, after=text)
@@ -343,7 +345,7 @@ def test_only_what_is_asked_for_gets_comments() -> None:
     assert functions(Scope(functions=("Net",))) == ["Net.forward", "Net.forward", "Net.help"]
     assert functions(Scope(functions=("h*",))) == ["Net.help"]
     assert functions(Scope(paths=("*.py",))) == functions(Scope())
-    traced = Traced(looks=LOOKS, lines=tuple(lines))
+    traced = Traced(batches=BATCHES, lines=tuple(lines))
     assert not review({"net.py": text}, traced, Scope(paths=("other/*",)), length_max=100)
     assert not review({"net.py": text}, traced, Scope(adds=False), length_max=100)
 
@@ -351,7 +353,7 @@ def test_only_what_is_asked_for_gets_comments() -> None:
 def test_what_no_batch_flows_through_is_left_alone_unless_asked_for() -> None:
     text = "def load():\n    x = read()\n"
     lines = (line(before=[f32(9, 9)], first=2, is_flow=False),)
-    traced = Traced(looks=LOOKS, lines=lines)
+    traced = Traced(batches=BATCHES, lines=lines)
     assert not review({"net.py": text}, traced, Scope(), length_max=100)
     assert review({"net.py": text}, traced, Scope(functions=("load",)), length_max=100)
 

@@ -12,7 +12,7 @@ import pytest
 from branchlab.analysis.annotations.review import Scope, review
 from branchlab.analysis.annotations.source import stripped
 from branchlab.run_folder import pack_trace, unpack_trace
-from branchlab.train.looks import trace
+from branchlab.train.flow import trace
 from branchlab.train.places import places_of
 
 TRACED = Path(__file__).parent / "traced"

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from branchlab.analysis.annotations.source import Source, Statement, is_same_code, read_source
 from branchlab.analysis.annotations.wording import is_ours, said_of
-from branchlab.domain import Look, SeenLine, Traced
+from branchlab.domain import BatchSize, SeenLine, Traced
 
 MARK_LENGTH_MAX = 300
 """A comment that would be longer says too much of one line to be read."""
@@ -106,7 +106,7 @@ def review(
     found = []
     for path, text in sorted(texts.items()):
         if scope.has_path(path) and (path in seen or "#: " in text):
-            one = _reviewed(path, text, seen.get(path, ()), scope, (traced.looks, length_max))
+            one = _reviewed(path, text, seen.get(path, ()), scope, (traced.batches, length_max))
             if one.findings or one.trouble or one.left_out:
                 found.append(one)
     return found
@@ -116,7 +116,7 @@ def functions_seen(texts: Mapping[str, str], traced: Traced) -> list[str]:
     """Return the qualified names of the functions that ran and showed something, in order."""
     lines: dict[str, list[SeenLine]] = {}
     for line in traced.lines:
-        if line.before or any(line.looks):
+        if line.before or any(line.batches):
             lines.setdefault(line.path, []).append(line)
     found = {
         statement.function
@@ -154,9 +154,9 @@ def _reviewed(
     text: str,
     seen: Iterable[SeenLine],
     scope: Scope,
-    how: tuple[Sequence[Look], int],
+    how: tuple[Sequence[BatchSize], int],
 ) -> Reviewed:
-    looks, length_max = how
+    batches, length_max = how
     source = read_source(text)
     if source.trouble:
         return Reviewed(path=path, before=text, after=text, trouble=source.trouble)
@@ -166,7 +166,7 @@ def _reviewed(
         statement = source.statement_at(line.first)
         if statement is None:
             continue
-        words = said_of(line, looks)
+        words = said_of(line, batches)
         said.setdefault(statement.first, []).extend([words] if words else [])
         if not scope.is_wide or line.is_flow:
             asked.add(statement.first)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
-from branchlab.domain import Look
+from branchlab.domain import BatchSize
 
 VARIES = "N"
 _PARTS_MAX = 64
@@ -19,35 +19,37 @@ _OFFSET_OF_PART_MAX = 2
 _PARTS_WITH_OFFSET = (2, 4, 8, 16, 32)
 
 
-def named_shape(shapes: Sequence[tuple[int, ...]], looks: Sequence[Look]) -> tuple[str, ...]:
-    """Return a tensor's sizes in words, from its shape in each look.
+def named_shape(shapes: Sequence[tuple[int, ...]], batches: Sequence[BatchSize]) -> tuple[str, ...]:
+    """Return a tensor's sizes in words, from its shape in each batch.
 
     Shapes are of one rank; where height and width were made larger by one factor, the last size that follows is the width.
     """
     columns = list(zip(*shapes, strict=True))
-    found = [named_size(column, looks) for column in columns]
-    base = looks[0]
-    if found and shapes[0][0] == base.batch and all(one.batch == base.batch for one in looks):
+    found = [named_size(column, batches) for column in columns]
+    base = batches[0]
+    if found and shapes[0][0] == base.batch and all(one.batch == base.batch for one in batches):
         found[0] = "B"  # no other batch came here: the first size is taken for what it always is
-    larger = _larger(looks)
+    larger = _larger(batches)
     if larger is not None and larger.height * base.width == larger.width * base.height:
         spatial = [at for at, word in enumerate(found) if "H" in word and "W" not in word]
         if len(spatial) > 1:
-            found[spatial[-1]] = named_size(columns[spatial[-1]], looks, is_width=True)
+            found[spatial[-1]] = named_size(columns[spatial[-1]], batches, is_width=True)
     return tuple(found)
 
 
-def named_size(values: Sequence[int], looks: Sequence[Look], *, is_width: bool = False) -> str:
-    """Return one size in words, from its value in each look."""
+def named_size(
+    values: Sequence[int], batches: Sequence[BatchSize], *, is_width: bool = False
+) -> str:
+    """Return one size in words, from its value in each batch."""
     if len(set(values)) == 1:
         return str(values[0])
-    base, value = looks[0], values[0]
-    by_batch = {look.batch: one for one, look in zip(values, looks, strict=True)}
-    batches = [batch for batch in by_batch if batch != base.batch]
-    batch = (base.batch, batches[0] if batches else base.batch)
-    more = by_batch[batch[1]] if batches else value
-    sizes = _larger(looks) or base
-    larger = values[list(looks).index(sizes)] if sizes is not base else value
+    base, value = batches[0], values[0]
+    by_batch = {size.batch: one for one, size in zip(values, batches, strict=True)}
+    others = [batch for batch in by_batch if batch != base.batch]
+    batch = (base.batch, others[0] if others else base.batch)
+    more = by_batch[batch[1]] if others else value
+    sizes = _larger(batches) or base
+    larger = values[list(batches).index(sizes)] if sizes is not base else value
     if larger == value:
         return _first(_following((value, more), batch, "B"))
     pairs = {
@@ -66,10 +68,10 @@ def named_size(values: Sequence[int], looks: Sequence[Look], *, is_width: bool =
     return VARIES if rest == VARIES else f"B*{rest}" if _is_product(rest) else f"B*({rest})"
 
 
-def _larger(looks: Sequence[Look]) -> Look | None:
+def _larger(batches: Sequence[BatchSize]) -> BatchSize | None:
     """Return the look at larger images, if any."""
-    base = (looks[0].height, looks[0].width)
-    return next((one for one in looks if (one.height, one.width) != base), None)
+    base = (batches[0].height, batches[0].width)
+    return next((one for one in batches if (one.height, one.width) != base), None)
 
 
 def _is_product(text: str) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.annotations.symbols import VARIES, named_shape, named_size
-from branchlab.domain import Array, Group, Look, SeenLine, Shown, Sighting
+from branchlab.domain import Array, BatchSize, Group, SeenLine, Shown, Sighting
 
 MARK = "#: "
 _CALLS_MAX = 3
@@ -43,10 +43,10 @@ _Word = _Tensor | _Parts
 _Words = tuple[tuple[str, _Word], ...]
 
 
-def said_of(line: SeenLine, looks: Sequence[Look]) -> str:
+def said_of(line: SeenLine, batches: Sequence[BatchSize]) -> str:
     """Return what a line's comment says, without the mark; "" where nothing is to be said."""
-    found = _aligned(line.looks, looks)
-    alone = (Look(batch=0),)
+    found = _aligned(line.batches, batches)
+    alone = (BatchSize(batch=0),)
     found += [words for one in line.before if (words := _merged([one], alone)) is not None]
     calls = list(dict.fromkeys(found))
     texts = list(dict.fromkeys(_sentence(words) for words in calls))
@@ -59,13 +59,13 @@ def said_of(line: SeenLine, looks: Sequence[Look]) -> str:
     return " | ".join([*shown, *more])
 
 
-def _aligned(seen: Sequence[Sequence[Sighting]], looks: Sequence[Look]) -> list[_Words]:
-    """Return what calls showed, each held against the same call in the other looks.
+def _aligned(seen: Sequence[Sequence[Sighting]], batches: Sequence[BatchSize]) -> list[_Words]:
+    """Return what calls showed, each held against the same call in the other batches.
 
     Where a line ran another number of times, as in a loop over examples, different ones are held against each other in order.
     """
-    seen = [one for one, _ in zip(seen, looks, strict=False) if one]
-    known = [look for one, look in zip(seen, looks, strict=False) if one]
+    seen = [one for one, _ in zip(seen, batches, strict=False) if one]
+    known = [size for one, size in zip(seen, batches, strict=False) if one]
     if not seen:
         return []
     for calls in (seen, [list(dict.fromkeys(one)) for one in seen]):
@@ -88,60 +88,60 @@ def _kind(value: Shown | None) -> object:
     return value.kind, value.keys, tuple(dict.fromkeys(map(_kind, value.items)))
 
 
-def _merged(row: Sequence[Sighting], looks: Sequence[Look]) -> _Words | None:
-    """Return one call under several looks; without looks, sizes that differ follow from the data. None where they do not fit."""
+def _merged(row: Sequence[Sighting], batches: Sequence[BatchSize]) -> _Words | None:
+    """Return one call under several batches; without batches, sizes that differ follow from the data. None where they do not fit."""
     labels = [tuple(label for label, _ in one) for one in row]
     if len(set(labels)) > 1:
         return None
     found = []
     for label, values in zip(labels[0], zip(*row, strict=True), strict=True):
-        word = _word([value for _, value in values], looks)
+        word = _word([value for _, value in values], batches)
         if word is None:
             return None
         found.append((label, word))
     return tuple(found)
 
 
-def _word(values: Sequence[Shown | None], looks: Sequence[Look]) -> _Word | None:
+def _word(values: Sequence[Shown | None], batches: Sequence[BatchSize]) -> _Word | None:
     arrays = [one for one in values if isinstance(one, Array)]
     groups = [one for one in values if isinstance(one, Group)]
     if len(arrays) == len(values):
         if len({(one.dtype, len(one.shape)) for one in arrays}) > 1:
             return None
-        return _Tensor(_sizes([one.shape for one in arrays], looks), arrays[0].dtype)
+        return _Tensor(_sizes([one.shape for one in arrays], batches), arrays[0].dtype)
     if len(groups) < len(values) or len({(one.kind, one.keys) for one in groups}) > 1:
         return None
     first = groups[0]
     if len({len(one.items) for one in groups}) > 1 or len({one.num for one in groups}) > 1:
-        return _of_varying_length(groups, looks)
+        return _of_varying_length(groups, batches)
     items: list[_Word | None] = []
     for row in zip(*(one.items for one in groups), strict=True):
         if all(item is None for item in row):
             items.append(None)
             continue
-        word = _word(row, looks)
+        word = _word(row, batches)
         if word is None:
             return None
         items.append(word)
     return _Parts(first.kind, first.keys, tuple(items), str(first.num))
 
 
-def _of_varying_length(groups: Sequence[Group], looks: Sequence[Look]) -> _Word | None:
+def _of_varying_length(groups: Sequence[Group], batches: Sequence[BatchSize]) -> _Word | None:
     """Return a list that has an item an example, for instance; its items must be alike."""
     kinds = [list(dict.fromkeys(item for item in one.items if item is not None)) for one in groups]
     if groups[0].kind != "list" or not all(kinds):
         return None
-    num = named_size([one.num for one in groups], looks) if looks else VARIES
+    num = named_size([one.num for one in groups], batches) if batches else VARIES
     if all(len(one) == 1 for one in kinds):
-        word = _word([one[0] for one in kinds], looks)
+        word = _word([one[0] for one in kinds], batches)
     else:
         word = _word([item for one in kinds for item in one], ())
     return None if word is None else _Parts("list", (), (word,), num)
 
 
-def _sizes(shapes: Sequence[tuple[int, ...]], looks: Sequence[Look]) -> tuple[str, ...]:
-    if looks:
-        return named_shape(shapes, looks)
+def _sizes(shapes: Sequence[tuple[int, ...]], batches: Sequence[BatchSize]) -> tuple[str, ...]:
+    if batches:
+        return named_shape(shapes, batches)
     columns = [set(column) for column in zip(*shapes, strict=True)]
     return tuple(str(next(iter(one))) if len(one) == 1 else VARIES for one in columns)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from branchlab.domain import Look, Run, Traced
+from branchlab.domain import BatchSize, Run, Traced
 from branchlab.train import randomness
 from branchlab.train.loading import load_task, say_why
 from branchlab.train.rows import sent
@@ -26,7 +26,7 @@ from branchlab.train.tracing import Tracer
 from branchlab.train.training import Training, autocast, begin, in_layout
 
 _BATCH, _MORE = 4, 24
-"""Examples of the first look and of the larger one. Much larger: what is cut off or filled up with the batch shows."""
+"""Examples of the first batch and of the larger one. Much larger: what is cut off or filled up with the batch shows."""
 _SCALES = ((2, 3), (2, 2))
 """Factors of height and width: they differ where the model allows it, so that the two can be told apart."""
 _IMAGE_AXES = 3
@@ -42,9 +42,9 @@ def trace(run: Run, worktree: Path) -> Traced:
             # Streamed data is read in this process, where what runs is seen.
             training = begin(task, replace(run, workers=0))
     except (Exception, SystemExit) as error:  # noqa: BLE001  the project's own code: that it raises is the finding
-        return _failed(tracer, error, worktree, looks=())
+        return _failed(tracer, error, worktree, batches=())
     with _uncompiled():
-        return _Looks(training, tracer, worktree).all()
+        return _Batches(training, tracer, worktree).all()
 
 
 def _uncompiled() -> contextlib.AbstractContextManager[None]:
@@ -56,7 +56,7 @@ def _uncompiled() -> contextlib.AbstractContextManager[None]:
 
 
 @dataclass(slots=True)
-class _Looks:
+class _Batches:
     training: Training
     tracer: Tracer
     worktree: Path
@@ -67,22 +67,22 @@ class _Looks:
         more = min(_MORE, num) if num > first else max(1, first - 1)
         # Other examples than the first ones, where there are enough.
         wanted = [self._rows(0, first), self._rows(first, more)]
-        looks: list[Look] = []
+        batches: list[BatchSize] = []
         for number, stored in enumerate(wanted):
             try:
                 with self.tracer.watching(number):
                     batch = stored()
-                    looks.append(_look_of(batch))
+                    batches.append(_size_of_batch(batch))
                     self._send(batch)
             except (Exception, SystemExit) as error:  # noqa: BLE001  as above
-                return _failed(self.tracer, error, self.worktree, looks=tuple(looks))
-        return self._larger(looks, self._rows(first + more, first))
+                return _failed(self.tracer, error, self.worktree, batches=tuple(batches))
+        return self._larger(batches, self._rows(first + more, first))
 
-    def _larger(self, looks: list[Look], stored: Any) -> Traced:  # noqa: ANN401  gives a batch
-        """Take the last look, with larger images, at the first size that the model takes."""
-        number = len(looks)
+    def _larger(self, batches: list[BatchSize], stored: Any) -> Traced:  # noqa: ANN401  gives a batch
+        """Send the last batch, with larger images, at the first size that the model takes."""
+        number = len(batches)
         notes: tuple[str, ...] = ()
-        if looks[0].height:
+        if batches[0].height:
             for scale in _SCALES:
                 try:
                     with self.tracer.watching(number):
@@ -94,11 +94,11 @@ class _Looks:
                         f"images {scale} times as large: {say_why(error, self.worktree)}\n"
                     )
                 else:
-                    looks.append(_look_of(_scaled(batch, scale)))
+                    batches.append(_size_of_batch(_scaled(batch, scale)))
                     break
             else:
                 notes = ("it takes images of one size only, so heights and widths are numbers",)
-        return Traced(looks=tuple(looks), lines=self.tracer.lines(len(looks)), notes=notes)
+        return Traced(batches=tuple(batches), lines=self.tracer.lines(len(batches)), notes=notes)
 
     def _rows(self, start: int, num: int) -> Any:  # noqa: ANN401  gives a batch
         split = self.training.data.train
@@ -129,20 +129,20 @@ class _Looks:
 
 
 def _failed(
-    tracer: Tracer, error: BaseException, worktree: Path, *, looks: tuple[Look, ...]
+    tracer: Tracer, error: BaseException, worktree: Path, *, batches: tuple[BatchSize, ...]
 ) -> Traced:
-    """Return what was seen until the project's code raised; of a look that it broke off, what there is."""
+    """Return what was seen until the project's code raised; of a batch that it broke off, what there is."""
     traceback.print_exception(error)
-    if len(looks) > 1:
-        # The first look was whole: half of another would only confuse it.
+    if len(batches) > 1:
+        # The first batch went through: half of another would only confuse it.
         tracer.forget(1)
-    kept = looks[:1]
-    return Traced(looks=kept, lines=tracer.lines(len(kept)), failure=say_why(error, worktree))
+    kept = batches[:1]
+    return Traced(batches=kept, lines=tracer.lines(len(kept)), failure=say_why(error, worktree))
 
 
-def _look_of(batch: Batch) -> Look:
+def _size_of_batch(batch: Batch) -> BatchSize:
     size = _size_of(batch.inputs)
-    return Look(batch=len(batch), height=size[0], width=size[1])
+    return BatchSize(batch=len(batch), height=size[0], width=size[1])
 
 
 def _size_of(inputs: Any) -> tuple[int, int]:  # noqa: ANN401  a tensor or a list of them
