@@ -31,6 +31,7 @@ COMMANDS = {
     "probe": ("probe", "Look at what really flows through a branch's model."),
     "features": ("features", "Say what branches change, and what that needs to go back."),
     "guard": ("guard", "Put an unguarded change behind a new flag that is off."),
+    "annotate": ("annotate", "Write what flows through the code as comments where it happens."),
     "parity": ("parity", "Prove by training that a merge leaves main what it is."),
     "merge-back": ("merge_back", "Merge a branch into main behind its flag, or change nothing."),
     "drift": ("drift", "Say whether main still trains like the frozen reference."),

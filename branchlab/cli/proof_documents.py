@@ -1,16 +1,18 @@
-"""The JSON documents of what proves and ends an experiment: ``parity``, ``merge-back``, ``drift``, ``retire``."""
+"""The JSON documents of what runs code to look at it: ``parity``, ``merge-back``, ``drift``, ``annotate``; and of ``retire``."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+from branchlab.analysis.annotations.review import CommentState
 from branchlab.cli.documents import Document
 from branchlab.domain import Parity, ParityCheck
 from branchlab.run_folder import to_text
 
 if TYPE_CHECKING:
     from branchlab.lab.all_ready import CombinedParity
+    from branchlab.lab.annotate import Annotated
     from branchlab.lab.drift import DriftReport
     from branchlab.lab.merge_back import Merged
     from branchlab.lab.retire import Retired
@@ -125,6 +127,41 @@ def drift_document(found: DriftReport) -> Document:
             "untold": list(culprit.untold),
             **_check(culprit.check),
         },
+    }
+
+
+def annotate_document(found: Annotated, *, commit: str | None) -> Document:
+    """Return the document of ``annotate``."""
+    return {
+        "branch": found.branch,
+        "work_tree": None if found.folder is None else str(found.folder),
+        "files": [
+            {
+                "path": one.path,
+                "comments": [
+                    {
+                        "line": finding.line,
+                        "function": finding.function,
+                        "text": finding.text,
+                        "old": finding.old,
+                        "state": str(finding.state),
+                    }
+                    for finding in one.findings
+                ],
+                "trouble": one.trouble,
+                "left_out": list(one.left_out),
+            }
+            for one in found.files
+        ],
+        **{f"num_{state}": found.num(state) for state in CommentState},
+        "batches": [
+            {"batch": size.batch, "height": size.height, "width": size.width}
+            for size in found.batches
+        ],
+        "failure": found.failure,
+        "notes": list(found.notes),
+        "diff": found.diff,
+        "commit": commit,
     }
 
 

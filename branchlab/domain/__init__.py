@@ -33,6 +33,7 @@ from branchlab.domain.determinism import (
     Stop,
 )
 from branchlab.domain.features import Feature, FeatureVerdict, MergeBack, merge_back_of
+from branchlab.domain.flow import Array, BatchSize, Group, SeenLine, Shown, Sighting, Traced
 from branchlab.domain.hypotheses import (
     MIN_SEEDS,
     Hypothesis,
@@ -92,8 +93,10 @@ __all__ = [
     "PARITY_STEPS",
     "PLACEHOLDERS",
     "Action",
+    "Array",
     "BaselineState",
     "BaselineVerdict",
+    "BatchSize",
     "Branch",
     "Call",
     "Cause",
@@ -114,6 +117,7 @@ __all__ = [
     "Flags",
     "Freshness",
     "Goal",
+    "Group",
     "Hypothesis",
     "HypothesisState",
     "JudgedClaim",
@@ -151,7 +155,10 @@ __all__ = [
     "SampleCheck",
     "Scale",
     "Script",
+    "SeenLine",
     "Severity",
+    "Shown",
+    "Sighting",
     "Signs",
     "Stage",
     "StageKind",
@@ -159,6 +166,7 @@ __all__ = [
     "Stop",
     "Strata",
     "Trace",
+    "Traced",
     "Trust",
     "TrustState",
     "Verdict",

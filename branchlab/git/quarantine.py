@@ -7,6 +7,7 @@ the folder. A merge of several branches goes one by one, each onto what came bef
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,37 @@ class Quarantine:
             )
             commit = text(made).strip()
         return Union(commit=commit, tree=tree)
+
+    def tree_here(self, folder: Path) -> str:
+        """Return the tree of a work tree's files as they stand: tracked ones, and Python files that are new and not ignored.
+
+        Raises:
+            RepositoryError: Git failed, or the folder is in no work tree.
+        """
+        paths = ("rev-parse", "--path-format=absolute", "--show-toplevel", "--git-path", "index")
+        top, index = (
+            Path(line) for line in text(git(folder, *paths)).removesuffix("\n").split("\n")
+        )
+        with tempfile.TemporaryDirectory(prefix="branchlab-index-") as beside:
+            env = {**self._env, "GIT_INDEX_FILE": f"{beside}/index"}
+            if index.exists():
+                shutil.copyfile(index, f"{beside}/index")
+            new = git(
+                top, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", env=env
+            )
+            git(top, "add", "--update", "--", ".", env=env, timeout_s=_TIMEOUT_S)
+            git(top, "update-index", "-z", "--add", "--stdin", stdin=new, env=env)
+            return text(git(top, "write-tree", env=env)).strip()
+
+    def python_files(self, tree: str) -> dict[str, str]:
+        """Return the blob of each Python file of a tree or a commit, by path; symlinks are left out."""
+        out = git(self._repository.root, "ls-tree", "-r", "-z", object_id(tree), env=self._env)
+        rows = (text(row).partition("\t") for row in out.split(b"\0") if row)
+        return {
+            path: meta.split(" ")[2]
+            for meta, _, path in rows
+            if path.endswith(".py") and meta.startswith("100")
+        }
 
     @contextmanager
     def checked_out(self, tree: str, *, share: tuple[str, ...]) -> Iterator[Path]:

@@ -129,6 +129,11 @@ class Repository:
         answer = ask(at or self.root, "symbolic-ref", "--quiet", "HEAD")
         return None if answer.rc else text(answer.out).strip().removeprefix("refs/heads/")
 
+    def head(self, *, at: Path | None = None) -> str | None:
+        """Return the commit that the main work tree (or the one ``at``) stands at; None before the first."""
+        answer = ask(at or self.root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return None if answer.rc else text(answer.out).strip()
+
     def dirty_paths(self, *, at: Path | None = None) -> list[str]:
         """Return changed and untracked paths that are not ignored; a whole untracked folder is one, with ``/``."""
         wanted = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal")
@@ -168,6 +173,12 @@ class Repository:
         answer = ask(self.root, "grep", *how, "-e", pattern, object_id(commit), "--", "*.py")
         found = (text(line).partition("\0") for line in answer.out.split(b"\n") if line)
         return [(place.removeprefix(f"{commit}:"), line) for place, _, line in found]
+
+
+def top_of(folder: Path) -> Path:
+    """Return the top level of the work tree that a folder lies in."""
+    wanted = ("--path-format=absolute", "--show-toplevel")
+    return Path(text(git(folder, "rev-parse", *wanted)).removesuffix("\n"))
 
 
 def _batch_contents(out: bytes, num: int) -> list[str | None]:

@@ -6,7 +6,6 @@ its change. Nothing of the user's moves: not the branch, not a work tree.
 
 from __future__ import annotations
 
-import difflib
 import keyword
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from branchlab.analysis.features.engine import find_features
+from branchlab.analysis.patch_text import unified_diff
 from branchlab.domain import Branch, Feature, FeatureVerdict
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, experiment_name, experiment_path, render_experiment
@@ -103,7 +103,10 @@ def guard_branch(
     files = {path: _marked(project, branch, path, text) for path, text in proposal.files.items()}
     if files:
         files |= _experiment_file(project, branch, short, proposal.switched_on)
-    diff = _diff(project, branch, files)
+    diff = unified_diff(
+        (path, project.repository.read_file(branch.tip, path), text)
+        for path, text in sorted(files.items())
+    )
     commit = None
     if is_applied and files:
         check_branch_name(project.repository, made)
@@ -294,23 +297,3 @@ def switched_on(text: str, flag: str, *, where: str) -> str:
     else:
         flags[flag] = True
     return tomlkit.dumps(document)
-
-
-def _diff(project: Project, branch: Branch, files: dict[str, str]) -> str:
-    found = []
-    for path, text in sorted(files.items()):
-        old = project.repository.read_file(branch.tip, path)
-        lines = difflib.unified_diff(
-            _lines(old or ""),
-            _lines(text),
-            f"a/{path}" if old is not None else "/dev/null",
-            f"b/{path}",
-        )
-        end = "\n\\ No newline at end of file\n"
-        found += [line if line.endswith("\n") else f"{line}{end}" for line in lines]
-    return "".join(found)
-
-
-def _lines(text: str) -> list[str]:
-    """Split as git does: a form feed ends no line."""
-    return re.findall(r"[^\n]*\n|[^\n]+", text)

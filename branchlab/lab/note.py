@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from branchlab.domain import Relation, WrittenNote
 from branchlab.errors import ConfigError, RepositoryError, nearest
 from branchlab.experiment import Experiment, render_experiment
-from branchlab.git.bring import take_along
-from branchlab.git.checkouts import checkouts
 from branchlab.git.experiments import keep_experiments, kept_experiments, move_kept
-from branchlab.git.write import advance_branch, commit_files
+from branchlab.git.write import commit_files
+from branchlab.lab.advance import advance
 from branchlab.lab.known_experiments import KnownExperiment, KnownExperiments, known_experiments
 from branchlab.lab.project import Project
 from branchlab.written import with_note
@@ -120,7 +119,7 @@ def _write(
         message=f"Note on {subject.name}: {_subject(written.text)}\n",
     )
     if is_branch:
-        _advance(project, branch, before=tip, after=commit)
+        advance(project, branch, before=tip, after=commit, by="note")
     elif subject.branch in kept:
         move_kept(repository, subject.branch, before=tip, after=commit)
     if subject.is_live or not is_branch:
@@ -128,27 +127,6 @@ def _write(
     return Noted(
         experiment=subject.name, place=place, commit=commit, file=subject.path, note=written
     )
-
-
-def _advance(project: Project, branch: str, *, before: str, after: str) -> None:
-    """Move a branch to the commit with the note, in its work tree where it is checked out."""
-    places = checkouts(project.repository).get(branch, ())
-    for place in places:
-        if place.operation:
-            raise RepositoryError(
-                f"a {place.operation} of {branch} is under way in {place.path}",
-                hint=f"finish it, then write the note: git -C {place.path} status",
-            )
-    if not places:
-        why = "branchlab note"
-        advance_branch(project.repository, branch, before=before, after=after, why=why)
-        return
-    complaint = take_along(places[0].path, after)
-    if complaint:
-        raise RepositoryError(
-            f"{branch} is checked out in {places[0].path} and cannot move there: {complaint}",
-            hint=f"commit what is changed there: git -C {places[0].path} status",
-        )
 
 
 def _subject(text: str) -> str:

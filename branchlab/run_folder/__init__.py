@@ -12,6 +12,8 @@
     runs/<run-id>/attempts/<n>/result.json     how the attempt ended; beside + fsync + rename, written once
     runs/<run-id>/attempts/<n>/val_examples.npz   per-example validation results
     runs/<run-id>/attempts/<n>/recording.json.gz   of a run that was asked to record itself
+    runs/<run-id>/attempts/<n>/trace.json.gz   what flowed through its code, of a run that was asked to be traced
+    runs/<run-id>/trace.json                   there where it shall be traced instead of trained
     runs/<run-id>/record.json                  which steps it shall record, and how closely
     runs/<run-id>/probe.json                   which step of it shall be looked at
     runs/<run-id>/attempts/<n>/probe.json.gz   what was seen
@@ -55,6 +57,7 @@ from branchlab.run_folder.recordings import (
     unpack_recording,
 )
 from branchlab.run_folder.samples import AskedLook, read_manifest, write_manifest
+from branchlab.run_folder.traces import pack_trace, unpack_trace
 
 __all__ = [
     "JSON",
@@ -79,6 +82,7 @@ __all__ = [
     "newest_whole",
     "pack_probe",
     "pack_recording",
+    "pack_trace",
     "parse_event",
     "read_events",
     "read_examples",
@@ -89,6 +93,7 @@ __all__ = [
     "to_text",
     "unpack_probe",
     "unpack_recording",
+    "unpack_trace",
     "write_atomically",
     "write_examples",
     "write_holder",

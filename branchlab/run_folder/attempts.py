@@ -68,6 +68,10 @@ class Attempt:
         return self.path / "recording.json.gz"
 
     @property
+    def trace(self) -> Path:
+        return self.path / "trace.json.gz"
+
+    @property
     def look(self) -> Path:
         """What a process found that drew the sample and looked at it."""
         return self.path / "look.npz"

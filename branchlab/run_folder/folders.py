@@ -26,6 +26,7 @@ _ASKED = "record.json"
 _REHEARSED = "rehearse.json"
 _LOOKED_AT = "look.json"
 _PROBED = "probe.json"
+_TRACED = "trace.json"
 LOST = "its processes ended without a result: killed, or the machine stopped"
 """Why an attempt that nobody carries out any more has no result of its own."""
 _BREATH_WITHIN_S = 120.0
@@ -330,6 +331,14 @@ class RunFolder:
             return AskedLook.of(json.loads((self.path / _LOOKED_AT).read_bytes()))
         except FileNotFoundError:
             return None
+
+    def ask_to_trace(self) -> None:
+        """Let the run send a few batches through its task, and be watched line by line, instead of being trained."""
+        write_atomically(self.path / _TRACED, b"{}")
+
+    def is_traced(self) -> bool:
+        """Whether the run is traced instead of trained."""
+        return (self.path / _TRACED).exists()
 
 
 def script_of(document: JSON | None) -> Script | None:

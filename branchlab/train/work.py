@@ -32,6 +32,7 @@ from branchlab.run_folder import (
     RunFolder,
     pack_probe,
     pack_recording,
+    pack_trace,
     write_atomically,
 )
 from branchlab.train import randomness
@@ -178,6 +179,8 @@ def _asked(
         return look(run, looked, order.worktree, attempt)
     if (probed := folder.asked_probe()) is not None:
         return _probe(run, probed, order.worktree, folder, attempt)
+    if folder.is_traced():
+        return _trace(run, order.worktree, attempt, drawn=folder.read_drawn())
     return None
 
 
@@ -206,6 +209,14 @@ def _record(
     state = RunState.FAILED if recording.failure else RunState.DONE
     steps, reason = recording.num_steps, recording.failure
     return Ending(state=state, metrics={}, steps=steps, loss_digest="", reason=reason)
+
+
+def _trace(run: Run, worktree: Path, attempt: Attempt, *, drawn: Drawn | None) -> Ending:
+    from branchlab.train.flow import trace
+
+    write_atomically(attempt.trace, pack_trace(trace(run, worktree, drawn=drawn)))
+    # That the project's code raises is a finding, not a failure of the look at it.
+    return Ending(state=RunState.DONE, metrics={}, steps=0, loss_digest="")
 
 
 def _probe(
