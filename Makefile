@@ -54,6 +54,7 @@ bench: install  ## compare with what one would use instead; figures go into benc
 	$(BIN)/python benchmarks/device_use.py
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/honesty.py
 
 docs: install  ## write the generated pages again
