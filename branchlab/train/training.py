@@ -23,6 +23,7 @@ from branchlab.train.average import Average
 from branchlab.train.budget import TICKS, Budget
 from branchlab.train.data import HeldData, Split, hold
 from branchlab.train.ear import Ear
+from branchlab.train.entering import first_of
 from branchlab.train.freezing import Freezing
 from branchlab.train.mixing import Mixing, make_mixing
 from branchlab.train.optimizer import make_optimizer, make_schedule
@@ -53,6 +54,7 @@ class Training:
         is_judged: Whether what the last validation found is kept for each example, and the test set was seen.
         val: What the last validation found, as ``evaluate`` gives it; ``slices`` what the last of all found in parts of the set.
         budget: The time that ends the training instead of the recipe's epochs, or None.
+        entered: Of the epoch's first batch a few examples, as stored and as they entered the model.
         ear: What hears ``branchlab.log``.
     """
 
@@ -88,6 +90,7 @@ class Training:
     slices: dict[str, float] = field(default_factory=dict)
     clipped_norm: Tensor | None = None
     is_judged: bool = False
+    entered: tuple[Batch, Batch] | None = None
     resumed_step: int = -1
     resumed_gauges: dict[str, float] = field(default_factory=dict)
 
@@ -247,6 +250,8 @@ def _backward(training: Training, batch: Batch) -> Tensor:
         ready = task.augment(task.prepare(part), training.augmenting)
         if training.mixing is not None:
             ready = training.mixing(ready, training.step * len(parts) + number)
+        if number == 0 and training.step % training.steps_per_epoch == 0:
+            training.entered = first_of(part, ready)
         with training.ranks.summing(is_last=number == len(parts) - 1):
             loss = training.loss_of(ready)
             if len(parts) > 1:

@@ -13,6 +13,7 @@ from branchlab.errors import ConfigError, nearest
 from branchlab.run_folder import Attempt, EventWriter, RunFolder, write_examples
 from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.ear import TEST, TRAIN, VAL
+from branchlab.train.entering import draw_entered
 from branchlab.train.pictures import keep_seen, save_picture
 from branchlab.train.recipe import Recipe
 from branchlab.train.slices import slices_of
@@ -51,8 +52,11 @@ def end_epoch(
     if is_best and training.ranks.is_first:
         save_tensors(folder.best_checkpoint, _best_document(training))
     _report_epoch(training, events, values, is_best=is_best, images_per_s=images_per_s)
-    if training.ranks.is_first and (epoch == 1 or is_last) and _has_pictures(training):
-        _draw(training, folder, events)
+    if training.ranks.is_first and (epoch == 1 or is_last):
+        if _has_pictures(training):
+            _draw(training, folder, events)
+        elif training.entered is not None:
+            draw_entered(training.entered, folder, events, epoch=epoch)
     keep_seen(training.ear, folder, events, epoch=epoch)
 
 

@@ -42,8 +42,12 @@ def test_a_run_is_found_by_the_beginning_of_its_id(repo, done) -> None:
 def test_a_run_is_shown_with_its_events_and_its_log(repo, done) -> None:
     details = show(repo.open(), done[0])
     assert details.record.state is RunState.DONE
-    assert [event["kind"] for event in details.events][::3] == ["start", "end"]
-    assert details.pictures == ()
+    assert [event["kind"] for event in details.events] == [
+        "start", *["epoch", "picture"] * 2, "end",
+    ]  # fmt: skip
+    assert [path.name for path in details.pictures] == [
+        "inputs-epoch0001.png", "inputs-epoch0002.png",
+    ]  # fmt: skip
 
 
 def test_the_tail_of_a_log_is_its_last_lines(tmp_path) -> None:

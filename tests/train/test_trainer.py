@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import branchlab
@@ -252,6 +253,39 @@ def test_pictures_are_saved_after_the_first_and_the_last_epoch(training, tiny) -
     assert [event["file"] for event in kinds(training, "picture")] == sorted(
         names, key=lambda name: name[-5]
     )
+
+
+def test_what_entered_is_drawn_where_a_task_draws_nothing(training, tiny) -> None:
+    class Dark(tiny):
+        def augment(self, batch, generator):
+            return batch.with_inputs(super().augment(batch, generator).inputs * 0)
+
+    training(Dark())
+    names = sorted(path.name for path in training.folder.pictures.iterdir())
+    assert names == ["inputs-epoch0001.png", "inputs-epoch0003.png"]
+    drawn = Image.open(training.folder.pictures / names[0]).convert("L")
+    above = drawn.crop((0, 0, drawn.width, drawn.height // 2))
+    below = drawn.crop((0, drawn.height // 2, drawn.width, drawn.height))
+    assert above.getextrema()[1] > 200
+    assert below.getextrema() == (0, 0)
+
+
+def test_inputs_that_are_no_images_are_not_drawn(training, tiny) -> None:
+    class Flat(tiny):
+        def prepare(self, batch):
+            return batch.with_inputs(super().prepare(batch).inputs.flatten(1))
+
+        def data(self):
+            given = super().data()
+            flat = lambda one: branchlab.Examples(one.inputs.flatten(1), one.targets)  # noqa: E731
+            return branchlab.Splits(train=flat(given.train), val=flat(given.val))
+
+        def model(self):
+            return nn.Linear(64, 2)
+
+    training(Flat())
+    assert not training.folder.pictures.exists()
+    assert kinds(training, "warning") == []
 
 
 @pytest.mark.parametrize(
