@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import select
+import signal
 import sys
 import tomllib
 from typing import Any
 
 import pytest
+
+_ESCAPE = re.compile(rb"\x1b\[[?0-9;]*[A-Za-z]")
+_PATIENCE_S = 120.0
 
 
 def file_of(project: Any, name: str) -> str:
@@ -21,11 +27,15 @@ def type_at_a_terminal(project: Any, arguments: list[str], answers: list[str]) -
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(project.root)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs in the background ignores it
         os.environ["GIT_AUTHOR_NAME"] = os.environ["GIT_COMMITTER_NAME"] = "Ada"
         os.environ["GIT_AUTHOR_EMAIL"] = os.environ["GIT_COMMITTER_EMAIL"] = "ada@example.org"
         os.execv(sys.executable, [sys.executable, "-m", "branchlab.cli", *arguments])
     screen, waiting = b"", list(answers)
     while True:
+        if not select.select([terminal], [], [], _PATIENCE_S)[0]:
+            os.kill(process, signal.SIGKILL)
+            pytest.fail(f"it waits, and nobody knows for what: {screen!r}")
         try:
             part = os.read(terminal, 4096)
         except OSError:  # Linux says so when the other end has closed
@@ -33,7 +43,8 @@ def type_at_a_terminal(project: Any, arguments: list[str], answers: list[str]) -
         if not part:
             break
         screen += part
-        if waiting and screen.endswith(b"> "):
+        # What a line editor sends to set the terminal up may come behind the prompt.
+        if waiting and _ESCAPE.sub(b"", screen).endswith(b"> "):
             os.write(terminal, waiting.pop(0).encode())
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen.decode()
 
