@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from branchlab.analysis.wording import difference_text
 from branchlab.cli.app import branch_names
 from branchlab.cli.documents import Document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
@@ -226,7 +227,7 @@ def _node_text(node: Node) -> str:
     name = click.style(safe_text(node.name), bold=node.fate is Fate.OPEN)
     parts = [name]
     if node.verdict is not None:
-        change = figure(node.verdict.difference, sign=True)
+        change = difference_text(node.verdict)
         parts.append(f"{outcome_text(node.verdict.outcome)} {change}")
     elif node.num_failed:
         parts.append(click.style("✗ failed", fg="red"))

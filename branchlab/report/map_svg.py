@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from branchlab.analysis.wording import difference_text
 from branchlab.domain import Fate, Outcome, Relation
 from branchlab.lab.relations import Edge, ExperimentMap, Node
 from branchlab.lab.words import OUTCOME_MARKS, figure
@@ -113,7 +114,7 @@ def _words(node: Node) -> list[str]:
     verdict = node.verdict
     said = "no result" if not node.num_failed else "failed"
     if verdict is not None:
-        said = f"{OUTCOME_MARKS[verdict.outcome]} {verdict.outcome} {figure(verdict.difference, sign=True)}"
+        said = f"{OUTCOME_MARKS[verdict.outcome]} {verdict.outcome} {difference_text(verdict)}"
     return [node.name, said, "" if node.fate is Fate.OPEN else str(node.fate)]
 
 
