@@ -14,7 +14,7 @@ from torch import Tensor
 
 from branchlab.run_folder import EventWriter, RunFolder
 from branchlab.train.pictures import save_picture
-from branchlab.train.probe.drawing import sheet
+from branchlab.train.sheets import sheet
 from branchlab.train.task import Batch
 
 _EXAMPLES_MAX = 8

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from branchlab.train import randomness
 from branchlab.train.data import HeldSplit, Split
-from branchlab.train.probe.looking import tensors_in
-from branchlab.train.probe.parts import (
+from branchlab.train.parts import (
     apart,
     names_of_inputs,
     rows_of,
+    tensors_in,
     with_inputs_mapped,
     with_part,
 )

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from branchlab.domain import Look
+from branchlab.train.parts import tensors_in
 
 _NUM_PRINTS = 64
 _DISTINCT_MAX = 1024
 _DISTINCT_SIZE_MAX = 1 << 22
 _TENSORS_MAX = 24
-_DEPTH_MAX = 4
 _IMAGE_AXES = 4
 _CHANNELS_MAX = 16
-
-
-def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401  whatever flows
-    """Yield the tensors that a value holds with their places in it, as ``0.boxes``."""
-    if isinstance(value, Tensor):
-        yield name, value
-        return
-    if depth >= _DEPTH_MAX:
-        return
-    for key, one in _parts(value):
-        yield from tensors_in(one, f"{name}.{key}" if name else str(key), depth + 1)
-
-
-def _parts(value: Any) -> Iterator[tuple[object, Any]]:  # noqa: ANN401
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        yield from enumerate(value)
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from ((one.name, getattr(value, one.name)) for one in fields(value))
 
 
 def looks_at(value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa: ANN401  whatever flows

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from branchlab.domain import Look, Stage, StageKind
 from branchlab.train import randomness
+from branchlab.train.parts import tensors_in
 from branchlab.train.probe.calls import Listening
-from branchlab.train.probe.looking import glance_at, look_at, looks_at, tensors_in
+from branchlab.train.probe.looking import glance_at, look_at, looks_at
 from branchlab.train.task import Batch, Task
 from branchlab.train.training import Training
 

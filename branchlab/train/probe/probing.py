@@ -19,13 +19,13 @@ from branchlab.run_folder import AskedProbe
 from branchlab.train import randomness
 from branchlab.train.checkpoint import load_tensors, save_tensors
 from branchlab.train.loading import load_task, say_why
+from branchlab.train.parts import tensors_in
 from branchlab.train.pictures import save_picture
 from branchlab.train.probe.calls import Listening
 from branchlab.train.probe.checks import check_all
-from branchlab.train.probe.drawing import maps_of_features, sheet
-from branchlab.train.probe.looking import tensors_in
 from branchlab.train.probe.matching import take_over
 from branchlab.train.probe.observing import Observer
+from branchlab.train.sheets import maps_of_features, sheet
 from branchlab.train.task import Batch, Task
 from branchlab.train.trainer import epoch_steps
 from branchlab.train.training import Training, autocast, begin, in_layout

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from branchlab.train.probe.parts import names_of_inputs
+from branchlab.train.parts import names_of_inputs
 from branchlab.train.task import Batch
 
 _EXAMPLES_MAX = 8

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from branchlab.train.probe.looking import tensors_in
 from branchlab.train.task import Batch
+
+_DEPTH_MAX = 4
+
+
+def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401  whatever flows
+    """Yield the tensors that a value holds with their places in it, as ``0.boxes``."""
+    if isinstance(value, Tensor):
+        yield name, value
+        return
+    if depth >= _DEPTH_MAX:
+        return
+    for key, one in _parts(value):
+        yield from tensors_in(one, f"{name}.{key}" if name else str(key), depth + 1)
+
+
+def _parts(value: Any) -> Iterator[tuple[object, Any]]:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        yield from enumerate(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from ((one.name, getattr(value, one.name)) for one in fields(value))
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401  whatever flows
