@@ -201,13 +201,17 @@ def _verdicts(
     for end in ends:
         then = done[: end + 1]
         latest = {record.run.branch: record.run for record in then}
-        if main not in latest:
+        # Runs of main with the flags of what has landed are no baseline.
+        bases = [
+            record.run for record in then if record.run.branch == main and not record.run.flags
+        ]
+        if not bases:
             continue
         subjects = [
             _subject(run) for branch, run in latest.items() if is_experiment_name(project, branch)
         ]
         judged = judge_all(
-            then, subjects, _subject(latest[main]),
+            then, subjects, _subject(bases[-1]),
             metric=project.config.run.metric, project=project, taken={},
         )  # fmt: skip
         at = done[end].ended_at

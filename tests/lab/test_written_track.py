@@ -232,3 +232,12 @@ def test_a_damaged_file_is_complained_of_and_hides_no_other(repo):
     assert any("experiments/a.toml" in said for said in found.complaints)
     with pytest.raises(ConfigError, match="not TOML"):
         note(repo.open(), "a", "learned")
+
+
+def test_a_run_of_main_with_flags_is_no_baseline_of_the_journal(repo):
+    start(repo, "a", flags={"pause": 0.001})
+    repo.run(names=("a",))
+    told_before = [text for what, _, text in told(repo, "a") if what is Happening.VERDICT]
+    repo.run(names=("main",), flags={"squeeze": True})
+    told_after = [text for what, _, text in told(repo, "a") if what is Happening.VERDICT]
+    assert told_after == told_before
