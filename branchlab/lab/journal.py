@@ -199,7 +199,8 @@ def _verdicts(
     ]
     said: dict[tuple[str, Scale], Outcome] = {}
     for end in ends:
-        then = done[: end + 1]
+        # One scale at a time: what has run on both is judged on either.
+        then = [record for record in done[: end + 1] if record.run.scale is done[end].run.scale]
         latest = {record.run.branch: record.run for record in then}
         # Runs of main with the flags of what has landed are no baseline.
         bases = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from branchlab.domain import Fate, Freshness, Relation
+from branchlab.domain import Fate, Freshness, Relation, Scale
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.lab.journal import Happening, journal
 from branchlab.lab.new_exp import new_experiment
@@ -241,3 +241,11 @@ def test_a_run_of_main_with_flags_is_no_baseline_of_the_journal(repo):
     repo.run(names=("main",), flags={"squeeze": True})
     told_after = [text for what, _, text in told(repo, "a") if what is Happening.VERDICT]
     assert told_after == told_before
+
+
+def test_the_journal_tells_verdicts_of_both_scales(repo):
+    start(repo, "a", flags={"squeeze": True})
+    repo.run(names=("a",))
+    repo.run(names=("a",), is_full=True)
+    found = [entry.verdict for entry in journal(repo.open(), ["a"]).entries]
+    assert [one.scale for one in found if one is not None] == [Scale.SAMPLE, Scale.FULL]
