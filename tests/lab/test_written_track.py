@@ -249,3 +249,16 @@ def test_the_journal_tells_verdicts_of_both_scales(repo):
     repo.run(names=("a",), is_full=True)
     found = [entry.verdict for entry in journal(repo.open(), ["a"]).entries]
     assert [one.scale for one in found if one is not None] == [Scale.SAMPLE, Scale.FULL]
+
+
+def test_the_name_of_an_experiment_that_is_gone_is_not_taken_while_it_has_notes(repo):
+    start(repo, "a", "b")
+    note(repo.open(), "a", "no gain", drops=True)
+    for name in ("a", "b"):
+        repo.git("branch", "--quiet", "-D", f"exp/{name}")
+    with pytest.raises(RepositoryError, match="there was an experiment 'exp/a'") as refused:
+        start(repo, "a")
+    assert told(repo, "a")[-1] == (Happening.DROPPED, "a", "no gain")
+    start(repo, "b")  # it has left nothing behind
+    repo.git(*refused.value.hint.partition("git ")[2].split())
+    assert texts(repo, "exp/a") == ["no gain"]
