@@ -32,7 +32,7 @@ from branchlab.domain import (
 )
 from branchlab.domain.trust import DOUBLY_RUN_MIN
 from branchlab.errors import BranchlabError
-from branchlab.lab.branches import contents_of
+from branchlab.lab.branches import contents_of, is_experiment_name
 from branchlab.lab.project import Project
 from branchlab.lab.samples import manifest_of
 
@@ -128,7 +128,10 @@ def _contents(
     for record in sorted(records, key=lambda r: _planned(r.run)):
         run, value = record.run, record.metrics.get(metric)
         content = content_of(run), tuple(sorted(run.flags.items()))
-        is_left_out = run.branch == frozen and not _is_main(content, mains)
+        # A reference that lives only on a remote runs under its name there.
+        is_frozen = bool(frozen) and f"/{run.branch}".endswith(f"/{frozen}")
+        is_frozen = is_frozen and not is_experiment_name(project, run.branch)
+        is_left_out = is_frozen and not _is_main(content, mains)
         if value is None or not math.isfinite(value) or is_left_out:
             continue
         one = found.pop(content, None) or _Experiment(branch=run.branch)

@@ -53,3 +53,15 @@ def test_runs_of_a_branch_that_main_was_forwarded_to_are_mains(repo, record) -> 
     record("exp/x", MAIN[:3], content=content)
     record("exp/x", MAIN[:3], scale=Scale.FULL, content=content)
     assert num_trusted(repo) == len(NAMES)
+
+
+def test_a_reference_on_a_remote_is_no_experiment(repo, record) -> None:
+    on_both_scales(record)
+    repo.git("branch", "--quiet", "-D", "original")
+    repo.commit({"main.py": "MAIN = 1\n"})
+    record("main", MAIN[:3])
+    record("main", MAIN[:3], scale=Scale.FULL)
+    repo.git("update-ref", "refs/remotes/origin/original", "main~1")
+    for scale in Scale:
+        record("origin/original", tuple(value + 0.1 for value in MAIN[:3]), scale=scale)
+    assert num_trusted(repo) == len(NAMES)
