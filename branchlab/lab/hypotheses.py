@@ -15,7 +15,7 @@ from typing import Any
 from branchlab.analysis.claims.claim import MAIN, REFERENCE, Claim, Estimand, estimands_of
 from branchlab.analysis.claims.grammar import parse_claim
 from branchlab.analysis.claims.hypotheses import judge_hypothesis, remark
-from branchlab.analysis.results import BranchResults, Recorded, Subject
+from branchlab.analysis.results import BranchResults, Recorded, Subject, when_planned
 from branchlab.domain import (
     Branch,
     Hypothesis,
@@ -173,7 +173,7 @@ def _renamed(project: Project, seen: Comparisons) -> dict[str, Run]:
     for name, one in seen.judged.items():
         if name in ran:
             continue
-        for record in sorted(one.results.records, key=_planned):
+        for record in sorted(one.results.records, key=when_planned):
             old = record.run.branch
             if old not in is_gone:
                 is_gone[old] = is_experiment_name(project, old) and not project.repository.tip_of(
@@ -183,10 +183,6 @@ def _renamed(project: Project, seen: Comparisons) -> dict[str, Run]:
                 found[name] = record.run
                 break
     return found
-
-
-def _planned(record: RunRecord) -> float:
-    return record.run.planned_at.timestamp() if record.run.planned_at else 0.0
 
 
 def unrecorded(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from branchlab.analysis.results import ProtocolKey, content_of, protocol_of
+from branchlab.analysis.results import ProtocolKey, content_of, protocol_of, when_planned
 from branchlab.analysis.trust import DoublyRun, Population, trust_in_sample, unknown_trust
 from branchlab.analysis.verdict import Question, Seeds, judge
 from branchlab.domain import (
@@ -125,7 +125,7 @@ def _contents(
     """Return what ran, by content, that which was planned last at the end; the reference's is left out where main never was that."""
     metric, frozen = project.config.run.metric, project.config.branches.reference
     found: dict[_Content, _Experiment] = {}
-    for record in sorted(records, key=lambda r: _planned(r.run)):
+    for record in sorted(records, key=when_planned):
         run, value = record.run, record.metrics.get(metric)
         content = content_of(run), tuple(sorted(run.flags.items()))
         # A reference that lives only on a remote runs under its name there.
@@ -135,7 +135,7 @@ def _contents(
         if value is None or not math.isfinite(value) or is_left_out:
             continue
         one = found.pop(content, None) or _Experiment(branch=run.branch)
-        one.planned = _planned(run)
+        one.planned = when_planned(record)
         one.by_protocol.setdefault(protocol_of(run), {})[run.seed] = value
         found[content] = one
     return found
@@ -275,10 +275,6 @@ def _is_main(content: _Content, mains: set[str]) -> bool:
 
 def _script(run: Run) -> object:
     return run.script.protocol if run.script is not None else None
-
-
-def _planned(run: Run) -> float:
-    return run.planned_at.timestamp() if run.planned_at else 0.0
 
 
 def _kept(content: bytes) -> Trust | None:
