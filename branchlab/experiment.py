@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from branchlab.domain import MIN_SEEDS, Flags, Hypothesis, WrittenNote, dropped
 from branchlab.errors import ConfigError, nearest
 from branchlab.toml_file import is_plain, parse_toml, shown
-from branchlab.written import parse_notes
+from branchlab.written import notes_of
 
 FOLDER = "experiments"
 _HYPOTHESIS_KEYS = ("id", "claim", "min_seeds", "expect", "guard")
@@ -109,13 +109,13 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
         flags=flags,
         landed=_landing(document.get("landed")),
         hypotheses=_hypotheses(document),
-        notes=_notes(text, where),
+        notes=_notes(document, where),
     )
 
 
-def _notes(text: str, where: str) -> tuple[WrittenNote, ...]:
+def _notes(document: Mapping[str, object], where: str) -> tuple[WrittenNote, ...]:
     try:
-        return parse_notes(text, where=where)
+        return notes_of(document, where=where)
     except ConfigError:
         return ()  # runs need none; whoever reads notes says what is wrong with them
 

@@ -6,6 +6,7 @@ A note is kept in the file so that git carries it to whoever has the branch, and
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,7 +25,12 @@ def parse_notes(text: str, *, where: str) -> tuple[WrittenNote, ...]:
     Raises:
         ConfigError: It is not TOML, or a note has no usable text or relation; ``where`` is named.
     """
-    found = parse_toml(text, path=PurePosixPath(where)).get(_KEY, [])
+    return notes_of(parse_toml(text, path=PurePosixPath(where)), where=where)
+
+
+def notes_of(document: Mapping[str, Any], *, where: str) -> tuple[WrittenNote, ...]:
+    """Return the notes of a file that is parsed already, as ``parse_notes`` does it."""
+    found = document.get(_KEY, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise ConfigError(f"{where}: notes = {shown(found)}: expected [[notes]]", hint="mend it")
     return tuple(_note(one, f"{where}: note {number}") for number, one in enumerate(found, start=1))

@@ -161,7 +161,7 @@ def results_of(
     of_name = [record for record in wanted if record.run.branch == subject.branch]
     if not of_name:
         return BranchResults()
-    latest = max(of_name, key=_planned)
+    latest = max(of_name, key=when_planned)
     then = Subject(branch=subject.branch, tree=latest.run.tree, content=latest.run.content)
     same = [record for record in of_name if then.is_of(record.run)]
     return BranchResults(records=_one_protocol(same, taken), is_of_tip=False)
@@ -207,7 +207,7 @@ def _one_protocol(
     script of today stands before three under an older one: nothing new will ever be held against those.
     """
     groups: dict[ProtocolKey, dict[int, RunRecord]] = {}
-    for record in sorted(records, key=_planned):
+    for record in sorted(records, key=when_planned):
         by_seed = groups.setdefault(protocol_of(record.run), {})
         known = by_seed.get(record.run.seed)
         if known is None or record.state is RunState.DONE or known.state is not RunState.DONE:
@@ -227,9 +227,10 @@ def _weight(
         is_todays and num_done > 0,
         is_on_sample and num_done >= _SEEDS_MIN,
         num_done,
-        max(_planned(record) for record in by_seed.values()),
+        max(when_planned(record) for record in by_seed.values()),
     )
 
 
-def _planned(record: RunRecord) -> float:
+def when_planned(record: RunRecord) -> float:
+    """Return when a run was planned, in seconds; 0 where nobody wrote it down."""
     return record.run.planned_at.timestamp() if record.run.planned_at else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -183,6 +182,8 @@ def _result(found: Status, results: BranchResults) -> str:
     values = list(results.seeds(found.metric).values())
     if not values:
         return "no result yet"
+    import statistics
+
     spread = f" ±{statistics.stdev(values):.4f}" if len(values) > 1 else ""
     note = "" if results.is_of_tip else ", of an older commit"
     scale = f", {results.scale} set" if results.scale else ""

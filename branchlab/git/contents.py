@@ -36,7 +36,7 @@ class _Entry:
 
 
 def contents(root: Path, trees: Iterable[str], memo: Memo) -> dict[str, str]:
-    """Return the id of each tree without the descriptions of experiments; a tree that is missing stands for itself.
+    """Return the id of each tree without the descriptions of experiments; a tree stands for itself where it or its descriptions are missing.
 
     Args:
         root: Where git is started.
@@ -54,6 +54,7 @@ def contents(root: Path, trees: Iterable[str], memo: Memo) -> dict[str, str]:
 
 
 def _read(root: Path, trees: list[str]) -> dict[str, str]:
+    """Return the ids of trees of which all is there that decides them: what a partial clone lacks may come later."""
     tops = {tree: list(_entries(raw, tree)) for tree, raw in _objects(root, trees).items()}
     folders = {
         entry.oid
@@ -63,12 +64,22 @@ def _read(root: Path, trees: list[str]) -> dict[str, str]:
     }
     inside = {oid: list(_entries(raw, oid)) for oid, raw in _objects(root, folders).items()}
     blobs = {entry.oid for listed in inside.values() for entry in listed if _may_describe(entry)}
-    described = {oid for oid, raw in _objects(root, blobs).items() if _describes(raw)}
+    read = _objects(root, blobs)
+    described = {oid for oid, raw in read.items() if _describes(raw)}
+    lacking = (folders - inside.keys()) | {
+        oid
+        for oid, listed in inside.items()
+        if any(_may_describe(entry) and entry.oid not in read for entry in listed)
+    }
     without = {
         oid: [e for e in listed if not (_may_describe(e) and e.oid in described)]
         for oid, listed in inside.items()
     }
-    return {tree: _id_without(tree, top, without) for tree, top in tops.items()}
+    return {
+        tree: _id_without(tree, top, without)
+        for tree, top in tops.items()
+        if not any(entry.oid in lacking for entry in top)
+    }
 
 
 def _id_without(tree: str, top: list[_Entry], without: dict[str, list[_Entry]]) -> str:

@@ -15,7 +15,7 @@ from branchlab.analysis.calibration import (
     known_signs,
     recommended,
 )
-from branchlab.analysis.results import Subject, protocol_of, results_of
+from branchlab.analysis.results import Recorded, Subject, protocol_of, results_of
 from branchlab.analysis.verdict import Question, Seeds
 from branchlab.config import CONFIG_NAME
 from branchlab.domain import Branch, Goal, Manifest, RunRecord, RunState, Scale
@@ -23,7 +23,6 @@ from branchlab.errors import ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import (
     all_branches,
-    contents_of,
     experiments_of,
     find_branches,
     is_experiment,
@@ -100,7 +99,7 @@ def calibrate(
     variants = _variants(project, asked, branches)
     frozen = reference_branch(project, project.repository.refs())
     taken = [main, *([frozen] if frozen is not None and frozen.tip != main.tip else []), *variants]
-    subjects = subjects_of(project, taken, experiments_of(project, taken), [])
+    subjects = _subjects(project, taken)
     manifest = draw_sample(project, executor=executor, tell=tell).manifest
     rungs = []
     for fraction in fractions:
@@ -176,20 +175,28 @@ def _variants(
     Raises:
         ConfigError: They are too few.
     """
+    (on_main,) = _subjects(project, [main_branch(project, branches)])
+    main_trains = _trains(on_main)
     if asked.names:
         config = project.config.branches
         named = find_branches(project, asked.names, branches)
         found = [b for b in named if b.own_name not in {config.main, config.reference}]
     else:
         index = project.index()
-        runs = [r.run for r in index.runs() if r.state is RunState.DONE]
+        recorded = Recorded([r for r in index.runs() if r.state is RunState.DONE])
         index.close()
-        contents = contents_of(project, branches)
-        done = [name for run in runs for name in {run.tree, run.content or run.tree}]
-        num_done = {b.name: done.count(contents[b.tree]) for b in branches}
-        ran = [b for b in branches if is_experiment(project, b) and num_done[b.name]]
+        tried = [branch for branch in branches if is_experiment(project, branch)]
+        num_done = {
+            subject.branch: _num_of(subject, recorded)
+            for subject in _subjects(project, tried)
+            if _trains(subject) != main_trains
+        }
+        ran = [branch for branch in tried if num_done.get(branch.name)]
         found = sorted(ran, key=lambda b: -num_done[b.name])[:_VARIANTS_MAX]
-    if len(set(contents_of(project, found).values())) < _VARIANTS_MIN:
+    if (
+        len({_trains(subject) for subject in _subjects(project, found)} - {main_trains})
+        < _VARIANTS_MIN
+    ):
         have = ", ".join(branch.name for branch in found) or "none"
         raise ConfigError(
             f"calibration needs {_VARIANTS_MIN} experiments that train differently, found {have}: "
@@ -197,6 +204,20 @@ def _variants(
             hint="name some: branchlab sample --calibrate EXPERIMENT EXPERIMENT",
         )
     return found
+
+
+def _subjects(project: Project, branches: Sequence[Branch]) -> list[Subject]:
+    return subjects_of(project, branches, experiments_of(project, branches), [])
+
+
+def _trains(subject: Subject) -> tuple[str, tuple[tuple[str, object], ...]]:
+    """Return what makes one branch train differently from another: its content and its flags."""
+    return subject.content, tuple(sorted(subject.flags.items()))
+
+
+def _num_of(subject: Subject, recorded: Recorded) -> int:
+    about = (record.run for record in recorded.about(subject))
+    return sum(subject.is_of(run) and dict(run.flags) == dict(subject.flags) for run in about)
 
 
 def _rung(

@@ -92,6 +92,11 @@ class ClaimFigures:
         if judged is None or not judged.results.count(RunState.DONE):
             return Measured(missing="no run of this branch is done")
         results = judged.results
+        mains = {record.run.id for record in judged.against.records}
+        if any(record.run.id in mains for record in results.records):
+            return Measured(
+                missing="its runs are those of main: it holds nothing that main does not"
+            )
         if isinstance(claim, Trend):
             return self._slopes(results, claim.estimand)
         own = self._of(results, claim.estimand)

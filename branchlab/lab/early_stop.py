@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from branchlab.analysis.curtail import settled
 from branchlab.analysis.declared import NOT_NEEDED
+from branchlab.analysis.results import content_of
 from branchlab.analysis.verdict import Question
 from branchlab.config import RunOptions
 from branchlab.domain import Outcome, Run, RunRecord, RunState
@@ -29,6 +30,8 @@ class EarlyStop:
     def __init__(self, runs: Sequence[Run], main: str, options: RunOptions) -> None:
         self._main, self._options = main, options
         self._trees = {run.branch: run.tree for run in runs}
+        # A promotion may run several commits of main: then nobody is held against them all.
+        self._is_one_main = len({content_of(run) for run in runs if run.branch == main}) < 2  # noqa: PLR2004
         self._num_seeds = len({run.seed for run in runs})
         self._scale = runs[0].scale if runs else None
         self._settled: dict[str, Outcome] = {}
@@ -41,7 +44,7 @@ class EarlyStop:
             if record.state is RunState.DONE and value is not None:
                 values.setdefault(record.run.branch, {})[record.run.seed] = value
         main = values.pop(self._main, {})
-        if not main or self._scale is None:
+        if not main or not self._is_one_main or self._scale is None:
             return
         question = Question(
             goal=self._options.goal,

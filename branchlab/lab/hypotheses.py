@@ -15,7 +15,7 @@ from typing import Any
 from branchlab.analysis.claims.claim import MAIN, REFERENCE, Claim, Estimand, estimands_of
 from branchlab.analysis.claims.grammar import parse_claim
 from branchlab.analysis.claims.hypotheses import judge_hypothesis, remark
-from branchlab.analysis.results import BranchResults, Recorded, Subject
+from branchlab.analysis.results import BranchResults, Recorded, Subject, when_planned
 from branchlab.domain import (
     Branch,
     Hypothesis,
@@ -23,6 +23,7 @@ from branchlab.domain import (
     JudgedClaim,
     JudgedHypothesis,
     Registration,
+    Run,
     RunRecord,
     RunState,
 )
@@ -34,6 +35,7 @@ from branchlab.lab.branches import (
     experiments_of,
     find_branches,
     is_experiment,
+    is_experiment_name,
     main_branch,
     reference_branch,
 )
@@ -44,7 +46,7 @@ from branchlab.lab.project import Project
 from branchlab.lab.registration import Registered, registered
 from branchlab.store.index import Index
 
-_KIND = "hypotheses-1"
+_KIND = "hypotheses-2"
 """Raise the number when the method changes."""
 _USUAL = ("train/loss", "val/loss", "val/accuracy")
 """What the shared trainer records of a task that adds nothing."""
@@ -139,7 +141,7 @@ def judge_hypotheses(
         for branch in branches
         if isinstance(error := experiments.get(branch.name), ConfigError)
     }
-    stated = registered(project, branches, experiments, seen.records)
+    stated = registered(project, branches, experiments, seen.records, _renamed(project, seen))
     if not stated:
         return found
     files = {branch.name: _file_of(project, branch) for branch in branches}
@@ -160,6 +162,26 @@ def judge_hypotheses(
         is_old = bool(results.records) and not results.is_of_tip
         found[name] = replace(known, file=files[name], is_of_tip=not is_old)
     project.memo().put(_KIND, new)
+    return found
+
+
+def _renamed(project: Project, seen: Comparisons) -> dict[str, Run]:
+    """Return the first run of each branch that ran under a name that is gone, and never under its own."""
+    ran = {record.run.branch for record in seen.records}
+    is_gone: dict[str, bool] = {}
+    found = {}
+    for name, one in seen.judged.items():
+        if name in ran:
+            continue
+        for record in sorted(one.results.records, key=when_planned):
+            old = record.run.branch
+            if old not in is_gone:
+                is_gone[old] = is_experiment_name(project, old) and not project.repository.tip_of(
+                    old
+                )
+            if is_gone[old]:
+                found[name] = record.run
+                break
     return found
 
 

@@ -199,15 +199,20 @@ def _verdicts(
     ]
     said: dict[tuple[str, Scale], Outcome] = {}
     for end in ends:
-        then = done[: end + 1]
+        # One scale at a time: what has run on both is judged on either.
+        then = [record for record in done[: end + 1] if record.run.scale is done[end].run.scale]
         latest = {record.run.branch: record.run for record in then}
-        if main not in latest:
+        # Runs of main with the flags of what has landed are no baseline.
+        bases = [
+            record.run for record in then if record.run.branch == main and not record.run.flags
+        ]
+        if not bases:
             continue
         subjects = [
             _subject(run) for branch, run in latest.items() if is_experiment_name(project, branch)
         ]
         judged = judge_all(
-            then, subjects, _subject(latest[main]),
+            then, subjects, _subject(bases[-1]),
             metric=project.config.run.metric, project=project, taken={},
         )  # fmt: skip
         at = done[end].ended_at

@@ -172,7 +172,9 @@ def _other_scales(records: Sequence[RunRecord], judged: Sequence[Judged]) -> dic
         other = {
             record.run.scale
             for record in recorded.about(one.subject)
-            if record.state is RunState.DONE and one.subject.is_of(record.run)
+            if record.state is RunState.DONE
+            and one.subject.is_of(record.run)
+            and dict(record.run.flags) == dict(one.subject.flags)
         } - {one.results.scale}
         if other:
             found[one.subject.branch] = other.pop()

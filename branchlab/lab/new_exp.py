@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from branchlab.domain import Goal, Hypothesis
+from branchlab.domain import Goal, Hypothesis, WrittenNote
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.experiment import Experiment, experiment_path, render_experiment
-from branchlab.git.experiments import keep_experiments
+from branchlab.git.experiments import keep_experiments, kept_experiments
 from branchlab.git.worktrees import link_shared
 from branchlab.git.write import add_worktree, commit_files, create_branch, record_base
 from branchlab.lab.branches import all_branches, find_branches, main_branch
 from branchlab.lab.project import Project
+from branchlab.written import parse_notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ def new_experiment(  # noqa: PLR0913  what an experiment starts with
 
     Raises:
         ConfigError: The name cannot be one.
-        RepositoryError: The branch or the work tree's folder exists, or the base is unknown.
+        RepositoryError: The branch or the work tree's folder exists or an experiment of the name has been, or the base is unknown.
     """
     short, branch = _names(project, name)
     branches = all_branches(project)
@@ -61,6 +63,7 @@ def new_experiment(  # noqa: PLR0913  what an experiment starts with
             f"the branch '{branch}' exists already{where}",
             hint=f"take another name, or: git switch {branch}",
         )
+    _check_is_not_past(project, branch, experiment_path(short))
     start = find_branches(project, [base], branches)[0] if base else main_branch(project, branches)
     root = project.repository.root
     worktree = root.parent / f"{root.name}-{short.replace('/', '-')}" if with_worktree else None
@@ -96,6 +99,30 @@ def new_experiment(  # noqa: PLR0913  what an experiment starts with
         worktree=worktree,
         hypothesis=hypothesis,
     )
+
+
+def _check_is_not_past(project: Project, branch: str, path: str) -> None:
+    """Refuse the name of an experiment that is gone and has left notes or runs: these would be lost, or taken for the new one's.
+
+    Raises:
+        RepositoryError: There was one.
+    """
+    kept = kept_experiments(project.repository).get(branch)
+    if kept is None:
+        return
+    tip, _ = kept
+    text = project.repository.read_file(tip, path)
+    notes: tuple[WrittenNote, ...] = ()
+    with contextlib.suppress(ConfigError):
+        notes = parse_notes(text or "", where=path)
+    index = project.index()
+    has_run = any(record.run.branch == branch for record in index.runs())
+    index.close()
+    if notes or has_run:
+        raise RepositoryError(
+            f"there was an experiment '{branch}', whose notes and runs are kept",
+            hint=f"take another name, or take it up again: git branch {branch} {tip[:10]}",
+        )
 
 
 def example_claim(project: Project) -> str:

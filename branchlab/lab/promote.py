@@ -41,7 +41,7 @@ from branchlab.lab.judge import Judged, judge_all, subjects_of
 from branchlab.lab.own_script import taken_from_main
 from branchlab.lab.project import Project
 from branchlab.lab.run_request import Pinned, RunRequest, given_up
-from branchlab.lab.trust import trust_of
+from branchlab.lab.trust import is_on, trust_of, trusted_sample
 
 _ONE_IN = 4
 _NO_LOSERS = "no loser runs on the full set: what the sample misses stays unknown, and its score speaks of winners alone"
@@ -129,14 +129,15 @@ def promotion(
     experiments = [branch for branch in branches if is_experiment(project, branch)]
     family = list({b.name: b for b in [*experiments, *gone]}.values())
     on_sample = _judged_on_sample(project, records, family, main)
-    trust = trust_of(project, records, main)
+    trust, sample = trust_of(project, records, main), trusted_sample(project)
     on_full = _judged_on_full(project, records, list(on_sample.values()), main)
     living = {branch.name for branch in experiments}
     dropped = given_up(project, experiments)
     found = []
     for name, judged in on_sample.items():
         if halved is not None:
-            choice = Choice.HALVED if name in halved else Choice.NOT
+            is_left = name in halved and judged.results.records and judged.against.records
+            choice = Choice.HALVED if is_left else Choice.NOT
         elif name not in living and not (named and name in named):
             choice = Choice.NOT  # deleted: nobody waits for it
         elif name in dropped and not named and _is_better(judged):
@@ -145,8 +146,10 @@ def promotion(
             choice = _choice(
                 judged, is_named=named is None or name in named, with_losers=with_losers
             )
-        effect = judged.verdict.difference if judged.verdict else None
         results = judged.results
+        # The slope is that of the config's sample: what ran on another one, a rung of a halving, is not told by it.
+        is_trusted = bool(results.records) and is_on(sample, results.records[0].run)
+        effect = judged.verdict.difference if judged.verdict and is_trusted else None
         found.append(
             OnBothScales(
                 branch=name,
@@ -316,6 +319,11 @@ def _notes(
     if short:
         notes.append(
             f"{', '.join(sorted(short))}: judged on shortened runs; on the full set they train as long as their recipe says"
+        )
+    interim = [one.branch for one in chosen if one.sample.verdict and one.sample.verdict.is_interim]
+    if interim:
+        notes.append(
+            f"{', '.join(sorted(interim))}: judged before all declared seeds are done: what is better so far may not stay so"
         )
     drawn = [one.branch for one in chosen if one.choice is Choice.AT_RANDOM]
     if drawn:

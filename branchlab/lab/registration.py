@@ -31,17 +31,24 @@ def registered(
     branches: Sequence[Branch],
     experiments: Mapping[str, Experiment | ConfigError],
     records: Sequence[RunRecord],
+    renamed: Mapping[str, Run],
 ) -> dict[str, tuple[Registered, ...]]:
-    """Return the hypotheses of branches, by branch; those that were withdrawn stand last."""
+    """Return the hypotheses of branches, by branch; those that were withdrawn stand last.
+
+    ``renamed`` gives the first run of branches that ran under another name: its file had that name, too.
+    """
     first = _first_runs(records)
     places = {}
     for branch in branches:
-        run = first.get(branch.name) or first.get(branch.own_name)
+        run = first.get(branch.name) or first.get(branch.own_name) or renamed.get(branch.name)
         if run is not None:
-            name = experiment_name(branch.own_name, project.config.branches.experiments)
+            own = run.branch if branch.name in renamed else branch.own_name
+            name = experiment_name(own, project.config.branches.experiments)
             places[branch.name] = run.checked_out, experiment_path(name)
     tips = {branch.name: branch.tip for branch in branches}
-    moved = {name: place for name, place in places.items() if place[0] != tips[name]}
+    moved = {
+        name: place for name, place in places.items() if place[0] != tips[name] or name in renamed
+    }
     texts = project.repository.read_files(moved.values())
     found = {}
     for branch in branches:

@@ -6,14 +6,15 @@ sample of the config and on the full set. Of several contents of one branch the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from branchlab.analysis.results import ProtocolKey, content_of, protocol_of
+from branchlab.analysis.results import ProtocolKey, content_of, protocol_of, when_planned
 from branchlab.analysis.trust import DoublyRun, Population, trust_in_sample, unknown_trust
 from branchlab.analysis.verdict import Question, Seeds, judge
 from branchlab.domain import (
@@ -23,13 +24,17 @@ from branchlab.domain import (
     Run,
     RunRecord,
     RunState,
+    Sample,
     Scale,
     Signs,
     Trust,
     TrustState,
 )
 from branchlab.domain.trust import DOUBLY_RUN_MIN
+from branchlab.errors import BranchlabError
+from branchlab.lab.branches import contents_of, is_experiment_name
 from branchlab.lab.project import Project
+from branchlab.lab.samples import manifest_of
 
 _KIND = "trust-1"
 """Raise the number when the method changes."""
@@ -63,21 +68,23 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
 
     SciPy is loaded for a score that is not kept from before, and only for one that there is.
     """
-    on_sample = [r for r in records if r.state is RunState.DONE and _is_of_sample(project, r.run)]
+    sample = trusted_sample(project)
+    on_sample = [r for r in records if r.state is RunState.DONE and is_on(sample, r.run)]
     if not on_sample:
         return None
     on_full = [r for r in records if r.state is RunState.DONE and r.run.scale is Scale.FULL]
     if not on_full:
         return unknown_trust(0)
-    mains = {content_of(r.run) for r in records if r.run.branch == main.name} | {main.tree}
+    mains = {content_of(r.run) for r in records if r.run.branch == main.name}
+    mains |= {main.tree, contents_of(project, [main])[main.tree]}
     # Most of a large lab has never been on the full set, and need not be looked at while too few have.
     known = mains | {content_of(r.run) for r in on_full}
     looked_at = [*(r for r in on_sample if content_of(r.run) in known), *on_full]
     scales = {protocol_of(r.run): r.run for r in looked_at}
-    pairings = _pairings(project, _contents(project, looked_at), mains, scales)
+    pairings = _pairings(project, _contents(project, looked_at, mains), mains, scales)
     if len(pairings) < DOUBLY_RUN_MIN:
         return unknown_trust(len(pairings))
-    contents = _contents(project, [*on_sample, *on_full])
+    contents = _contents(project, [*on_sample, *on_full], mains)
     figures = [[contents[p.content].branch, *_seeds_of(contents, p)] for p in pairings]
     others = [
         [one.branch, protocol_seeds]
@@ -97,28 +104,38 @@ def trust_of(project: Project, records: Sequence[RunRecord], main: Branch) -> Tr
     return found
 
 
-def _is_of_sample(project: Project, run: Run) -> bool:
-    """Whether a run was on the sample that the config names now; another one has a trust of its own."""
-    known = project.config.sample
-    found = run.sample
-    return run.scale is Scale.SAMPLE and (found.fraction, found.strategy, found.seed) == (
-        known.fraction,
-        known.strategy,
-        known.seed,
-    )
+def trusted_sample(project: Project) -> Sample:
+    """Return the sample that the config names now; another one has a trust of its own."""
+    sample = project.config.sample.sample()
+    manifest = None
+    if sample.is_own:
+        with contextlib.suppress(BranchlabError):  # a damaged one is said where it is drawn
+            manifest = manifest_of(project, sample)
+    return replace(sample, manifest=manifest.drawn.digest) if manifest is not None else sample
 
 
-def _contents(project: Project, records: Sequence[RunRecord]) -> dict[_Content, _Experiment]:
-    """Return what ran, by content, that which was planned last at the end; the reference's is left out."""
+def is_on(sample: Sample, run: Run) -> bool:
+    """Whether a run saw this very sample."""
+    return run.scale is Scale.SAMPLE and run.sample == sample
+
+
+def _contents(
+    project: Project, records: Sequence[RunRecord], mains: set[str]
+) -> dict[_Content, _Experiment]:
+    """Return what ran, by content, that which was planned last at the end; the reference's is left out where main never was that."""
     metric, frozen = project.config.run.metric, project.config.branches.reference
     found: dict[_Content, _Experiment] = {}
-    for record in sorted(records, key=lambda r: _planned(r.run)):
+    for record in sorted(records, key=when_planned):
         run, value = record.run, record.metrics.get(metric)
-        if value is None or not math.isfinite(value) or run.branch == frozen:
-            continue
         content = content_of(run), tuple(sorted(run.flags.items()))
+        # A reference that lives only on a remote runs under its name there.
+        is_frozen = bool(frozen) and f"/{run.branch}".endswith(f"/{frozen}")
+        is_frozen = is_frozen and not is_experiment_name(project, run.branch)
+        is_left_out = is_frozen and not _is_main(content, mains)
+        if value is None or not math.isfinite(value) or is_left_out:
+            continue
         one = found.pop(content, None) or _Experiment(branch=run.branch)
-        one.planned = _planned(run)
+        one.planned = when_planned(record)
         one.by_protocol.setdefault(protocol_of(run), {})[run.seed] = value
         found[content] = one
     return found
@@ -169,7 +186,8 @@ def _both_scales(
     for sample in on_sample:
         for full in on_full:
             a, b = runs[sample], runs[full]
-            if a.task == b.task and dict(a.arguments) == dict(b.arguments):
+            is_same_script = _script(a) == _script(b)
+            if a.task == b.task and is_same_script and dict(a.arguments) == dict(b.arguments):
                 yield sample, full
 
 
@@ -255,8 +273,8 @@ def _is_main(content: _Content, mains: set[str]) -> bool:
     return content[0] in mains and content[1] == _MAIN_HAS
 
 
-def _planned(run: Run) -> float:
-    return run.planned_at.timestamp() if run.planned_at else 0.0
+def _script(run: Run) -> object:
+    return run.script.protocol if run.script is not None else None
 
 
 def _kept(content: bytes) -> Trust | None:

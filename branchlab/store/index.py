@@ -14,7 +14,9 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from branchlab.domain import Run as PlannedRun
 from branchlab.domain import RunRecord, RunState, Sample, Scale
@@ -181,12 +183,17 @@ class Index:
             connection.execute("COMMIT")
 
 
-def _record(row: sqlite3.Row) -> RunRecord:
-    plan = json.loads(row["plan"])
-    sample = plan.pop("sample")
+@lru_cache(maxsize=2048)
+def _plan(text: str) -> Mapping[str, Any]:
+    """Return what a plan says of its run beside what has a column; the seeds of a branch share it."""
+    plan = json.loads(text)
+    sample = plan["sample"]
     if isinstance(sample, list):  # as an earlier version wrote it
         sample = dict(zip(("fraction", "strategy", "seed"), sample, strict=True))
-    plan["script"] = script_of(plan.get("script"))
+    return {**plan, "sample": Sample(**sample), "script": script_of(plan.get("script"))}
+
+
+def _record(row: sqlite3.Row) -> RunRecord:
     run = PlannedRun(
         id=row["id"],
         key=row["key"],
@@ -197,8 +204,7 @@ def _record(row: sqlite3.Row) -> RunRecord:
         scale=Scale(row["scale"]),
         batch=row["batch"],
         planned_at=from_text(row["planned_at"]),
-        sample=Sample(**sample),
-        **plan,
+        **_plan(row["plan"]),
     )
     return RunRecord(
         run=run,

@@ -82,3 +82,16 @@ def test_repositories_of_sha256_have_contents_too(tmp_path, empty_lab):
     without = lab.git("rev-parse", "HEAD^{tree}")
     lab.commit({"experiments/wide.toml": DESCRIPTION})
     assert content_of(lab) == without
+
+
+def test_what_a_partial_clone_lacks_is_not_taken_for_no_description(lab):
+    lab.commit({"experiments/wide.toml": DESCRIPTION})
+    tree = lab.git("rev-parse", "HEAD^{tree}")
+    blob = lab.git("rev-parse", "HEAD:experiments/wide.toml")
+    file = lab.root / ".git/objects" / blob[:2] / blob[2:]
+    memo = Memo(lab.repository.state)
+    kept = file.read_bytes()
+    file.unlink()
+    assert content_of(lab, memo=memo) == tree
+    file.write_bytes(kept)
+    assert content_of(lab, memo=memo) != tree

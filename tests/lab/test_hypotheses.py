@@ -21,6 +21,8 @@ from branchlab.domain import (
     Scale,
 )
 from branchlab.errors import ConfigError, RepositoryError
+from branchlab.git.contents import contents
+from branchlab.git.memo import Forgetful
 from branchlab.lab.branches import all_branches, is_experiment
 from branchlab.lab.hypotheses import BranchHypotheses, hypotheses, unrecorded
 from branchlab.lab.new_exp import new_experiment
@@ -86,11 +88,13 @@ class ClaimLab:
         commit, tree = (self.git("rev-parse", f"{branch}{what}") for what in ("", "^{tree}"))
         state = StateFolder(self.root / ".branchlab")
         state.create()
+        content = contents(self.root, [tree], Forgetful())[tree]
         for seed, value in enumerate(values):
             self.ticks += 1
             run_id = f"r{self.ticks}"
             run = Run(
-                id=run_id, key=run_id, branch=branch, commit=commit, tree=tree, seed=seed,
+                id=run_id, key=run_id, branch=branch, commit=commit, tree=tree, content=content,
+                seed=seed,
                 task="tiny.task:Tiny", scale=Scale.SAMPLE, sample=Sample(fraction=0.1),
                 planned_at=START + timedelta(minutes=self.ticks),
             )  # fmt: skip
@@ -389,3 +393,41 @@ def test_a_new_experiment_that_is_refused_asks_for_no_hypothesis(lab) -> None:
         new_experiment(lab.project(), "se", ask=ask)
     with pytest.raises(ConfigError, match="cannot be an experiment's name"):
         new_experiment(lab.project(), "s e", ask=ask)
+
+
+def test_a_branch_that_is_main_still_refutes_nothing(lab) -> None:
+    claim = 'base = "main"\n'
+    lab.git("branch", "exp/new", "main")
+    lab.claim("new", text_of("val/accuracy > main + 1pt"), head=claim)
+    lab.done("main", *SAME)
+    one = lab.one("new")
+    assert (one.state, one.registration) == (NOT_MEASURED, Registration.NOT_RUN)
+    assert one.expect[0].sentence.startswith("its runs are those of main")
+
+
+def test_what_has_landed_as_it_was_is_not_refuted_by_itself(lab) -> None:
+    lab.experiment("se", text_of("val/accuracy > main + 1pt"))
+    lab.commit({"m.py": "w = 2\n"}, at="exp/se")
+    lab.done("main", *SAME)
+    lab.done("exp/se", *GOOD)
+    assert lab.one("se").state is SUPPORTED
+    lab.git("merge", "--quiet", "--ff-only", "exp/se")
+    assert lab.one("se").state is NOT_MEASURED
+
+
+def test_a_renamed_branch_is_held_to_what_it_claimed_under_its_old_name(lab) -> None:
+    lab.experiment("old", text_of("val/accuracy > main + 15pt"))
+    lab.commit({"m.py": "w = 2\n"}, at="exp/old")
+    lab.claim("old", text_of("val/accuracy > main + 15pt"), head='base = "main"\n')
+    lab.done("main", *SAME)
+    lab.done("exp/old", *GOOD)
+    lab.git("branch", "-m", "exp/old", "exp/new")
+    lab.git("switch", "--quiet", "exp/new")
+    lab.git("mv", "experiments/old.toml", "experiments/new.toml")
+    lab.git("commit", "--quiet", "-m", "another name")
+    lab.git("switch", "--quiet", "main")
+    assert lab.one("new").registration is Registration.BEFORE_RUNS
+    lab.claim("new", text_of("val/accuracy > main + 5pt"), head='base = "main"\n')
+    one = lab.one("new")
+    assert (one.state, one.registration) == (SUPPORTED, Registration.POST_HOC)
+    assert one.original is not None

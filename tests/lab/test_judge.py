@@ -12,6 +12,7 @@ from branchlab.errors import ConfigError
 from branchlab.lab.judge import compare
 from branchlab.lab.judge_examples import judge_examples
 from branchlab.lab.judge_slices import judge_slices
+from branchlab.lab.promote import promotion
 from branchlab.lab.status import status
 from branchlab.run_folder import write_examples
 
@@ -39,6 +40,7 @@ class Recorder:
         scale: Scale = Scale.SAMPLE,
         slices: dict[str, float] | None = None,
         is_right: tuple[np.ndarray, ...] = (),
+        content: str = "",
         **states: RunState,
     ) -> None:
         """Record one run a value; ``s2=RunState.FAILED`` says how seed 2 ended."""
@@ -50,7 +52,7 @@ class Recorder:
             run_id = f"{branch.replace('/', '-')}-{scale}-s{seed}"
             run = Run(
                 id=run_id, key=f"key of {run_id}", branch=branch, commit=commit, tree=tree, seed=seed,
-                task="tiny.task:Tiny", scale=scale, sample=Sample(fraction=0.5), batch=batch,
+                task="tiny.task:Tiny", scale=scale, sample=Sample(fraction=0.5), batch=batch, content=content,
                 planned_at=START + timedelta(minutes=seed),
             )  # fmt: skip
             folder = self.state.run(run_id)
@@ -227,3 +229,22 @@ def test_branches_without_runs_are_said_to_have_none(repo, record) -> None:
     assert [one.verdict for one in found.judged] == [None, None]
     assert all(not one.verdicts for one in judge_slices(project, found))
     assert judge_examples(project, found) == {}
+
+
+def test_runs_with_other_flags_are_not_named_as_another_scale(repo, record) -> None:
+    record("main", MAIN)
+    record("exp/a", BETTER)
+    repo.git("switch", "--quiet", "exp/a")
+    repo.commit({"experiments/a.toml": 'title = "a"\nbase = "main"\nflags = { squeeze = true }\n'})
+    repo.git("switch", "--quiet", "main")
+    verdict, found = judged(repo)
+    assert verdict is None
+    assert found.other_scales == {}
+
+
+def test_promotion_says_that_a_verdict_is_interim(repo, record) -> None:
+    record("main", MAIN[:4])
+    record("exp/a", BETTER[:4], s3=RunState.FAILED)
+    found = promotion(repo.open())
+    assert [one.branch for one in found.chosen] == ["exp/a"]
+    assert any("exp/a: judged before all declared seeds are done" in note for note in found.notes)

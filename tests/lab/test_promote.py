@@ -248,3 +248,27 @@ def test_a_rung_that_is_not_finished_decides_nothing(lab) -> None:
 
     found = halve(project, main, taking_part, RunRequest(), stops)
     assert (found.is_over, found.rungs, found.survivors) == (False, (), ())
+
+
+def test_an_effect_on_another_sample_lets_nothing_be_expected(lab) -> None:
+    gains = [0.06, 0.05, 0.04, 0.03, -0.03, -0.04]
+    for number, gain in enumerate(gains):
+        lab.plant(f"b{number}", gain, on_full=0.5)
+    lab.run(is_all=True)
+    lab.run(is_all=True, is_full=True)
+    lab.plant("late", 0.05)
+    lab.run(names=("late",), fraction=0.25)
+    expected = {one.branch: one.expected for one in promotion(lab.open()).branches}
+    assert expected["exp/b0"] is not None
+    assert expected["exp/late"] is None
+
+
+def test_another_class_min_is_another_sample(lab) -> None:
+    lab.run(names=("main",), seeds=1)
+    project = lab.open()
+    main = main_branch(project, all_branches(project))
+    records = list(lab.records().values())
+    assert trust_of(project, records, main) is not None
+    (run,) = [record.run for record in records]
+    other = [replace(records[0], run=replace(run, sample=replace(run.sample, class_min=5)))]
+    assert trust_of(project, other, main) is None

@@ -312,6 +312,21 @@ def test_a_calibration_runs_known_variants_at_every_fraction(repo, carry) -> Non
     assert again.sentence == found.sentence
 
 
+def test_a_variant_of_a_calibration_is_what_trains_otherwise_than_main(repo, carry) -> None:
+    description = 'title = "x"\nbase = "main"\n'
+    repo.branch("exp/one", {"notes.txt": "one\n"})
+    repo.branch("exp/twin", {"experiments/twin.toml": description})
+    with pytest.raises(ConfigError, match="needs 2 experiments that train differently"):
+        calibrate(repo.open(), CalibrationRequest(names=["one", "twin"]), carry=carry)
+    for flag in ("squeeze = true", "pause = 0.001"):
+        name = flag.partition(" ")[0]
+        text = f"{description}flags = {{ {flag} }}\n"
+        repo.branch(f"exp/{name}", {f"experiments/{name}.toml": text})
+    asked = CalibrationRequest(names=["squeeze", "pause"], fractions=(0.5,))
+    found = calibrate(repo.open(), asked, carry=carry, executor=repo.executor)
+    assert found.branches == ("main", "exp/squeeze", "exp/pause")
+
+
 def test_a_calibration_without_variants_names_what_it_needs(repo, carry) -> None:
     repo.branch("exp/one", {"notes.txt": "one\n"})
     for names in ([], ["one"], ["main", "one"]):

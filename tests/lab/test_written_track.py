@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from branchlab.domain import Fate, Freshness, Relation
+from branchlab.domain import Fate, Freshness, Relation, Scale
 from branchlab.errors import ConfigError, RepositoryError
 from branchlab.lab.journal import Happening, journal
 from branchlab.lab.new_exp import new_experiment
@@ -232,3 +232,33 @@ def test_a_damaged_file_is_complained_of_and_hides_no_other(repo):
     assert any("experiments/a.toml" in said for said in found.complaints)
     with pytest.raises(ConfigError, match="not TOML"):
         note(repo.open(), "a", "learned")
+
+
+def test_a_run_of_main_with_flags_is_no_baseline_of_the_journal(repo):
+    start(repo, "a", flags={"pause": 0.001})
+    repo.run(names=("a",))
+    told_before = [text for what, _, text in told(repo, "a") if what is Happening.VERDICT]
+    repo.run(names=("main",), flags={"squeeze": True})
+    told_after = [text for what, _, text in told(repo, "a") if what is Happening.VERDICT]
+    assert told_after == told_before
+
+
+def test_the_journal_tells_verdicts_of_both_scales(repo):
+    start(repo, "a", flags={"squeeze": True})
+    repo.run(names=("a",))
+    repo.run(names=("a",), is_full=True)
+    found = [entry.verdict for entry in journal(repo.open(), ["a"]).entries]
+    assert [one.scale for one in found if one is not None] == [Scale.SAMPLE, Scale.FULL]
+
+
+def test_the_name_of_an_experiment_that_is_gone_is_not_taken_while_it_has_notes(repo):
+    start(repo, "a", "b")
+    note(repo.open(), "a", "no gain", drops=True)
+    for name in ("a", "b"):
+        repo.git("branch", "--quiet", "-D", f"exp/{name}")
+    with pytest.raises(RepositoryError, match="there was an experiment 'exp/a'") as refused:
+        start(repo, "a")
+    assert told(repo, "a")[-1] == (Happening.DROPPED, "a", "no gain")
+    start(repo, "b")  # it has left nothing behind
+    repo.git(*refused.value.hint.partition("git ")[2].split())
+    assert texts(repo, "exp/a") == ["no gain"]
