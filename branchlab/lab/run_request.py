@@ -120,7 +120,7 @@ def wanted_branches(
         reference = project.config.branches.reference
         frozen = [branch for branch in branches if branch.own_name == reference]
         open_ones = [branch for branch in branches if is_experiment(project, branch)]
-        left_out = given_up(project, open_ones)
+        left_out = _left_out(project, open_ones)
         others = frozen + [branch for branch in open_ones if branch.name not in left_out]
     elif request.names:
         others = find_branches(project, request.names, branches)
@@ -149,11 +149,19 @@ def left_out_notes(project: Project, request: RunRequest, branches: Sequence[Bra
     """Say which experiments a run of all branches leaves out."""
     if not request.is_all:
         return []
-    found = given_up(project, [b for b in branches if is_experiment(project, b)])
-    return [
-        f"{name} was given up ({reason}), so it is left out; to run it all the same, name it"
-        for name, reason in found.items()
-    ]
+    return list(_left_out(project, [b for b in branches if is_experiment(project, b)]).values())
+
+
+def _left_out(project: Project, branches: Sequence[Branch]) -> Mapping[str, str]:
+    """Return why a run of all branches leaves some out, in a sentence, by name: dropped, or described in a damaged file."""
+    found = {}
+    for name, one in experiments_of(project, branches).items():
+        if isinstance(one, ConfigError):
+            found[name] = f"{name} is left out: {one.message}"
+        elif one.given_up:
+            why = f"{name} was given up ({one.given_up}), so it is left out"
+            found[name] = f"{why}; to run it all the same, name it"
+    return found
 
 
 def landed_flags(

@@ -208,6 +208,22 @@ def test_what_was_given_up_is_left_out_of_a_run_of_all_and_may_be_retired(repo):
     assert "given up: no gain" in repo.git("tag", "-n9", "archive/a")
 
 
+def test_a_damaged_description_keeps_no_other_branch_from_running(repo):
+    start(repo, "a")
+    repo.git("switch", "--quiet", "exp/a")
+    repo.commit({"experiments/a.toml": "title = "})
+    repo.git("switch", "--quiet", "main")
+    session = repo.session(is_all=True, seeds=1)
+    prepared = session.prepare()
+    session.close()
+    assert {planned.run.branch for planned in prepared.plan.runs} == {"main"}
+    assert any("exp/a is left out: exp/a:experiments/a.toml" in said for said in prepared.notes)
+    named = repo.session(names=("a",), seeds=1)
+    with pytest.raises(ConfigError, match="not TOML"):
+        named.prepare()
+    named.close()
+
+
 def test_an_idea_can_be_taken_up_again(repo):
     start(repo, "a")
     note(repo.open(), "a", "no gain", drops=True)
