@@ -25,7 +25,7 @@ from branchlab.lab.runs import find_run
 from branchlab.run_folder import AskedProbe, pack_probe, unpack_probe
 from branchlab.schedule.executor import Executor
 
-_KIND = "probes-1"
+_KIND = "probes-2"
 """Raise the number when probes hold something else."""
 _KEPT_MAX = 100
 FOLDER = "probes"
@@ -213,9 +213,7 @@ class _Prober:
         known = {key: found for key, content in kept.items() if (found := unpack_probe(content))}
         missing = [(run, side, asked) for run, side, asked in planned if run.key not in known]
         for run, _, asked in missing:
-            folder = self.recorder.state.run(run.id)
-            folder.write_plan(run)
-            folder.ask_to_probe(asked)
+            self.recorder.write_plan(run).ask_to_probe(asked)
         if missing:
             self.recorder.carry_out([(run, side) for run, side, _ in missing])
         for run, side, _ in missing:
