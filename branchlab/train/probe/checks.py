@@ -7,6 +7,7 @@ is in ``eval`` mode meanwhile, nothing keeps a gradient, and modes and generator
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -43,17 +44,19 @@ _FAILURE_LENGTH_MAX = 300
 
 def check_all(training: Training, stored: Batch, prepared: Batch) -> dict[str, Any]:
     """Ask all questions about a batch; one that fails says why, and keeps no other from being asked."""
+    # Most of them begin with the same: what the model gives for the batch as it is.
+    given = functools.cache(lambda: forward(training, copied(prepared)))
     checks: dict[str, Callable[[], Any]] = {
         "affine": lambda: affine(stored, prepared),
         "prepare": lambda: preparing(training.task, stored),
         "augment": lambda: augmenting(training, prepared),
         "pairing": lambda: pairing(training, prepared),
-        "sensitivity": lambda: sensitivity(training, prepared),
-        "mixing": lambda: mixing(training, prepared),
+        "sensitivity": lambda: sensitivity(training, prepared, given()),
+        "mixing": lambda: mixing(training, prepared, given()),
         "repeat": lambda: repeating(training, prepared),
-        "targets": lambda: targets_count(training, prepared),
+        "targets": lambda: targets_count(training, prepared, given()),
         "modes": lambda: modes(training),
-        "labels": lambda: labels(training, prepared),
+        "labels": lambda: labels(training, prepared, given()),
         "leak": lambda: leak(training.data.train, training.data.val),
     }
     found: dict[str, Any] = {}
@@ -146,9 +149,8 @@ def preparing(task: Task, stored: Batch) -> dict[str, Any]:
     return {"is_random": apart(once.inputs, twice.inputs) > 0}
 
 
-def sensitivity(training: Training, prepared: Batch) -> dict[str, float]:
+def sensitivity(training: Training, prepared: Batch, base: Any) -> dict[str, float]:  # noqa: ANN401
     """Return how far outputs move, over their spread, when one part of the inputs is another example's."""
-    base = forward(training, prepared)
     found: dict[str, float] = {}
     is_finite = all(bool(torch.isfinite(one).all()) for _, one in tensors_in(base))
     if _has_closed_gate(training.model) or not is_finite:
@@ -188,11 +190,11 @@ def _other(tensor: Tensor) -> Tensor:
     return tensor.flip(-1)
 
 
-def mixing(training: Training, prepared: Batch) -> dict[str, float] | None:
+def mixing(training: Training, prepared: Batch, base: Any) -> dict[str, float] | None:  # noqa: ANN401
     """Return how far the outputs of other examples move when the last one is another; 0 where examples do not meet."""
     if len(prepared) < 2 or is_list_of_examples(prepared.inputs, len(prepared)):  # noqa: PLR2004
         return None  # images of other sizes change what the others are padded to
-    base = _others(forward(training, prepared), len(prepared))
+    others = _others(base, len(prepared))
 
     def changed(tensor: Tensor) -> Tensor:
         if not tensor.ndim or len(tensor) != len(prepared):
@@ -202,7 +204,7 @@ def mixing(training: Training, prepared: Batch) -> dict[str, float] | None:
         return another
 
     moved = _others(forward(training, with_inputs_mapped(prepared, changed)), len(prepared))
-    return {"others": apart(base, moved)} if base else None
+    return {"others": apart(others, moved)} if others else None
 
 
 def _others(outputs: Any, size: int) -> list[Tensor]:  # noqa: ANN401
@@ -218,7 +220,10 @@ def _others(outputs: Any, size: int) -> list[Tensor]:  # noqa: ANN401
 
 def repeating(training: Training, prepared: Batch) -> dict[str, Any]:
     """Return whether the model gives the same twice in ``eval`` mode, and whether what it gives differs between examples."""
-    once, twice = forward(training, prepared), forward(training, prepared)
+    once, twice = (
+        forward(training, prepared),
+        forward(training, prepared),
+    )  # drawn one after the other
     held = [] if is_list_of_examples(once, len(prepared)) else [one for _, one in tensors_in(once)]
     first = next((one for one in held if one.ndim and len(one) == len(prepared)), None)
     is_constant = (
@@ -232,22 +237,21 @@ def repeating(training: Training, prepared: Batch) -> dict[str, Any]:
     return {"is_random": apart(once, twice) > 0, "is_constant": is_constant}
 
 
-def targets_count(training: Training, prepared: Batch) -> dict[str, Any] | None:
+def targets_count(training: Training, prepared: Batch, base: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """Return whether the loss depends on the targets."""
     if not isinstance(prepared.targets, Tensor) or len(prepared) < 2:  # noqa: PLR2004
         return None
-    outputs = forward(training, prepared)
     targets = prepared.targets
     # One order for another leaves a mean as it is where all outputs are alike, so that one target for all is tried too.
     others = [targets.roll(1, 0), targets[:1].expand_as(targets).clone()]
-    logits = [one for _, one in tensors_in(outputs) if one.numel()]
+    logits = [one for _, one in tensors_in(base) if one.numel()]
     if torch.equal(others[0], targets) or all(bool((one == one.min()).all()) for one in logits):
         return None
     rolled = with_inputs_mapped(prepared, lambda one: one.roll(1, 0) if one.ndim else one)
     with autocast(training):
-        loss = training.task.loss(outputs, prepared)
-        moved = [training.task.loss(outputs, replace(prepared, targets=one)) for one in others]
-        by_inputs = training.task.loss(outputs, rolled)
+        loss = training.task.loss(base, prepared)
+        moved = [training.task.loss(base, replace(prepared, targets=one)) for one in others]
+        by_inputs = training.task.loss(base, rolled)
     if loss is None or by_inputs is None:
         return None
     return {
@@ -284,7 +288,7 @@ def sharing_memory(model: nn.Module) -> list[list[str]]:
     return pairs[:_SHOWN_MAX]
 
 
-def labels(training: Training, prepared: Batch) -> dict[str, Any] | None:
+def labels(training: Training, prepared: Batch, base: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """Return how often each class occurs in the training set, and how many the model tells apart."""
     split = training.data.train
     if not isinstance(split, HeldSplit) or not isinstance(split.targets, Tensor):
@@ -294,8 +298,7 @@ def labels(training: Training, prepared: Batch) -> dict[str, Any] | None:
         return None
     whole = targets.reshape(-1)
     counted = whole[(whole >= 0) & (whole < _CLASSES_MAX)]
-    outputs = forward(training, prepared)
-    first = next((one for _, one in tensors_in(outputs) if one.ndim > 1), None)
+    first = next((one for _, one in tensors_in(base) if one.ndim > 1), None)
     is_map = targets.ndim == _MAP_AXES_MIN
     return {
         "counts": torch.bincount(counted.cpu()).tolist(),
