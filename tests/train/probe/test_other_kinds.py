@@ -220,6 +220,12 @@ def test_a_task_that_is_right_gives_no_finding(prober, kind):
     _gives_no_finding(prober, kind)
 
 
+def test_images_of_different_sizes_are_drawn_too(prober):
+    found = prober.probe(KINDS["lists"])
+    assert (prober.folder / "pictures" / found.checks["pictures"]["inputs"]).exists()
+    assert found.checks["pictures"]["rows"] == ["stored", "prepared", "augmented"]
+
+
 @pytest.mark.parametrize("kind", ["averaged", "lists", "gated", "void labels", "half precision"])
 def test_nor_does_its_validation(prober, kind):
     _gives_no_finding(prober, kind, mode="eval")
