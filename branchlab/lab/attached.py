@@ -59,8 +59,7 @@ def attach(
     try:
         recorder.warm_up(branch.tip, main=main.tip)
         run = recorder.plan(side, how=[str(what), module])
-        folder = recorder.state.run(run.id)
-        folder.write_plan(run)
+        folder = recorder.write_plan(run)
         python = environment_for_all(project, branch.tip).python_of(run) or sys.executable
         words = [
             str(python),

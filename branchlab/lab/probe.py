@@ -25,9 +25,10 @@ from branchlab.lab.runs import find_run
 from branchlab.run_folder import AskedProbe, pack_probe, unpack_probe
 from branchlab.schedule.executor import Executor
 
-_KIND = "probes-1"
+_KIND = "probes-2"
 """Raise the number when probes hold something else."""
 _KEPT_MAX = 100
+_SHARED_MAX = 1000
 FOLDER = "probes"
 """Below ``.branchlab/``: pictures, a folder a probe."""
 
@@ -121,6 +122,7 @@ class _Prober:
         self._branches = all_branches(project)
         self.main = main_branch(project, self._branches)
         self._weights = self._weights_of_run()
+        self._shared = _state_of_shared(project)
 
     @classmethod
     @contextmanager
@@ -211,11 +213,13 @@ class _Prober:
             else {}
         )
         known = {key: found for key, content in kept.items() if (found := unpack_probe(content))}
+        for run, _, _ in planned:
+            # What was drawn is part of the answer; somebody may have taken it away.
+            if run.key in known and self._lacks_pictures(run, known[run.key]):
+                del known[run.key]
         missing = [(run, side, asked) for run, side, asked in planned if run.key not in known]
         for run, _, asked in missing:
-            folder = self.recorder.state.run(run.id)
-            folder.write_plan(run)
-            folder.ask_to_probe(asked)
+            self.recorder.write_plan(run).ask_to_probe(asked)
         if missing:
             self.recorder.carry_out([(run, side) for run, side, _ in missing])
         for run, side, _ in missing:
@@ -229,6 +233,7 @@ class _Prober:
         if asked.weights:
             weights = hashlib.sha256(Path(asked.weights).read_bytes()).hexdigest()
         how = ["probe", asked.step, asked.mode, weights, list(asked.maps), asked.is_in_step]
+        how.append(self._shared)
         return self.recorder.plan(side, how=[*how, bool(asked.takes), bool(asked.leaves)])
 
     def _read(self, run: Run, side: Side) -> Probe:
@@ -256,11 +261,12 @@ class _Prober:
     def _pictures_of(self, run: Run) -> Path:
         return self.project.state.path / FOLDER / run.id
 
-    def _probed(self, run: Run, side: Side, found: Probe) -> Probed:
+    def _lacks_pictures(self, run: Run, found: Probe) -> bool:
         place = self._pictures_of(run)
-        drawn = found.checks.get("pictures") or {}
-        files = {"inputs": drawn["inputs"]} if "inputs" in drawn else {}
-        files |= drawn.get("maps") or {}
+        return not all((place / file).exists() for file in _files_of(found).values())
+
+    def _probed(self, run: Run, side: Side, found: Probe) -> Probed:
+        place, files = self._pictures_of(run), _files_of(found)
         pictures = {name: place / file for name, file in files.items() if (place / file).exists()}
         commit = self.branch(side.name).tip if "," not in side.name else ""
         return Probed(
@@ -271,3 +277,26 @@ class _Prober:
             findings=findings(found),
             pictures=pictures,
         )
+
+
+def _files_of(found: Probe) -> dict[str, str]:
+    """Return the files of a probe's pictures by what they show."""
+    drawn = found.checks.get("pictures") or {}
+    files = {"inputs": drawn["inputs"]} if "inputs" in drawn else {}
+    return files | (drawn.get("maps") or {})
+
+
+def _state_of_shared(project: Project) -> list[list[object]]:
+    """Return what tells the data outside of git, as ``[run] share`` names it, from what it is after a change.
+
+    Sizes and times of what lies in a shared folder, not of all below it, which may be millions of files.
+    """
+    found: list[list[object]] = []
+    for name in sorted(project.config.run.share):
+        place = project.repository.root / name
+        inside = sorted(place.iterdir())[:_SHARED_MAX] if place.is_dir() else []
+        for path in (place, *inside):
+            if path.exists():
+                state = path.stat()
+                found.append([name, path.name, state.st_size, state.st_mtime_ns])
+    return found

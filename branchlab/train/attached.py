@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
     try:
         if what == "debug":
             return _train(run, folder, worktree)
-        training = _begin(run, worktree, int(step))
+        training = _begin(run, folder, worktree, int(step))
         steps = epoch_steps(training)
         if what == "break":
             with _breaking(training.model, module):
@@ -62,9 +62,15 @@ def _train(run: Run, folder: RunFolder, worktree: Path) -> int:
     return 0
 
 
-def _begin(run: Run, worktree: Path, step: int) -> Training:
-    """Return the training before the step that is asked for."""
-    training = begin(load_task(run, worktree), run)
+def _begin(run: Run, folder: RunFolder, worktree: Path, step: int) -> Training:
+    """Return the training before the step that is asked for.
+
+    Raises:
+        ConfigError: The training is shorter.
+    """
+    training = begin(load_task(run, worktree), run, drawn=folder.read_drawn())
+    if step > training.num_steps:
+        raise ConfigError(f"--at step={step}: the training has {training.num_steps} steps")
     while training.step < step - 1:
         for _ in epoch_steps(training):
             if training.step >= step - 1:

@@ -34,13 +34,19 @@ def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> to
     is_fused = device.type in {"cpu", "cuda"}
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr, fused=is_fused)
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         groups,
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
         fused=is_fused,
     )
+    if recipe.precision == "fp16" and recipe.momentum > 0:
+        # Fused SGD makes room for the momentum in its first step, and does not fill it where the scaler leaves that one out.
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def matching(patterns: Iterable[str], names: Iterable[str], *, what: str) -> list[str]:

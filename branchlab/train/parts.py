@@ -59,7 +59,7 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     def picked(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, Tensor) and value.ndim and len(value) == size:
             return value[rows.to(value.device)]
-        if isinstance(value, list | tuple) and len(value) == size:
+        if is_list_of_examples(value, size):
             return type(value)(value[row] for row in rows.tolist())
         if isinstance(value, Mapping):
             return {name: picked(one) for name, one in value.items()}
@@ -74,11 +74,30 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
 
 def names_of_inputs(batch: Batch) -> list[tuple[str, Tensor]]:
     """Return the tensors of a batch's inputs that hold one value an example, with their places."""
+    if is_list_of_examples(batch.inputs, len(batch)):
+        return []
     return [
         (name or "inputs", tensor)
         for name, tensor in tensors_in(batch.inputs)
         if tensor.ndim and len(tensor) == len(batch)
     ]
+
+
+def is_list_of_examples(value: object, size: int) -> bool:
+    """Whether a value is one thing an example (images of different sizes), not a few tensors with a row an example each."""
+    if not isinstance(value, list | tuple) or len(value) != size:
+        return False
+    rows = [one for one in value if isinstance(one, Tensor) and one.ndim and len(one) == size]
+    return isinstance(value, list) or len(rows) < size
+
+
+def copied(batch: Batch) -> Batch:
+    """Return a batch that stays as it is, whatever is done in place to the one that is given."""
+    return replace(
+        batch,
+        inputs=mapped(batch.inputs, Tensor.clone),
+        targets=mapped(batch.targets, Tensor.clone),
+    )
 
 
 def with_part(batch: Batch, name: str, changed: Tensor) -> Batch:

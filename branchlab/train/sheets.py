@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from branchlab.train.parts import names_of_inputs
+from branchlab.train.parts import is_list_of_examples, names_of_inputs
 from branchlab.train.task import Batch
 
 _EXAMPLES_MAX = 8
@@ -60,10 +60,27 @@ def maps_of_features(features: Tensor) -> Tensor | None:
 
 
 def _image_of(batch: Batch) -> Tensor | None:
+    if is_list_of_examples(batch.inputs, len(batch)):
+        return _padded([one for one in batch.inputs[:_EXAMPLES_MAX] if isinstance(one, Tensor)])
     for _, tensor in names_of_inputs(batch):
         if tensor.ndim == _IMAGE_AXES:
             return tensor.detach().cpu()
     return None
+
+
+def _padded(images: list[Tensor]) -> Tensor | None:
+    """Return images of different sizes as one tensor, with room below and on the right; None where they are none."""
+    if not images or any(one.ndim != _MAP_AXES or len(one) != len(images[0]) for one in images):
+        return None
+    height, width = (max(one.shape[axis] for one in images) for axis in (-2, -1))
+    return torch.stack(
+        [
+            functional.pad(
+                one.detach().cpu(), (0, width - one.shape[-1], 0, height - one.shape[-2])
+            )
+            for one in images
+        ]
+    )
 
 
 def _maps_of(batch: Batch) -> list[Tensor]:

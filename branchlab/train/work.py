@@ -224,7 +224,7 @@ def _probe(
 ) -> Ending:
     from branchlab.train.probe.probing import probe
 
-    found = probe(run, asked, worktree, folder.pictures)
+    found = probe(run, asked, worktree, folder.pictures, drawn=folder.read_drawn())
     write_atomically(attempt.probe, pack_probe(found))
     return Ending(state=RunState.DONE, metrics={}, steps=asked.step, loss_digest="")
 

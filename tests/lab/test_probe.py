@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from branchlab.domain import Drawn, Sample, StageKind
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError
 from branchlab.lab.probe import ProbeRequest, probe, probe_against
-from tests.lab.conftest import TASK
+from branchlab.lab.samples import SampleOfRuns
+from tests.lab.conftest import CONFIG, TASK
 
 HIDDEN = TASK.replace(
     "nn.Linear(64, 2, bias=not self.squeeze)",
@@ -26,6 +29,42 @@ def test_a_branch_is_probed_and_what_was_seen_is_kept(repo, monkeypatch):
         "branchlab.lab.recordings.Recorder.carry_out", None
     )  # nothing is trained again
     assert probe(repo.open(), "a", executor=repo.executor).probe == found.probe
+
+
+def test_pictures_that_were_taken_away_are_drawn_again(repo):
+    found = probe(repo.open(), "main", executor=repo.executor)
+    found.pictures["inputs"].unlink()
+    assert probe(repo.open(), "main", executor=repo.executor).pictures["inputs"].exists()
+
+
+def test_data_outside_of_git_that_changed_is_looked_at_anew(repo):
+    (repo.root / "data").mkdir()
+    torch.save(torch.zeros(48, 1, 8, 8, dtype=torch.uint8), repo.root / "data/images.pt")
+    before = "source = torch.Generator()"
+    reading = 'inputs = torch.load("data/images.pt")\n        targets'
+    task = TASK.replace("        targets = ", f"        {reading} = ", 1)
+    assert before in task
+    assert reading in task
+    config = CONFIG.replace("seeds = 2", 'seeds = 2\nshare = ["data"]')
+    repo.commit({".branchlab.toml": config, "tiny/task.py": task})
+
+    def highest() -> float:
+        found = probe(repo.open(), "main", executor=repo.executor).probe
+        return found.of(StageKind.STORED)[0].outputs[0].high
+
+    assert highest() == 0
+    torch.save(torch.full((48, 1, 8, 8), 9, dtype=torch.uint8), repo.root / "data/images.pt")
+    assert highest() == 9
+
+
+def test_what_was_drawn_on_main_is_what_is_probed(repo, monkeypatch):
+    """A strategy of the project's own has its ids in the run's folder alone."""
+    sample = Sample(fraction=0.5, strategy="tiny.task:chosen", manifest="m")
+    drawn = Drawn(sample=sample, ids=tuple(range(16)), num=16, of=32, digest="")
+    told = SampleOfRuns(sample=drawn.sample, drawn=drawn)
+    monkeypatch.setattr("branchlab.lab.recordings.sample_of_runs", lambda _project: told)
+    found = probe(repo.open(), "main", executor=repo.executor)
+    assert found.probe.facts["num_train"] == 16
 
 
 def test_two_branches_are_walked_in_step(repo):

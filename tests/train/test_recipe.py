@@ -574,6 +574,17 @@ def test_the_norms_of_scaled_gradients_are_those_of_unscaled_ones() -> None:
     )
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_first_step_that_the_scaler_leaves_out_leaves_the_weights_sound(optimizer: str) -> None:
+    training = begun(precision="fp16", optimizer=optimizer)
+    training.scaler = torch.amp.GradScaler("cpu", init_scale=1e38, backoff_factor=1e-37)
+    before = [one.detach().clone() for one in training.model.parameters()]
+    train_steps(training, 1)
+    assert all(map(torch.equal, before, training.model.parameters()))
+    train_steps(training, 2)
+    assert all(bool(torch.isfinite(one).all()) for one in weights(training.model).values())
+
+
 def test_the_page_of_recipes_names_every_option() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "recipes.md").read_text()
     names = {field.name for field in fields(branchlab.Recipe)}

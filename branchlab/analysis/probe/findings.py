@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from branchlab.analysis.probe.on_calls import on_calls
 from branchlab.analysis.probe.on_data import (
     on_augmentation,
     on_inputs,
@@ -13,7 +14,6 @@ from branchlab.analysis.probe.on_data import (
 )
 from branchlab.analysis.probe.on_model import (
     on_activations,
-    on_calls,
     on_finite,
     on_first_layer,
     on_layout,
@@ -23,7 +23,12 @@ from branchlab.analysis.probe.on_model import (
     on_outputs,
     on_use,
 )
-from branchlab.analysis.probe.on_update import on_gradients, on_size_of_gradients, on_update
+from branchlab.analysis.probe.on_update import (
+    on_gradients,
+    on_shared_weights,
+    on_size_of_gradients,
+    on_update,
+)
 from branchlab.domain import Finding, Probe, Severity
 
 RULES: tuple[Callable[[Probe], Iterator[Finding]], ...] = (
@@ -44,6 +49,7 @@ RULES: tuple[Callable[[Probe], Iterator[Finding]], ...] = (
     on_gradients,
     on_size_of_gradients,
     on_update,
+    on_shared_weights,
     on_layout,
 )
 

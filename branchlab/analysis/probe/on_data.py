@@ -6,11 +6,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from branchlab.analysis.probe.reading import doubt, fault, few, first, images
-from branchlab.domain import Finding, Look, Probe, StageKind
+from branchlab.analysis.probe.reading import doubt, fault, few, first, images, leaves
+from branchlab.domain import Call, Finding, Look, Probe, StageKind
 
 _MEAN_MAX = 1.5
 _STD_MIN, _STD_MAX = 0.2, 3.0
+_RANGE_MIN = 0.5
+_VOID = 255
+"""What maps say, by convention, where there is no label."""
+_PHOTO_CHANNELS_MAX = 4
 _BYTES = 255.0
 _FIT_MIN = 0.98
 _FIT_SAME_MAX = 0.98
@@ -35,11 +39,30 @@ def on_inputs(probe: Probe) -> Iterator[Finding]:
                 "prepare",
                 f"{name} holds {look.nan} NaN and {look.inf} infinite values",
             )
+        # A mask that masks nothing, or one image of many, may well be the same everywhere.
+        is_all = look.name == "inputs" or len(look.shape) == 4  # noqa: PLR2004  B C H W
         if look.low == look.high and math.prod(look.shape) > 1:
-            yield fault("inputs-constant", "prepare", f"{name} is {look.low:g} everywhere")
-        elif len(look.shape) == 4 and look.dtype.startswith(("float", "bfloat")):  # noqa: PLR2004
+            if is_all:
+                yield fault("inputs-constant", "prepare", f"{name} is {look.low:g} everywhere")
+        elif _is_image(look) and not _is_normalised_inside(probe, look):
             yield from _range_of(look, affine)
     yield from _channels(stage.outputs)
+
+
+def _is_image(look: Look) -> bool:
+    return len(look.shape) == 4 and look.dtype.startswith(("float", "bfloat"))  # noqa: PLR2004
+
+
+def _is_normalised_inside(probe: Probe, look: Look) -> bool:
+    """Whether the model itself brings what enters into another range, by arithmetic or by a norm that comes first."""
+    early = next((stage for stage in leaves(probe) if stage.inputs), None)
+    if early is None or early.inputs[0].std is None or look.std is None:
+        return False
+    if "Norm" in early.type:
+        return True
+    mean, std = early.inputs[0].mean or 0.0, early.inputs[0].std
+    is_other = abs(std - look.std) > look.std / 2
+    return is_other and abs(mean) <= _MEAN_MAX and _STD_MIN / 4 <= std <= _STD_MAX
 
 
 def _range_of(look: Look, affine: dict[str, Any]) -> Iterator[Finding]:
@@ -76,7 +99,7 @@ def _range_of(look: Look, affine: dict[str, Any]) -> Iterator[Finding]:
         yield doubt(
             "inputs-off-centre", "prepare", f"images are far from mean 0 and deviation 1: {figures}"
         )
-    elif look.std < _STD_MIN / 4:
+    elif look.std < _STD_MIN / 4 and look.high - look.low < _RANGE_MIN:
         yield doubt("inputs-flat", "prepare", f"images hardly vary: {figures}")
 
 
@@ -105,7 +128,9 @@ def _normalised_twice(affine: dict[str, Any]) -> tuple[float, float] | None:
 def _channels(looks: tuple[Look, ...]) -> Iterator[Finding]:
     for look in images(looks):
         flat = [number for number, (_, std) in enumerate(look.channels) if std == 0]
-        if flat and len(flat) < len(look.channels):
+        # Channels of whole numbers are labels side by side, and not each occurs in every batch.
+        is_photo = look.distinct is None and len(look.channels) <= _PHOTO_CHANNELS_MAX
+        if is_photo and flat and len(flat) < len(look.channels):
             yield fault(
                 "channel-constant",
                 "prepare",
@@ -165,6 +190,13 @@ def on_augmentation(probe: Probe) -> Iterator[Finding]:
                 f"{both} are augmented apart: given the same pattern, {share:.0%} of the examples are out of step afterwards",
                 "draw once for each example, and apply it to all that belongs to it",
             )
+    for name, (down, right) in (pairing.get("shifted") or {}).items():
+        yield fault(
+            "augmented-off-by",
+            "augment",
+            f"{name} lies {down:+d} rows and {right:+d} columns beside {pairing['with']} after augmentation, in every example",
+            "use the same offsets, and the same align_corners, for all maps",
+        )
     yield from _blended_by_preparation(probe)
 
 
@@ -192,17 +224,20 @@ def _blended_by_preparation(probe: Probe) -> Iterator[Finding]:
 def on_labels(probe: Probe) -> Iterator[Finding]:
     """Labels: classes without an example, more of them than the model tells apart, maps of another size."""
     found = probe.checks.get("labels") or {}
-    counts, num = found.get("counts"), found.get("num_outputs")
+    counts, num = _without_ignored(probe, found.get("counts")), found.get("num_outputs")
     if not counts:
         return
+    if num not in {int(c.facts["num_classes"]) for c in _choices(probe)}:
+        return  # embeddings, an image: what comes out is no choice among classes
+    high = len(counts) - 1
     kinds = "pixels" if found["is_map"] else "examples"
     empty = [c for c in range(min(len(counts), num or len(counts))) if not counts[c]]
     missing = [*empty, *range(len(counts), num or 0)]
-    if counts[0] == 0 and num is not None and found["high"] == num - 1 and empty == [0]:
+    if counts[0] == 0 and num is not None and high == num - 1 and empty == [0]:
         yield doubt(
             "labels-start-at-one",
             "data",
-            f"labels go from {found['low']} to {found['high']}: class 0 of {num} has no {kinds} at all, as if counted from 1",
+            f"labels go from 1 to {high}: class 0 of {num} has no {kinds} at all, as if counted from 1",
             "count classes from 0",
         )
     elif missing and num is not None and num > 1:
@@ -211,11 +246,11 @@ def on_labels(probe: Probe) -> Iterator[Finding]:
             "data",
             f"{len(missing)} of {num} classes have no {kinds}: {few([str(c) for c in missing])}",
         )
-    if num is not None and num > 1 and found["high"] >= num:
+    if num is not None and num > 1 and high >= num:
         yield fault(
             "labels-out-of-range",
             "data",
-            f"labels go up to {found['high']}, and the model gives {num} classes (0 to {num - 1})",
+            f"labels go up to {high}, and the model gives {num} classes (0 to {num - 1})",
             "count classes from 0, or give the model as many outputs",
         )
     sizes = found.get("map_sizes")
@@ -233,6 +268,20 @@ def on_labels(probe: Probe) -> Iterator[Finding]:
             "data",
             f"{share:.2%} of the {kinds} are of class {counts.index(max(counts))}",
         )
+
+
+def _choices(probe: Probe) -> list[Call]:
+    return [c for c in probe.calls if c.what in {"cross_entropy", "nll_loss"}]
+
+
+def _without_ignored(probe: Probe, counts: list[int] | None) -> list[int]:
+    """Return how often each class occurs, up to the last one that does; labels that mean none are no class."""
+    ignored = {_VOID, *(c.facts.get("ignored") for c in _choices(probe))}
+    num = max((int(c.facts["num_classes"]) for c in _choices(probe)), default=0)
+    kept = [0 if c in ignored and c >= num else n for c, n in enumerate(counts or ())]
+    while kept and not kept[-1]:
+        kept.pop()
+    return kept
 
 
 def _is_resized(probe: Probe) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from branchlab.analysis.probe.reading import (
     at,
@@ -14,21 +15,25 @@ from branchlab.analysis.probe.reading import (
     first,
     leaves,
     loss_of,
+    num_classes,
 )
-from branchlab.domain import Finding, Probe, StageKind
+from branchlab.domain import Call, Finding, Probe, Stage, StageKind
 
-_DEAD_MIN = 0.5
+_DEAD_MIN = 0.9
+_HALF = 0.5
 _SATURATED_MIN = 0.9
 _MOVES_MIN = 1e-7
 _LEAK_MIN = 1e-4
 _GUESS_FACTOR = 4.0
 _UNITS_MIN = 4
+_UNITS_WITHOUT_PLACES_MIN = 16
 _CHANGED_INSIDE = 1e-6
 _EDGE_MIN = 0.02
 
 
 def on_finite(probe: Probe) -> Iterator[Finding]:
     """The first place where something that is not a number comes up."""
+    is_harmed = _is_harmed(probe)
     for stage in probe.stages:
         if stage.kind in {
             StageKind.STORED,
@@ -38,7 +43,8 @@ def on_finite(probe: Probe) -> Iterator[Finding]:
         }:
             continue
         came_in = any(look.nan or look.inf for look in stage.inputs)
-        bad = next((look for look in stage.outputs if look.nan or look.inf), None)
+        # Infinities alone are how places are masked; they are wrong where they reach the loss or a gradient.
+        bad = next((o for o in stage.outputs if o.nan or (o.inf and is_harmed)), None)
         if bad is None or came_in or stage.kind is StageKind.ENTERS:
             continue
         what = f"{bad.nan} NaN and {bad.inf} infinite values of {math.prod(bad.shape)}"
@@ -47,8 +53,23 @@ def on_finite(probe: Probe) -> Iterator[Finding]:
         return
 
 
+def _is_harmed(probe: Probe) -> bool:
+    loss = loss_of(probe)
+    gradients = [s.measures.get("grad_norm", 0.0) for s in probe.of(StageKind.GRADIENT)]
+    is_loss = first(probe, StageKind.LOSS) is not None and (loss is None or not math.isfinite(loss))
+    return is_loss or bool(probe.failure) or not all(map(math.isfinite, gradients))
+
+
 def on_use(probe: Probe) -> Iterator[Finding]:
     """Modules that are built and never called, inputs that change nothing, outputs that are the same for all."""
+    loose = (probe.checks.get("modules") or {}).get("unregistered") or []
+    if loose:
+        yield fault(
+            "module-not-registered",
+            few(loose),
+            f"{few(loose)}: has weights that get a gradient, and the model does not know it: it is neither trained nor saved",
+            "keep modules in nn.ModuleList or nn.ModuleDict, not in a list or dict of Python's",
+        )
     unused = (probe.checks.get("modules") or {}).get("never_called") or []
     # Some weights are used without their module being called, as attention uses its projection's.
     idle = _without_gradient(probe)
@@ -103,12 +124,16 @@ def on_mixing(probe: Probe) -> Iterator[Finding]:
 
 def on_modes(probe: Probe) -> Iterator[Finding]:
     """``eval`` left on in training, ``train`` left on in validation, randomness that no mode switches off."""
-    if probe.facts.get("mode") == "train" and not probe.facts.get("frozen"):
+    if probe.facts.get("mode") == "train":
+        frozen = probe.facts.get("frozen") or ()
+        kinds = ("BatchNorm", "SyncBatch") if frozen else ("BatchNorm", "SyncBatch", "Dropout")
         still = [
             at(stage)
             for stage in leaves(probe)
             if not stage.measures.get("trains", 1.0)
-            and stage.type.startswith(("BatchNorm", "Dropout", "SyncBatch"))
+            and stage.type.startswith(kinds)
+            and not any(fnmatchcase(f"{stage.name}.weight", pattern) for pattern in frozen)
+            and stage.name not in _without_requiring(probe)
         ]
         if still:
             yield fault(
@@ -135,16 +160,27 @@ def on_modes(probe: Probe) -> Iterator[Finding]:
         )
 
 
+def _without_requiring(probe: Probe) -> set[str]:
+    """Return modules that are frozen by their own project: no weight of theirs asks for a gradient."""
+    stages = probe.of(StageKind.GRADIENT)
+    asking = {s.name.rpartition(".")[0] for s in stages if s.measures.get("requires_grad", 1.0)}
+    return {s.name.rpartition(".")[0] for s in stages} - asking
+
+
 def on_activations(probe: Probe) -> Iterator[Finding]:
     """Units that are dead, flat or constant."""
     at_zero = begun_at_zero(probe)
-    for stage in leaves(probe):
+    all_leaves = leaves(probe)
+    for stage in all_leaves:
         if stage.name in at_zero:
             continue
         dead, units = stage.measures.get("dead", 0.0), int(stage.measures.get("units", 0))
         # In eval mode a fresh norm lets pass what it has not seen yet.
         is_fair = probe.facts.get("mode") == "train"
-        if is_fair and units >= _UNITS_MIN and dead > _DEAD_MIN and stage.type != "Dropout":
+        # What draws drops on purpose; what is fed with zeros is not where they come from.
+        is_dropping = stage.measures.get("draws") or stage.type.startswith("Drop")
+        is_own = not is_dropping and not _is_fed_with_zeros(stage)
+        if is_fair and is_own and units >= _units_min(stage) and dead > _DEAD_MIN:
             yield fault(
                 "units-dead",
                 at(stage),
@@ -152,7 +188,8 @@ def on_activations(probe: Probe) -> Iterator[Finding]:
                 "look at the learning rate, the bias, and what enters",
             )
         saturated = stage.measures.get("saturated", 0.0)
-        if saturated >= _SATURATED_MIN:
+        # A last sigmoid says what it is sure of.
+        if saturated >= _SATURATED_MIN and stage is not all_leaves[-1]:
             yield doubt(
                 "saturated",
                 at(stage),
@@ -161,111 +198,80 @@ def on_activations(probe: Probe) -> Iterator[Finding]:
             )
         if stage.type.startswith("Dropout") and stage.measures.get("trains") and stage.outputs:
             zeros = stage.outputs[0].zeros
-            if zeros >= _SATURATED_MIN and (not stage.inputs or stage.inputs[0].zeros < _DEAD_MIN):
+            if zeros >= _SATURATED_MIN and (not stage.inputs or stage.inputs[0].zeros < _HALF):
                 yield doubt("dropout-all", at(stage), f"{at(stage)} drops {zeros:.0%} of its input")
 
 
-def on_calls(probe: Probe) -> Iterator[Finding]:
-    """Operations that go wrong silently, where they stand in the project."""
-    seen: set[tuple[str, str]] = set()
-    for call in probe.calls:
-        found = _of_call(call.what, call.facts, call.place or call.scope or "forward")
-        if found is not None and (found.id, found.where) not in seen:
-            seen.add((found.id, found.where))
-            yield found
+def _is_fed_with_zeros(stage: Stage) -> bool:
+    return bool(stage.inputs) and stage.inputs[0].zeros > _DEAD_MIN
 
 
-def _of_call(what: str, facts: object, where: str) -> Finding | None:  # noqa: PLR0911  one answer a mistake
-    assert isinstance(facts, dict)
-    match what:
-        case "softmax" if facts["is_over_batch"]:
-            return fault(
-                "softmax-over-batch",
-                where,
-                f"softmax over axis 0 of {facts['shape']}: the probabilities of one class sum to 1 over the batch",
-                "take the axis of the classes: dim=1, or dim=-1",
-            )
-        case "cross_entropy" if facts["is_probability"]:
-            return fault(
-                "softmax-twice",
-                where,
-                "cross_entropy is given probabilities and applies softmax again: gradients are squashed",
-                "give it logits: take the softmax out of the model",
-            )
-        case "nll_loss" if not facts["is_log_probability"]:
-            given = "probabilities" if facts["is_probability"] else "raw outputs"
-            return fault(
-                "nll-without-log",
-                where,
-                f"nll_loss is given {given}, not logarithms of probabilities",
-                "use cross_entropy on logits, or log_softmax first",
-            )
-        case "bce_with_logits" if facts["is_probability"]:
-            return doubt(
-                "sigmoid-twice",
-                where,
-                "binary_cross_entropy_with_logits is given values from 0 to 1 only, as if they had been through a sigmoid",
-                "give it logits",
-            )
-        case "interpolate" if facts["is_blended"]:
-            return fault(
-                "labels-blend",
-                where,
-                f"a map of {facts['labels']} labels is resized with mode={facts['mode']!r}: labels blend into values in between",
-                'resize labels with mode="nearest"',
-            )
-        case "broadcast":
-            return fault(
-                "broadcasting",
-                where,
-                f"{facts['shapes'][0]} against {facts['shapes'][-1]} gives every pair of examples, [B, B], not one value an example",
-                "bring both to one shape: squeeze(1), or [:, None]",
-            )
-        case _:
-            return None
+def _units_min(stage: Stage) -> int:
+    """Return how many units it takes: where each has one value an example, a few may be below 0 for all of a small batch."""
+    shape = stage.outputs[0].shape if stage.outputs else ()
+    has_places = math.prod(shape[2:]) > 1
+    return _UNITS_MIN if has_places else _UNITS_WITHOUT_PLACES_MIN
 
 
 def on_loss(probe: Probe) -> Iterator[Finding]:
     """A loss that does not hear the targets, or begins far from a guess."""
     moved = probe.checks.get("targets") or {}
-    if "failed" not in moved and moved.get("moves") == 0:
+    # Embeddings that are held against each other, or against the images, need none.
+    is_choice = num_classes(probe) is not None and num_classes(probe) == (
+        probe.checks.get("labels") or {}
+    ).get("num_outputs")
+    is_own = bool(moved.get("moves_by_inputs"))
+    if "failed" not in moved and moved.get("moves") == 0 and is_choice and not is_own:
         yield fault(
             "targets-not-used",
             "loss",
             "the loss is the same with other examples' targets: it does not depend on them",
         )
-    loss = loss_of(probe)
-    num = next((c.facts["num_classes"] for c in probe.calls if c.what == "cross_entropy"), None)
-    is_fresh = probe.facts.get("step") == 1 and not probe.facts.get("weights")
-    if loss is not None and num is not None and num > 1 and is_fresh and math.isfinite(loss):
-        guess = math.log(num)
-        if loss > _GUESS_FACTOR * guess:
-            yield doubt(
-                "loss-begins-high",
-                "loss",
-                f"the loss begins at {loss:.3g}; guessing among {num} classes gives {guess:.3g}",
-                "outputs are too large at the start: look at what enters, and at the last layer's initial weights",
-            )
+    high = next((c for c in probe.calls if c.what == "cross_entropy" and _is_high(c)), None)
+    if high is None or probe.facts.get("weights"):
+        return
+    loss, num = high.facts["value"], high.facts["num_classes"]
+    guess = f"guessing among {num} classes gives {math.log(num):.3g}"
+    if probe.facts.get("step") == 1:
+        yield doubt(
+            "loss-begins-high",
+            "loss",
+            f"the cross entropy begins at {loss:.3g}; {guess}",
+            "outputs are too large at the start: look at what enters, and at the last layer's initial weights",
+        )
+    else:
+        yield doubt(
+            "loss-diverges",
+            "loss",
+            f"the cross entropy is {loss:.3g} at step {probe.facts['step']}; {guess}",
+            "lower recipe.lr, or set recipe.clip_norm",
+        )
+
+
+def _is_high(call: Call) -> bool:
+    """Whether a cross entropy is far above that of a guess."""
+    value, num = call.facts.get("value"), call.facts["num_classes"]
+    if value is None or num < 2 or not math.isfinite(value):  # noqa: PLR2004
+        return False
+    return bool(value > _GUESS_FACTOR * math.log(num))
 
 
 def on_outputs(probe: Probe) -> Iterator[Finding]:
     """Logits that can only be positive: an activation after the last layer."""
-    outputs = first(probe, StageKind.OUTPUTS)
-    if (
-        outputs is None
-        or not outputs.outputs
-        or not any(c.what == "cross_entropy" for c in probe.calls)
-    ):
-        return
-    look = outputs.outputs[0]
-    is_wide = math.prod(look.shape) >= 64  # noqa: PLR2004  enough to tell
-    if look.low == 0 and look.zeros > 0.05 and is_wide and (look.high or 0) > 0:  # noqa: PLR2004
-        yield fault(
-            "logits-rectified",
-            "forward",
-            f"logits are never below 0, and {look.zeros:.0%} are 0: a ReLU stands behind the last layer",
-            "take the activation off the last layer",
-        )
+    for call in probe.calls:
+        facts = call.facts
+        if call.what != "cross_entropy" or facts.get("size", 0) < 64:  # noqa: PLR2004  too few to tell
+            continue
+        if facts["low"] == 0 and facts["zeros"] > 0.05 and facts["high"] > 0:  # noqa: PLR2004
+            if facts["is_probability"]:
+                continue
+            yield fault(
+                "logits-rectified",
+                "forward",
+                f"logits are never below 0, and {facts['zeros']:.0%} are 0: a ReLU stands behind the last layer",
+                "take the activation off the last layer",
+            )
+            return
 
 
 def on_first_layer(probe: Probe) -> Iterator[Finding]:

@@ -34,8 +34,14 @@ def leaves(probe: Probe) -> list[Stage]:
     """Return the calls of modules without children that ran, in order."""
     modules = probe.of(StageKind.MODULE)
     names = {stage.name for stage in modules}
-    inner = {name.rpartition(".")[0] for name in names} | {""}
+    inner = {above for name in names for above in _all_above(name)} | {""}
     return [s for s in modules if s.name not in inner or (len(names) == 1 and not s.name)]
+
+
+def _all_above(name: str) -> list[str]:
+    """Return the modules that a module stands in; lists of modules on the way are never called themselves."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def images(looks: tuple[Look, ...]) -> list[Look]:
@@ -48,12 +54,28 @@ def images(looks: tuple[Look, ...]) -> list[Look]:
 
 
 def begun_at_zero(probe: Probe) -> set[str]:
-    """Return modules whose weights were all 0 before the step, as some last layers begin: nothing comes back through them yet."""
-    return {
-        stage.name.removesuffix(".weight")
+    """Return modules with weights that were all 0 before the step, as some last layers and gates begin, and what they stand in.
+
+    Nothing comes out of them, or back through them, yet.
+    """
+    gates = [
+        stage.name.rpartition(".")[0]
         for stage in probe.of(StageKind.GRADIENT)
-        if stage.name.endswith(".weight") and stage.measures.get("weight_norm") == 0.0
-    }
+        if "bias" not in stage.name and stage.measures.get("weight_norm") == 0.0
+    ]
+    return {name for gate in gates for name in (gate, *_all_above(gate))}
+
+
+def is_skipped(probe: Probe) -> bool:
+    """Whether the step was none: fp16 leaves one out where a gradient does not fit, and scales the next one lower."""
+    changes = [stage.measures["change"] for stage in probe.of(StageKind.UPDATE)]
+    return probe.facts.get("precision") == "fp16" and not any(changes)
+
+
+def num_classes(probe: Probe) -> int | None:
+    """Return among how many classes the loss chooses; None where it is no choice of one."""
+    chosen = [c for c in probe.calls if c.what in {"cross_entropy", "nll_loss"}]
+    return next((int(c.facts["num_classes"]) for c in chosen), None)
 
 
 def first(probe: Probe, kind: StageKind) -> Stage | None:

@@ -22,6 +22,17 @@ _CALLS_MAX = 200
 _SUM_TOLERANCE = 1e-3
 _LABELS_MAX = 512
 _LABELS_MIN = 3
+_FEW_LABELS = 64
+"""A batch of images has more levels than this."""
+_PIECES_MIN = 0.6
+_STEPS_MAX = 12
+_RESHAPING = tuple(
+    f"{name}Backward"
+    for name in (
+        "Squeeze", "Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Select", "Slice", "Permute", "Transpose", "T",
+        "Clone", "ToCopy", "Index", "Expand", "Cat", "Alias",
+    )
+)  # fmt: skip
 _ARITHMETIC = {"sub", "add", "mul", "div", "true_divide", "eq", "__sub__", "__add__", "__mul__"}
 _ARITHMETIC |= {
     "__truediv__",
@@ -40,15 +51,15 @@ class Listening(TorchFunctionMode):
 
     Args:
         place: Gives the line of the project at or above a frame.
-        batch_size: Examples of the batch that is probed.
     """
 
-    def __init__(self, place: Callable[[Any], str], *, batch_size: int) -> None:
+    def __init__(self, place: Callable[[Any], str]) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.scope = ""
+        self.batch_size = 0
+        """Examples of the batch, or the part of one, that is on its way."""
         self._place = place
-        self._batch_size = batch_size
 
     def __torch_function__(
         self,
@@ -79,8 +90,18 @@ class Listening(TorchFunctionMode):
         if not isinstance(given, Tensor) or not isinstance(axis, int) or given.ndim < 1:
             return None
         axis %= given.ndim
-        is_batch = axis == 0 and given.ndim > 1 and given.shape[0] == self._batch_size
-        return "softmax", {"axis": axis, "shape": list(given.shape), "is_over_batch": is_batch}
+        # Of each example with each other one (contrastive losses), both axes are examples.
+        is_pairwise = self.scope == "loss" and given.ndim == 2 and given.shape[0] == given.shape[1]  # noqa: PLR2004
+        is_batch = axis == 0 and given.ndim > 1 and given.shape[0] == self.batch_size
+        is_batch = is_batch and not is_pairwise
+        is_square = given.ndim > 2 and 1 < given.shape[-1] == given.shape[-2]  # noqa: PLR2004  scores
+        return "softmax", {
+            "axis": axis,
+            "shape": list(given.shape),
+            "is_over_batch": is_batch,
+            "is_over_queries": is_square and axis == given.ndim - 2,
+            "is_over_last": axis == given.ndim - 1,
+        }
 
     def cross_entropy(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
@@ -89,8 +110,16 @@ class Listening(TorchFunctionMode):
         given = _argument(args, kwargs, 0, "input")
         if not isinstance(given, Tensor) or given.ndim < 2:  # noqa: PLR2004  classes are its second axis
             return None
-        facts = {"is_probability": _is_probability(given, 1), "num_classes": given.shape[1]}
-        return "cross_entropy", facts
+        ignored = _argument(args, kwargs, 4, "ignore_index")
+        reduction = _argument(args, kwargs, 6, "reduction") or "mean"
+        value = float(result) if reduction == "mean" and isinstance(result, Tensor) else None
+        return "cross_entropy", {
+            "is_probability": _is_probability(given, 1),
+            "num_classes": given.shape[1],
+            "ignored": ignored,
+            "value": value,
+            **_of_logits(given),
+        }
 
     def nll(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
@@ -103,6 +132,8 @@ class Listening(TorchFunctionMode):
         is_log = bool(((sums - 1).abs() < _SUM_TOLERANCE).float().mean() > 0.99)  # noqa: PLR2004  rounding
         return "nll_loss", {
             "is_log_probability": is_log,
+            "num_classes": given.shape[1],
+            "ignored": _argument(args, kwargs, 4, "ignore_index"),
             "is_probability": _is_probability(given, 1),
         }
 
@@ -111,10 +142,10 @@ class Listening(TorchFunctionMode):
     ) -> tuple[str, dict[str, Any]] | None:
         """Note whether what is given has been through a sigmoid already."""
         given = _argument(args, kwargs, 0, "input")
-        if not isinstance(given, Tensor) or given.numel() < 8:  # noqa: PLR2004  too few to tell
+        if not isinstance(given, Tensor):
             return None
-        is_share = bool(((given >= 0) & (given <= 1)).all())
-        return "bce_with_logits", {"is_probability": is_share}
+        # Logits near 0 lie between 0 and 1 as well, so that what made them is asked.
+        return "bce_with_logits", {"is_probability": _comes_of(given, "SigmoidBackward")}
 
     def interpolate(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
@@ -128,6 +159,7 @@ class Listening(TorchFunctionMode):
         is_blended = (
             before is not None
             and before >= _LABELS_MIN
+            and (before <= _FEW_LABELS or _is_in_pieces(given))
             and after != before
             and "nearest" not in str(mode)
         )
@@ -137,13 +169,19 @@ class Listening(TorchFunctionMode):
     def arithmetic(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object
     ) -> tuple[str, dict[str, Any]] | None:
-        """Note a column of the batch's values against a row of them."""
-        if not isinstance(result, Tensor) or self.scope not in {"loss", "metrics"}:
-            return None
+        """Note a column of the batch's values against a row of them, and a value a channel along the width."""
         given = [one for one in (*args[:2], kwargs.get("target")) if isinstance(one, Tensor)]
         shapes = [tuple(one.shape) for one in given]
-        column, row = (self._batch_size, 1), (self._batch_size,)
-        if self._batch_size > 1 and column in shapes and row in shapes:
+        if sorted(map(len, shapes)) == [1, 4]:
+            flat, image = sorted(shapes, key=len)
+            if 1 < flat[0] == image[1] == image[3]:
+                return "broadcast-last", {"shapes": [list(image), list(flat)]}
+        if not isinstance(result, Tensor) or self.scope not in {"loss", "metrics"}:
+            return None
+        column, row = (self.batch_size, 1), (self.batch_size,)
+        # Something against itself is every pair on purpose: which labels are the same, how far embeddings are apart.
+        is_itself = len({one.untyped_storage().data_ptr() for one in given}) < len(given)
+        if self.batch_size > 1 and column in shapes and row in shapes and not is_itself:
             return "broadcast", {"shapes": [list(shape) for shape in shapes]}
         return None
 
@@ -156,6 +194,40 @@ def _is_probability(given: Tensor, axis: int) -> bool:
     values = given.float()
     is_share = bool(((values >= 0) & (values <= 1)).all())
     return is_share and bool(((values.sum(axis) - 1).abs() < _SUM_TOLERANCE).all())
+
+
+def _of_logits(given: Tensor) -> dict[str, Any]:
+    """Return what tells logits from what is left of them behind an activation."""
+    values = given.detach().float()
+    if not values.numel():
+        return {}
+    return {
+        "low": float(values.min()),
+        "high": float(values.max()),
+        "zeros": float((values == 0).float().mean()),
+        "size": values.numel(),
+    }
+
+
+def _comes_of(given: Tensor, operation: str) -> bool:
+    """Whether an operation made a tensor, as autograd knows it; reshaping and indexing since then do not count."""
+    node = given.grad_fn
+    for _ in range(_STEPS_MAX):
+        if node is None:
+            return False
+        if node.name().startswith(operation):
+            return True
+        if not node.name().startswith(_RESHAPING):
+            return False
+        node = next((one for one, _ in node.next_functions if one is not None), None)
+    return False
+
+
+def _is_in_pieces(given: Tensor) -> bool:
+    """Whether most places have the value of their neighbour, as in a map of labels and in no photograph."""
+    here, right = given[..., :-1], given[..., 1:]
+    is_there = here != 0  # black backgrounds are flat in images too
+    return bool(is_there.any()) and float((here == right)[is_there].float().mean()) > _PIECES_MIN
 
 
 def _labels(given: Tensor) -> int | None:

@@ -7,8 +7,10 @@ is in ``eval`` mode meanwhile, nothing keeps a gradient, and modes and generator
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,12 +20,14 @@ from branchlab.train import randomness
 from branchlab.train.data import HeldSplit, Split
 from branchlab.train.parts import (
     apart,
+    copied,
+    is_list_of_examples,
     names_of_inputs,
-    rows_of,
     tensors_in,
     with_inputs_mapped,
     with_part,
 )
+from branchlab.train.probe.augmentations import augmenting, pairing
 from branchlab.train.task import Batch, Task
 from branchlab.train.training import Training, autocast, in_layout
 
@@ -31,11 +35,6 @@ _CHANNELS_MAX = 8
 _PIXELS_MAX = 1 << 22
 _IMAGE_AXES = 4
 _MAP_AXES_MIN = 3
-_CELLS = 8
-_HALF = 0.5
-_DRAWS = 6
-_IN_STEP = 0.4
-"""Correlation of two maps that went through the same; blur, brightness and small erased parts leave more."""
 _ROWS_MAX = 200_000
 _BYTES_MAX = 2 << 30
 _CLASSES_MAX = 4096
@@ -45,17 +44,19 @@ _FAILURE_LENGTH_MAX = 300
 
 def check_all(training: Training, stored: Batch, prepared: Batch) -> dict[str, Any]:
     """Ask all questions about a batch; one that fails says why, and keeps no other from being asked."""
+    # Most of them begin with the same: what the model gives for the batch as it is.
+    given = functools.cache(lambda: forward(training, copied(prepared)))
     checks: dict[str, Callable[[], Any]] = {
         "affine": lambda: affine(stored, prepared),
         "prepare": lambda: preparing(training.task, stored),
         "augment": lambda: augmenting(training, prepared),
         "pairing": lambda: pairing(training, prepared),
-        "sensitivity": lambda: sensitivity(training, prepared),
-        "mixing": lambda: mixing(training, prepared),
+        "sensitivity": lambda: sensitivity(training, prepared, given()),
+        "mixing": lambda: mixing(training, prepared, given()),
         "repeat": lambda: repeating(training, prepared),
-        "targets": lambda: targets_count(training, prepared),
+        "targets": lambda: targets_count(training, prepared, given()),
         "modes": lambda: modes(training),
-        "labels": lambda: labels(training, prepared),
+        "labels": lambda: labels(training, prepared, given()),
         "leak": lambda: leak(training.data.train, training.data.val),
     }
     found: dict[str, Any] = {}
@@ -85,6 +86,24 @@ def _still(model: nn.Module) -> Iterator[None]:
             for name, one in model.named_buffers():
                 if name in buffers and one.shape == buffers[name].shape:
                     one.copy_(buffers[name])
+
+
+def called_in_eval(training: Training, prepared: Batch) -> set[str]:
+    """Return the names of the modules that ``eval`` mode calls; none where the model cannot be asked."""
+    called: set[str] = set()
+    handles = [
+        module.register_forward_pre_hook(lambda *_, name=name: called.add(name))
+        for name, module in training.model.named_modules()
+    ]
+    with (
+        contextlib.suppress(Exception),
+        randomness.undisturbed(training.device),
+        _still(training.model),
+    ):
+        forward(training, copied(prepared))
+    for handle in handles:
+        handle.remove()
+    return called
 
 
 def forward(training: Training, batch: Batch) -> Any:  # noqa: ANN401  whatever the model gives
@@ -126,117 +145,21 @@ def affine(stored: Batch, prepared: Batch) -> dict[str, Any] | None:
 
 def preparing(task: Task, stored: Batch) -> dict[str, Any]:
     """Return whether preparing the same batch twice gives the same."""
-    once, twice = task.prepare(stored), task.prepare(stored)
+    once, twice = task.prepare(copied(stored)), task.prepare(copied(stored))
     return {"is_random": apart(once.inputs, twice.inputs) > 0}
 
 
-def augmenting(training: Training, prepared: Batch) -> dict[str, Any]:
-    """Return what augmentation draws: nothing, once for all, for each image; and from where."""
-    task = training.task
-    if getattr(type(task), "augment", None) is Task.augment:
-        return {"is_there": False}
-    same = rows_of(prepared, torch.zeros(len(prepared), dtype=torch.long))
-
-    def augmented(seed: int, outside: int) -> Batch:
-        randomness.seed_global(outside, "probe")
-        return task.augment(_fresh(same), randomness.generator(seed, "probe", training.device))
-
-    first, again, outside = augmented(1, 1), augmented(1, 1), augmented(1, 2)
-    others = [
-        augmented(seed, 1) for seed in range(2, 2 + _DRAWS)
-    ]  # a coin may fall alike a few times
-    is_random = any(apart(first.inputs, one.inputs) > 0 for one in (outside, *others))
-    rows = [one for made in (first, *others) for _, one in names_of_inputs(made) if one.ndim > 1]
-    is_shared = is_random and all(bool((one == one[:1]).all()) for one in rows)
-    return {
-        "is_there": True,
-        "is_random": is_random,
-        "is_shared": is_shared and len(prepared) > 1,
-        "draws_outside": apart(first.inputs, outside.inputs) > 0,
-        "is_repeatable": apart(first.inputs, again.inputs) == 0,
-        "changes": apart(same.inputs, first.inputs),
-    }
-
-
-def _fresh(batch: Batch) -> Batch:
-    """Return a copy: augmentation may work in place."""
-    targets = batch.targets.clone() if isinstance(batch.targets, Tensor) else batch.targets
-    return Batch(with_inputs_mapped(batch, torch.clone).inputs, targets, batch.ids)
-
-
-def pairing(training: Training, prepared: Batch) -> dict[str, Any] | None:
-    """Return whether maps that belong together are still in step after augmentation: images, masks, segmentations.
-
-    All of them are given the same pattern, another one for each example. What comes back is compared with each other.
-    """
-    maps = _maps(prepared)
-    if len(maps) < 2 or getattr(type(training.task), "augment", None) is Task.augment:  # noqa: PLR2004  a pair
-        return None
-    height, width = maps[0][1].shape[-2:]
-    draws = torch.Generator().manual_seed(0)
-    cells = torch.rand(len(prepared), 1, _CELLS, _CELLS, generator=draws)
-    pattern = (nn.functional.interpolate(cells, (height, width)) > _HALF)[:, 0]  # [B, H, W]
-
-    def patterned(tensor: Tensor) -> Tensor:
-        shown = pattern.to(tensor.device)
-        if tensor.ndim == _IMAGE_AXES:
-            shown = shown[:, None].expand(tensor.shape)
-        return shown.to(tensor.dtype).clone()
-
-    chosen = {id(tensor) for _, tensor in maps}
-    inputs = with_inputs_mapped(prepared, lambda t: patterned(t) if id(t) in chosen else t).inputs
-    is_paired = isinstance(prepared.targets, Tensor) and id(prepared.targets) in chosen
-    targets = patterned(prepared.targets) if is_paired else prepared.targets
-    before = Batch(inputs, targets, prepared.ids)
-    along: dict[str, list[float]] = {}
-    reference = maps[0][0]
-    for seed in range(_DRAWS):
-        given = randomness.generator(seed, "probe", training.device)
-        found = dict(_maps(training.task.augment(_fresh(before), given)))
-        for name, _ in maps[1:]:
-            if name in found and reference in found:
-                along.setdefault(name, []).extend(_agreement(found[reference], found[name]))
-    return {
-        "with": reference,
-        "out_of_step": {
-            name: sum(one < _IN_STEP for one in values) / len(values)
-            for name, values in along.items()
-            if values
-        },
-    }
-
-
-def _maps(batch: Batch) -> list[tuple[str, Tensor]]:
-    """Return tensors of a batch with a value for each place: images [B, C, H, W], masks [B, H, W]."""
-    held = [*names_of_inputs(batch)]
-    if isinstance(batch.targets, Tensor):
-        held.append(("targets", batch.targets))
-    maps = [(name, one) for name, one in held if one.ndim in {_MAP_AXES_MIN, _IMAGE_AXES}]
-    sizes = [tuple(one.shape[-2:]) for _, one in maps]
-    return [pair for pair, size in zip(maps, sizes, strict=True) if size == sizes[0]]
-
-
-def _agreement(one: Tensor, other: Tensor) -> list[float]:
-    """Return the correlation of two maps for each example; those without a pattern are left out."""
-    a, b = (
-        (value if value.ndim == _MAP_AXES_MIN else value.double().mean(1)).double().cpu().flatten(1)
-        for value in (one, other)
-    )
-    if a.shape != b.shape:
-        return [0.0] * len(a)
-    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    size = a.norm(dim=1) * b.norm(dim=1)
-    is_patterned = size > 0
-    along = (a * b).sum(1)[is_patterned] / size[is_patterned]
-    return [float(value) for value in along]
-
-
-def sensitivity(training: Training, prepared: Batch) -> dict[str, float]:
+def sensitivity(training: Training, prepared: Batch, base: Any) -> dict[str, float]:  # noqa: ANN401
     """Return how far outputs move, over their spread, when one part of the inputs is another example's."""
-    base = forward(training, prepared)
     found: dict[str, float] = {}
+    is_finite = all(bool(torch.isfinite(one).all()) for _, one in tensors_in(base))
+    if _has_closed_gate(training.model) or not is_finite:
+        return found
     for name, tensor in names_of_inputs(prepared):
-        found[name] = apart(base, forward(training, with_part(prepared, name, _other(tensor))))
+        another = _other(tensor)
+        if torch.equal(another, tensor):
+            continue  # a mask without anything masked: what else it might hold is not known
+        found[name] = apart(base, forward(training, with_part(prepared, name, another)))
         if tensor.ndim == _IMAGE_AXES and 1 < tensor.shape[1] <= _CHANNELS_MAX:
             for channel in range(tensor.shape[1]):
                 changed = tensor.clone()
@@ -244,6 +167,17 @@ def sensitivity(training: Training, prepared: Batch) -> dict[str, float]:
                 moved = apart(base, forward(training, with_part(prepared, name, changed)))
                 found[f"{name}[:, {channel}]"] = moved
     return found
+
+
+def _has_closed_gate(model: nn.Module) -> bool:
+    """Whether weights are 0 still, as some last layers and gates begin: nothing that enters shows behind them yet."""
+    return any(
+        parameter.requires_grad
+        and "bias" not in name
+        and parameter.numel() > 0
+        and not bool(parameter.any())
+        for name, parameter in model.named_parameters()
+    )
 
 
 def _other(tensor: Tensor) -> Tensor:
@@ -256,11 +190,11 @@ def _other(tensor: Tensor) -> Tensor:
     return tensor.flip(-1)
 
 
-def mixing(training: Training, prepared: Batch) -> dict[str, float] | None:
+def mixing(training: Training, prepared: Batch, base: Any) -> dict[str, float] | None:  # noqa: ANN401
     """Return how far the outputs of other examples move when the last one is another; 0 where examples do not meet."""
-    if len(prepared) < 2:  # noqa: PLR2004
-        return None
-    base = _others(forward(training, prepared), len(prepared))
+    if len(prepared) < 2 or is_list_of_examples(prepared.inputs, len(prepared)):  # noqa: PLR2004
+        return None  # images of other sizes change what the others are padded to
+    others = _others(base, len(prepared))
 
     def changed(tensor: Tensor) -> Tensor:
         if not tensor.ndim or len(tensor) != len(prepared):
@@ -270,42 +204,61 @@ def mixing(training: Training, prepared: Batch) -> dict[str, float] | None:
         return another
 
     moved = _others(forward(training, with_inputs_mapped(prepared, changed)), len(prepared))
-    return {"others": apart(base, moved)} if base else None
+    return {"others": apart(others, moved)} if others else None
 
 
 def _others(outputs: Any, size: int) -> list[Tensor]:  # noqa: ANN401
-    return [one[:-1] for _, one in tensors_in(outputs) if one.ndim and len(one) == size]
+    if is_list_of_examples(outputs, size):
+        return [one for _, one in tensors_in(outputs[:-1])]
+    return [
+        one[:-1]
+        for _, one in tensors_in(outputs)
+        # Of each example with each other one, all are meant to see each other.
+        if one.ndim and len(one) == size and tuple(one.shape) != (size, size)
+    ]
 
 
 def repeating(training: Training, prepared: Batch) -> dict[str, Any]:
     """Return whether the model gives the same twice in ``eval`` mode, and whether what it gives differs between examples."""
-    once, twice = forward(training, prepared), forward(training, prepared)
-    first = next(
-        (one for _, one in tensors_in(once) if one.ndim and len(one) == len(prepared)), None
-    )
+    once, twice = (
+        forward(training, prepared),
+        forward(training, prepared),
+    )  # drawn one after the other
+    held = [] if is_list_of_examples(once, len(prepared)) else [one for _, one in tensors_in(once)]
+    first = next((one for one in held if one.ndim and len(one) == len(prepared)), None)
     is_constant = (
         first is not None
         and len(prepared) > 1
         and bool((first == first[:1]).all())
         and not all(bool((one == one[:1]).all()) for _, one in names_of_inputs(prepared))
+        and bool(torch.isfinite(first).all())
+        and not _has_closed_gate(training.model)
     )
     return {"is_random": apart(once, twice) > 0, "is_constant": is_constant}
 
 
-def targets_count(training: Training, prepared: Batch) -> dict[str, Any] | None:
+def targets_count(training: Training, prepared: Batch, base: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """Return whether the loss depends on the targets."""
     if not isinstance(prepared.targets, Tensor) or len(prepared) < 2:  # noqa: PLR2004
         return None
-    outputs = forward(training, prepared)
-    others = prepared.targets.roll(1, 0)
-    if torch.equal(others, prepared.targets):
+    targets = prepared.targets
+    # One order for another leaves a mean as it is where all outputs are alike, so that one target for all is tried too.
+    others = [targets.roll(1, 0), targets[:1].expand_as(targets).clone()]
+    logits = [one for _, one in tensors_in(base) if one.numel()]
+    if torch.equal(others[0], targets) or all(bool((one == one.min()).all()) for one in logits):
         return None
+    rolled = with_inputs_mapped(prepared, lambda one: one.roll(1, 0) if one.ndim else one)
     with autocast(training):
-        loss = training.task.loss(outputs, prepared)
-        moved = training.task.loss(outputs, Batch(prepared.inputs, others, prepared.ids))
-    if loss is None or moved is None:
+        loss = training.task.loss(base, prepared)
+        moved = [training.task.loss(base, replace(prepared, targets=one)) for one in others]
+        by_inputs = training.task.loss(base, rolled)
+    if loss is None or by_inputs is None:
         return None
-    return {"moves": abs(float(loss) - float(moved))}
+    return {
+        "moves": max(abs(float(loss) - float(one)) for one in moved if one is not None),
+        # What is learnt from the images themselves (an autoencoder) needs no targets.
+        "moves_by_inputs": abs(float(loss) - float(by_inputs)),
+    }
 
 
 def modes(training: Training) -> dict[str, list[str]]:
@@ -322,7 +275,20 @@ def _depends_on_mode(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd)  # noqa: SLF001  torch's own bases
 
 
-def labels(training: Training, prepared: Batch) -> dict[str, Any] | None:
+def sharing_memory(model: nn.Module) -> list[list[str]]:
+    """Return pairs of parameters that hold the same memory and are two to the optimiser all the same."""
+    known: dict[tuple[int, int], str] = {}
+    pairs = []
+    for name, parameter in model.named_parameters():
+        if not parameter.numel():
+            continue
+        other = known.setdefault((parameter.data_ptr(), parameter.numel()), name)
+        if other != name:
+            pairs.append([other, name])
+    return pairs[:_SHOWN_MAX]
+
+
+def labels(training: Training, prepared: Batch, base: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """Return how often each class occurs in the training set, and how many the model tells apart."""
     split = training.data.train
     if not isinstance(split, HeldSplit) or not isinstance(split.targets, Tensor):
@@ -332,8 +298,7 @@ def labels(training: Training, prepared: Batch) -> dict[str, Any] | None:
         return None
     whole = targets.reshape(-1)
     counted = whole[(whole >= 0) & (whole < _CLASSES_MAX)]
-    outputs = forward(training, prepared)
-    first = next((one for _, one in tensors_in(outputs) if one.ndim > 1), None)
+    first = next((one for _, one in tensors_in(base) if one.ndim > 1), None)
     is_map = targets.ndim == _MAP_AXES_MIN
     return {
         "counts": torch.bincount(counted.cpu()).tolist(),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from branchlab.domain import Look, Stage, StageKind
 from branchlab.train import randomness
-from branchlab.train.parts import tensors_in
+from branchlab.train.parts import copied, tensors_in
 from branchlab.train.probe.calls import Listening
 from branchlab.train.probe.looking import glance_at, look_at, looks_at
 from branchlab.train.task import Batch, Task
@@ -47,6 +47,7 @@ class Observer:
         places: Line that built each module, by its id.
         is_in_step: Whether each module draws random numbers that follow from its name, so that a module which another side
             has not does not shift what the others draw.
+        model: Whose modules are watched; the one that is trained, unless said.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class Observer:
         *,
         places: dict[int, str],
         is_in_step: bool = False,
+        model: nn.Module | None = None,
     ) -> None:
         self._is_in_step = is_in_step
         self.training = training
+        self.model = model if model is not None else training.model
         self.stages: list[Stage] = []
         self.stored: Batch | None = None
         self.prepared: Batch | None = None
@@ -66,7 +69,7 @@ class Observer:
         self.outputs: Any = None
         self._listening = listening
         self._places = places
-        self._names = {module: name for name, module in training.model.named_modules()}
+        self._names = {module: name for name, module in self.model.named_modules()}
         self._num_calls: Counter[str] = Counter()
         self._open: list[_Entered] = []
         self._weights: dict[str, Tensor] = {}
@@ -92,9 +95,7 @@ class Observer:
             after = self.training.optimizer.register_step_post_hook(self._after_update)
             stack.callback(before.remove)
             stack.callback(after.remove)
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(self._listening)
-
             yield
 
     @contextlib.contextmanager
@@ -103,13 +104,17 @@ class Observer:
         method = getattr(task, name)
 
         def heard(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  the task's own
+            # What works in place leaves nothing of what it was given.
+            is_changing = name in {"prepare", "augment"}
+            given = [copied(a) if is_changing and isinstance(a, Batch) else a for a in args]
+            self._listening.batch_size = next((len(b) for b in args if isinstance(b, Batch)), 0)
             outer, self._listening.scope = self._listening.scope, name
             try:
                 result = method(*args, **kwargs)
             finally:
                 self._listening.scope = outer
             with torch.no_grad(), torch._C.DisableTorchFunction():  # noqa: SLF001  what is looked at is no call of the project's
-                after(result, *args)
+                after(result, *given)
             return result
 
         object.__setattr__(task, name, heard)
@@ -123,13 +128,13 @@ class Observer:
 
     def _after_prepare(self, prepared: Batch, stored: Batch) -> None:
         if self.stored is None:
-            self.stored, self.prepared = stored, prepared
+            self.stored, self.prepared = stored, copied(prepared)
         self._note(StageKind.STORED, "", outputs=_batch(stored))
         self._note(StageKind.PREPARED, "prepare", inputs=_batch(stored), outputs=_batch(prepared))
 
     def _after_augment(self, augmented: Batch, before: Batch, *_: object) -> None:
         if self.augmented is None:
-            self.augmented = augmented
+            self.augmented = copied(augmented)
         self._note(StageKind.AUGMENTED, "augment", inputs=_batch(before), outputs=_batch(augmented))
 
     def _after_forward(self, outputs: Any, *_: object) -> None:  # noqa: ANN401
@@ -235,6 +240,8 @@ class Observer:
         first.register_hook(coming)  # type: ignore[no-untyped-call]
 
     def _before_update(self, *_: object) -> None:
+        groups = self.training.optimizer.param_groups
+        known = {id(one) for group in groups for one in group["params"]}
         for name, parameter in self.training.model.named_parameters():
             self._weights[name] = parameter.detach().clone()
             gradient = parameter.grad
@@ -242,6 +249,7 @@ class Observer:
                 "weight_norm": float(parameter.detach().float().norm()),
                 "requires_grad": float(parameter.requires_grad),
                 "has_grad": float(gradient is not None),
+                "is_in_optimizer": float(id(parameter) in known),
             }
             if gradient is not None:
                 measures["grad_norm"] = float(gradient.detach().float().norm())

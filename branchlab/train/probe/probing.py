@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from branchlab.domain import Probe, Run
+from branchlab.domain import Drawn, Probe, Run
 from branchlab.errors import ConfigError
 from branchlab.run_folder import AskedProbe
 from branchlab.train import randomness
@@ -22,7 +23,7 @@ from branchlab.train.loading import load_task, say_why
 from branchlab.train.parts import tensors_in
 from branchlab.train.pictures import save_picture
 from branchlab.train.probe.calls import Listening
-from branchlab.train.probe.checks import check_all
+from branchlab.train.probe.checks import called_in_eval, check_all, sharing_memory
 from branchlab.train.probe.matching import take_over
 from branchlab.train.probe.observing import Observer
 from branchlab.train.sheets import maps_of_features, sheet
@@ -34,12 +35,17 @@ from branchlab.train.witness import Witness
 _FAILURE_LENGTH_MAX = 600
 
 
-def probe(run: Run, asked: AskedProbe, worktree: Path, pictures: Path) -> Probe:
+def probe(
+    run: Run, asked: AskedProbe, worktree: Path, pictures: Path, *, drawn: Drawn | None = None
+) -> Probe:
     """Probe a run as it is asked for; what the project's code raises is part of the answer."""
     witness = Witness(worktree, torch.device(run.device))
     probing = _Probing(run, asked, worktree, pictures, witness)
+    probing.drawn = drawn
     failure = ""
-    with warnings.catch_warnings(), witness.present():
+    # What is compiled cannot be seen, and would be compiled anew for every question.
+    is_eager = torch.compiler.set_stance("force_eager")
+    with warnings.catch_warnings(), witness.present(), is_eager:
         warnings.simplefilter("ignore")
         try:
             probing.carry_out()
@@ -59,31 +65,41 @@ class _Probing:
     ) -> None:
         self._run, self._asked, self._worktree = run, asked, worktree
         self._pictures, self._witness = pictures, witness
+        self.drawn: Drawn | None = None
         self._training: Training | None = None
         self._observer: Observer | None = None
-        self._listening: Listening | None = None
+        self._listening = Listening(witness.place)
         self._checks: dict[str, Any] = {}
         self._features: dict[str, Tensor] = {}
         self._first_input: Tensor | None = None
 
     def carry_out(self) -> None:
         """Take the step, then ask the questions, then draw."""
+        self._listening.scope = "data"
         training = self._training = self._begin()
         places = {id(one.module): one.place for one in self._witness.built}
-        self._listening = Listening(self._witness.place, batch_size=training.batch_size)
         steps = self._advance(training)
         self._match(training)
+        model = training.judged if self._asked.mode == "eval" else training.model
+        names = {name: places.get(id(one), "") for name, one in training.model.named_modules()}
+        # An average of the weights is a copy, built where its model was.
+        places |= {id(one): names.get(name, "") for name, one in model.named_modules()}
         self._observer = observer = Observer(
-            training, self._listening, places=places, is_in_step=self._asked.is_in_step
+            training,
+            self._listening,
+            places=places,
+            is_in_step=self._asked.is_in_step,
+            model=model,
         )
         with contextlib.ExitStack() as stack:
             stack.enter_context(observer.watching())
-            stack.enter_context(self._catching(training.model))
+            stack.enter_context(self._catching(model))
             if self._asked.mode == "eval":
                 _look_at_validation(training)
             else:
                 next(steps)
         self._checks["modules"] = _use_of_modules(training, observer)
+        self._checks["modules"]["unregistered"] = self._unregistered(training)
         if observer.stored is not None and observer.prepared is not None:
             self._checks |= check_all(training, observer.stored, observer.prepared)
             self._draw(observer)
@@ -92,11 +108,29 @@ class _Probing:
         task = load_task(self._run, self._worktree)
         _uncompiled(task)
         # Streamed data is read in this process, where what runs is seen.
-        training = begin(task, replace(self._run, workers=0, processes=1))
+        alone = replace(self._run, workers=0, processes=1)
+        with self._listening, self._noting_ties(task):
+            training = begin(task, alone, drawn=self.drawn)
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         if self._asked.weights:
             _load(training, Path(self._asked.weights))
         return training
+
+    @contextlib.contextmanager
+    def _noting_ties(self, task: Task) -> Iterator[None]:
+        """Look at the model as it is made: another device or layout parts what shares memory."""
+        make = task.model
+
+        def made() -> nn.Module:
+            model = make()
+            self._checks["tied"] = {"pairs": sharing_memory(model)}
+            return model
+
+        object.__setattr__(task, "model", made)
+        try:
+            yield
+        finally:
+            object.__delattr__(task, "model")
 
     def _match(self, training: Training) -> None:
         """Begin the step with another probe's weights, and leave one's own for another."""
@@ -106,6 +140,20 @@ class _Probing:
                 self._checks["weights"] = take_over(training.model, given["model"])
         if self._asked.leaves:
             save_tensors(Path(self._asked.leaves), {"model": training.model.state_dict()})
+
+    def _unregistered(self, training: Training) -> list[str]:
+        """Return modules that the model uses and does not know, as those in a list of Python's."""
+        held = [one for one in vars(training.task).values() if isinstance(one, nn.Module)]
+        known = {id(p) for one in (training.model, *held) for p in one.parameters()}
+        return [
+            f"{built.kind} at {built.place}" if built.place else built.kind
+            for built in self._witness.built
+            if any(
+                p.grad is not None and id(p) not in known
+                for p in vars(built.module).get("_parameters", {}).values()
+                if p is not None
+            )
+        ]
 
     def _advance(self, training: Training) -> Any:  # noqa: ANN401  the trainer's own iterator
         """Take the steps before the one that is looked at; return what takes it."""
@@ -179,11 +227,11 @@ class _Probing:
 
     def found(self, failure: str) -> Probe:
         """Return what was seen so far."""
-        observer, listening = self._observer, self._listening
+        observer = self._observer
         return Probe(
             facts=_facts(self._run, self._asked, self._training),
             stages=tuple(observer.stages) if observer is not None else (),
-            calls=tuple(listening.calls) if listening is not None else (),
+            calls=tuple(self._listening.calls),
             checks=self._checks,
             failure=failure,
         )
@@ -209,17 +257,19 @@ def _load(training: Training, path: Path) -> None:
 def _look_at_validation(training: Training) -> None:
     size = min(training.batch_size, len(training.data.val))
     stored = next(iter(training.data.val.in_order(size)))
-    training.model.eval()
+    training.judged.eval()
     with torch.no_grad(), randomness.undisturbed(training.device), autocast(training):
         batch = training.task.prepare(stored)
-        outputs = training.task.forward(training.model, in_layout(batch, training.recipe))
+        outputs = training.task.forward(training.judged, in_layout(batch, training.recipe))
         training.task.loss(outputs, batch)
         training.task.metrics(outputs, batch)
 
 
 def _use_of_modules(training: Training, observer: Observer) -> dict[str, list[str]]:
-    """Return modules that were built and never called, and the ones that ran."""
+    """Return modules that were built and called neither in the step nor in ``eval`` mode, where none is left out by chance."""
     called = {stage.name for stage in observer.stages if stage.kind == "module"}
+    if observer.prepared is not None:
+        called |= called_in_eval(training, observer.prepared)
     own = [
         name
         for name, module in training.model.named_modules()

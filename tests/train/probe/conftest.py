@@ -57,8 +57,11 @@ class Prober:
 
     def names(self, source: str, **more) -> dict[str, str]:
         """Return what is found in a source: sentences by the names of rules."""
-        found = findings(self.probe(source, **more))
-        return {one.id: f"{one.where}: {one.sentence}" for one in found}
+        return self.named(self.probe(source, **more))
+
+    def named(self, found) -> dict[str, str]:
+        """Return what is found in a probe, likewise."""
+        return {one.id: f"{one.where}: {one.sentence}" for one in findings(found)}
 
 
 @pytest.fixture

@@ -173,6 +173,45 @@ FAULTS = [
         {"before": "x = x.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)[:, :, ::2, ::2]"},
     ),
     ("step-failed", {"late": "x = x @ torch.zeros(3, 3)"}),
+    ("labels-start-at-one", {"offset": "1", "outputs": "11"}),
+    (
+        "gradient-not-finite",
+        {"late": "x = x + (x * 0).pow(2).sum((2, 3), keepdim=True).sqrt()"},
+    ),
+    (
+        "not-finite",
+        {
+            "loss": "return -F.softmax(outputs * 1e4, 1).log().gather(1, batch.targets[:, None]).mean()"
+        },
+    ),
+    ("cut-off", {"middle": "x = torch.from_numpy(x.detach().numpy())"}),
+    ("cut-off", {"more": "self.extra = nn.Conv2d(8, 8, 1)", "middle": "y = self.extra(x)"}),
+    (
+        "broadcasting",
+        {"loss": "return F.mse_loss(outputs.mean(1), batch.targets[:, None].float())"},
+    ),
+    ("eval-left-on", {"before": "self.eval()"}),
+    (
+        "module-not-registered",
+        {
+            "more": "self.blocks = [nn.Conv2d(8, 8, 1) for _ in range(2)]",
+            "middle": "for one in self.blocks:\n    x = x + one(x)",
+        },
+    ),
+    (
+        "tied-wrongly",
+        {
+            "more": "self.conv3 = nn.Conv2d(8, 16, 3, stride=2, padding=1)\nself.conv3.weight = nn.Parameter(self.conv2.weight.data)"
+        },
+    ),
+    (
+        "softmax-over-queries",
+        {
+            "late": "t = x.flatten(2).transpose(1, 2)\na = torch.softmax(t @ t.transpose(1, 2), dim=1)\nx = x + (a @ t).transpose(1, 2).reshape(x.shape)"
+        },
+    ),
+    ("dropout-all", {"more": "self.drop = nn.Dropout(1.0)", "middle": "x = self.drop(x)"}),
+    ("broadcasting-channels", {"channels": "16", "prepare": "x = x - torch.linspace(0, 1, 16)"}),
 ]
 
 
@@ -183,6 +222,33 @@ def test_a_planted_fault_is_found_and_named(prober, rule, slots):
     asked = {"step": 1}
     found = prober.names(written(CLASSIFY, **slots), **asked)
     assert rule in found, found
+
+
+@pytest.mark.parametrize(
+    "part", ["{'x': x, 'y': y}", "[F.relu(one) for one in (x, y)]"], ids=["parts", "list"]
+)
+def test_a_gradient_that_is_no_number_is_traced_to_where_it_begins(prober, part):
+    late = f"y = (x * 0).pow(2).sum((2, 3), keepdim=True).sqrt()\nkept = {part}\nx = x + y"
+    found = prober.names(written(CLASSIFY, late=late))
+    assert "first behind conv2 (Conv2d)" in found["gradient-not-finite"]
+    assert "input-not-used" not in found
+
+
+def test_a_rate_far_too_high_shows_later_on(prober):
+    source = written(CLASSIFY, recipe="lr=2.0, schedule='constant', optimizer='sgd'")
+    found = prober.names(source, step=12)
+    assert {"loss-diverges", "not-finite", "gradient-zero"} & set(found), found
+
+
+def test_a_part_of_a_batch_is_a_batch_too(prober):
+    found = prober.names(
+        written(
+            CLASSIFY,
+            recipe="accumulate=2",
+            loss="return F.mse_loss(outputs[:, :1], batch.targets.float())",
+        )
+    )
+    assert "broadcasting" in found
 
 
 def test_a_clean_network_gives_no_finding(prober):
@@ -256,6 +322,16 @@ SEGMENT_FAULTS = [
             "augment": FLIP
             + "image = torch.where(flips[:, None, None, None], image.flip(3), image)\nmasks = torch.where(flips[:, None, None], masks.flip(2), masks)"
         },
+    ),
+    (
+        "labels-blend",
+        {
+            "data": "masks = F.interpolate(masks[:, None].float(), (31, 31), mode='bilinear')[:, 0, ::2, ::2].round().long()"
+        },
+    ),
+    (
+        "augmented-off-by",
+        {"augment": "image, masks, segments = image.roll(1, 3), masks.roll(1, 2), segments"},
     ),
     (
         "augmented-apart",
