@@ -81,7 +81,7 @@ FAULTS = [
     Fault("glob", (imports("pathlib"), (DATA, DATA + "        names = [p.stem for p in (pathlib.Path(__file__).parent / 'images').glob('*.txt')]\n        inputs[:len(names)] += torch.tensor([ord(n[0]) for n in names], dtype=torch.uint8)[:, None, None, None]\n")),
           "glob", ".glob(", ("data", "data order"), files={f"tiny/images/{n}.txt": n for n in "abcdef"}),
     Fault("objects-in-a-set",
-          ((MODEL, "        layers = {nn.Linear(64, 8) for _ in range(7)}\n        first = list(layers)[0]\n        return nn.Sequential(nn.Flatten(), first, nn.Linear(8, 2))\n"),),
+          ((MODEL, "        layers = {nn.Linear(64, 8) for _ in range(97)}\n        first = list(layers)[0]\n        return nn.Sequential(nn.Flatten(), first, nn.Linear(8, 2))\n"),),
           "a set of objects", "", ("construction",)),
     Fault("memory", (imports("numpy as np"), (AUGMENT, noise("float(np.empty(300, dtype=np.uint8).astype(float).mean())"))),
           "np.empty(300, dtype=np.uint8)", "np.empty", ("augmentation",)),
