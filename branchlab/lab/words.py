@@ -151,6 +151,18 @@ def hypotheses_text(judged: Sequence[JudgedHypothesis]) -> str:
     return " ".join(parts)
 
 
+def merge_words(standing: Standing) -> str:
+    """Return what a merge into main would do, or by which road the branch is in main."""
+    if standing.landed.is_settled:
+        return str(standing.landed)
+    if standing.conflicts is None:
+        return "?"
+    if not standing.conflicts:
+        return ("clean" if standing.has_content else "nothing") if standing.main.ahead else "-"
+    first, *more = standing.conflicts
+    return f"conflict: {f'{len(standing.conflicts)} files' if more else first}"
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """Return the first names with commas between, and how many more there are."""
     more = len(names) - most
