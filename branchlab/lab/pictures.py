@@ -12,7 +12,7 @@ from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import RunState
-from branchlab.lab.probe import kept_probes
+from branchlab.lab.kept_probes import kept_probes
 from branchlab.lab.project import Project
 
 OF_A_BRANCH_MAX = 4

@@ -7,7 +7,6 @@ everything that decides it, so that main and the reference cost nothing after th
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,20 +19,17 @@ from branchlab.domain import Branch, Finding, Flags, Probe, Run
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import all_branches, experiment_of, find_branches, main_branch
+from branchlab.lab.kept_probes import FOLDER, say_whose
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, commit_side
 from branchlab.lab.runs import find_run
-from branchlab.run_folder import AskedProbe, pack_probe, unpack_probe, write_atomically
+from branchlab.run_folder import AskedProbe, pack_probe, unpack_probe
 from branchlab.schedule.executor import Executor
 
 _KIND = "probes-2"
 """Raise the number when probes hold something else."""
 _KEPT_MAX = 100
 _SHARED_MAX = 1000
-FOLDER = "probes"
-"""Below ``.branchlab/``: pictures, a folder a probe."""
-_ABOUT = "about.json"
-"""Beside its pictures: the branch, commit and step that a probe is of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +65,6 @@ class Probed:
     probe: Probe
     findings: tuple[Finding, ...]
     pictures: dict[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptProbe:
-    """The pictures of a probe, as they are kept below ``.branchlab/probes/``."""
-
-    branch: str
-    commit: str
-    step: int
-    pictures: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,26 +111,6 @@ def probe_against(
     with _Prober.of(project, request or ProbeRequest(), executor, tell) as prober:
         branch, other = prober.branch(name), prober.branch(against)
         return prober.hold(branch, other)
-
-
-def kept_probes(project: Project) -> list[KeptProbe]:
-    """Return the pictures of the latest probe of each branch; folders that do not say whose they are are left out."""
-    found: dict[str, tuple[float, KeptProbe]] = {}
-    for about in (project.state.path / FOLDER).glob(f"*/{_ABOUT}"):
-        try:
-            document = json.loads(about.read_bytes())
-            one = KeptProbe(
-                branch=str(document["branch"]),
-                commit=str(document["commit"]),
-                step=int(document["step"]),
-                pictures=tuple(sorted(about.parent.glob("*.png"))),
-            )
-            made_at = about.stat().st_mtime
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if made_at >= found.get(one.branch, (0.0, one))[0]:
-            found[one.branch] = made_at, one
-    return [one for _, one in found.values()]
 
 
 class _Prober:
@@ -290,17 +256,13 @@ class _Prober:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(folder.pictures, place)
             if side.number == 1:
-                self._say_whose(place, side)
+                say_whose(
+                    place,
+                    branch=side.name,
+                    commit=self.branch(side.name).tip,
+                    step=self.request.step,
+                )
         return found
-
-    def _say_whose(self, place: Path, side: Side) -> None:
-        """Write down beside pictures what they are of, for whoever finds them later."""
-        document = {
-            "branch": side.name,
-            "commit": self.branch(side.name).tip,
-            "step": self.request.step,
-        }
-        write_atomically(place / _ABOUT, json.dumps(document).encode())
 
     def _pictures_of(self, run: Run) -> Path:
         return self.project.state.path / FOLDER / run.id

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC
+from html import escape
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Outcome
@@ -20,6 +21,7 @@ ENTRIES_MAX = 30
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
 _CALLING = re.compile(r"([@#])(?=\w)")
 """What a forge makes a mention or a reference of."""
+_BEGINNING = re.compile(r"^(\d*)([-+=#.)])(?=\s)")
 _LINKING = re.compile(r"(?<=\w)(://)|(?<=\bwww)(\.)", re.IGNORECASE)
 
 
@@ -53,7 +55,12 @@ def _section(title: str, content: str) -> list[str]:
 
 
 def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {escaped(item)}" for item in items)
+    return "\n".join(f"- {_line(item)}" for item in items)
+
+
+def _line(value: str) -> str:
+    """Return text that begins neither a heading nor another list."""
+    return _BEGINNING.sub(r"\1\\\2", escaped(value))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -64,7 +71,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def _fold(summary: str, content: str) -> str:
-    return f"<details><summary>{escaped(summary)}</summary>\n\n{content}\n\n</details>"
+    # What stands in an element of HTML is read as HTML: a backslash would be seen there.
+    said = _CALLING.sub(r"\1<!-- -->", escape(safe_text(" ".join(summary.split()))))
+    return f"<details><summary>{said}</summary>\n\n{content}\n\n</details>"
 
 
 def _branches(found: Report) -> list[str]:

@@ -268,7 +268,10 @@ def hypotheses(found: Report) -> Markup:
             parts.append(element("p", line, class_=str(one.state)))
             if one.hypothesis.damage:
                 parts.append(element("p", text(one.hypothesis.damage)))
-            rows = [[text(cell) for cell in row] for row in wording.hypothesis_rows(one)]
+            rows = [
+                [text(what), text(claim), element("span", text(state), class_="tight"), text(said)]
+                for what, claim, state, said in wording.hypothesis_rows(one)
+            ]
             if rows:
                 caption = f"{name}, {one.hypothesis.id}: claims and evidence"
                 parts.append(table(["What", "Claim", "State", "Evidence"], rows, caption=caption))
@@ -326,10 +329,11 @@ def experiment_map(found: Report) -> Markup:
 
 def pictures(found: Report) -> Markup:
     """Return what models saw, a figure a picture, by branch."""
-    parts = []
-    for branch, ones in groupby(found.pictures.taken, key=lambda one: one.branch):
-        parts.append(element("h3", text(branch)))
-        parts.append(element("div", joined(map(_figure, ones), "\n"), class_="pictures"))
+    parts = [
+        element("div", joined((element("h3", text(branch)), *map(_figure, ones)), "\n"))
+        for branch, ones in groupby(found.pictures.taken, key=lambda one: one.branch)
+    ]
+    parts = [element("div", joined(parts), class_="pictures")] if parts else []
     left = found.pictures.num_left_out
     if left:
         said = (

@@ -72,7 +72,7 @@ svg.plot {{ display: block; min-width: 44rem; max-width: 100%; height: auto; }} 
 .legend {{ border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .25rem .75rem; display: flex; flex-wrap: wrap; gap: .125rem 1rem; font-size: .875rem; }}
 .legend label {{ display: inline-flex; align-items: center; gap: .35rem; overflow-wrap: anywhere; }}
 .swatch {{ width: 26px; height: 10px; flex: none; }} .swatch .line {{ stroke: var(--k); stroke-width: 3; }} .swatch.main .line {{ stroke-width: 4; }}
-.pictures {{ display: flex; flex-wrap: wrap; gap: 1rem; padding: 0; margin: .5rem 0; }}
+.pictures {{ display: flex; flex-wrap: wrap; gap: 0 1.5rem; padding: 0; margin: .5rem 0; }}
 figure {{ margin: 0; max-width: 100%; }} figure img {{ display: block; max-width: 100%; height: auto; background: var(--raised); }}
 .small img {{ image-rendering: pixelated; }}
 footer {{ padding-top: 2rem; padding-bottom: 2rem; }}
