@@ -16,6 +16,7 @@ from branchlab.domain import (
     Landed,
     Outcome,
     Registration,
+    Relation,
     RunRecord,
     RunState,
     Standing,
@@ -47,6 +48,11 @@ REGISTRATION_WORDS = {
     Registration.POST_HOC: "post hoc",
     Registration.WITHDRAWN: "withdrawn after its first run",
     Registration.NOT_RUN: "not run yet",
+}
+RELATION_WORDS = {
+    Relation.BUILDS_ON: "builds on",
+    Relation.RELATES: "relates to",
+    Relation.CONTRADICTS: "contradicts",
 }
 FRESHNESS_WORDS = {
     Freshness.CURRENT: "",

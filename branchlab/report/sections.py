@@ -13,7 +13,7 @@ from branchlab.lab.judge_slices import SlicedBranch
 from branchlab.lab.pictures import Picture
 from branchlab.lab.report import Report
 from branchlab.lab.status import BranchStatus
-from branchlab.lab.words import OUTCOME_MARKS, few, figure
+from branchlab.lab.words import OUTCOME_MARKS, RELATION_WORDS, few, figure
 from branchlab.report import wording
 from branchlab.report.map_svg import map_element
 from branchlab.report.markup import (
@@ -318,7 +318,7 @@ def experiment_map(found: Report) -> Markup:
         return EMPTY
     said = [
         text(
-            f"{edge.source} {str(edge.relation).replace('-', ' ')} {edge.target}"
+            f"{edge.source} {RELATION_WORDS[edge.relation]} {edge.target}"
             + (f": {edge.text}" if edge.text else "")
         )
         for edge in found.map.edges

@@ -28,6 +28,7 @@ from branchlab.lab.words import (
     HYPOTHESIS_MARKS,
     OUTCOME_MARKS,
     REGISTRATION_WORDS,
+    RELATION_WORDS,
     STATE_MARKS,
     age,
     drift_text,
@@ -273,5 +274,5 @@ def notes_of(entries: Sequence[Entry]) -> list[Entry]:
 def told(entry: Entry) -> str:
     """Return a line of the journal with what it says of other experiments."""
     relations = entry.note.relations if entry.note is not None else ()
-    said = [f"{str(relation).replace('-', ' ')} {other}" for relation, other in relations]
+    said = [f"{RELATION_WORDS[relation]} {other}" for relation, other in relations]
     return f"{entry.text} ({', '.join(said)})" if said else entry.text
