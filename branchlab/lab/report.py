@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from branchlab.domain import RunState
-from branchlab.errors import ConfigError
+from branchlab.errors import ConfigError, RepositoryError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import is_experiment_name
 from branchlab.lab.curves import Chart, charts_of
@@ -75,12 +75,17 @@ def report(
         tell: Hears what takes long.
 
     Raises:
-        RepositoryError: Main or a named branch is missing.
+        RepositoryError: Main or a named branch is missing, or none of those named is an experiment.
     """
     whole = status(project, with_deleted=True, tell=tell)
     shown = status(project, names, tell=tell) if names else _without_deleted(whole)
     main = shown.overview.main.name
     branches = _best_first([one for one in shown.branches if _name(one) != main], shown)
+    if names and not branches:
+        raise RepositoryError(
+            f"{', '.join(names)}: no experiment; main and the reference are on every page",
+            hint="name experiments, or none for all of them: branchlab report",
+        )
     compared, problem = _compared(project, branches)
     by_name = {one.subject.branch: one for one in compared.judged} if compared else {}
     judged = [by_name[_name(one)] for one in branches if _name(one) in by_name]

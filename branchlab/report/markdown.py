@@ -83,7 +83,7 @@ def _branches(found: Report) -> list[str]:
     whole = _table(wording.overview_header(found), rows, right=(4, 5))
     sentences = [[wording.name_of(one), wording.why(found, one)] for one in found.branches]
     said = _fold("Verdicts in sentences", _table(["Branch", "Why"], sentences))
-    return [*_section("Branches", whole), said]
+    return [*_section("Branches", _list(wording.ends(found))), whole, said]
 
 
 def _slices(found: Report) -> list[str]:
@@ -129,7 +129,7 @@ def _features(found: Report) -> list[str]:
         name = wording.name_of(branch)
         known = found.features.get(name)
         parity = _list(wording.parity_lines(branch.parity))
-        if known is None or not (known.features or parity):
+        if known is None or not (wording.features_that_count(known.features) or parity):
             continue
         rows = [
             [

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC
 
 from branchlab.lab.report import Report
-from branchlab.report import sections
+from branchlab.report import figures, sections
 from branchlab.report.markup import Markup, element, joined, text
 from branchlab.report.style import POLICY, SCRIPT, STYLE
 from branchlab.version import __version__
@@ -17,9 +17,9 @@ from branchlab.version import __version__
 _SECTIONS: tuple[tuple[str, str, Callable[[Report], Markup]], ...] = (
     ("summary", "Summary", sections.summary),
     ("branches", "Branches", sections.overview),
-    ("verdicts", "Verdicts", sections.verdicts),
-    ("curves", "Curves", sections.charts),
-    ("slices", "Slices", sections.slices),
+    ("verdicts", "Verdicts", figures.verdicts),
+    ("curves", "Curves", figures.charts),
+    ("slices", "Slices", figures.slices),
     ("hypotheses", "Hypotheses", sections.hypotheses),
     ("pictures", "What the models saw", sections.pictures),
     ("features", "Features and parity", sections.features),

@@ -77,7 +77,7 @@ figure {{ margin: 0; max-width: 100%; }} figure img {{ display: block; max-width
 .small img {{ image-rendering: pixelated; }}
 footer {{ padding-top: 2rem; padding-bottom: 2rem; }}
 @media print {{
-nav, .skip, .legend input, .readout {{ display: none; }} body {{ font-size: 10pt; }} h2, h3 {{ break-after: avoid; }}
+nav, .skip, .legend input, .legend label:has(:not(:checked)), .readout {{ display: none; }} td:last-child {{ min-width: 0; }} body {{ font-size: 10pt; }} h2, h3 {{ break-after: avoid; }}
 figure, tr, svg.plot {{ break-inside: avoid; }} .wide {{ overflow: visible; }} table {{ min-width: 0; font-size: 8pt; }} tbody th, thead th, .number, .tight {{ white-space: normal; }}
 svg.plot, svg.map {{ min-width: 0; max-width: 100%; height: auto; }} details:not([open])::details-content {{ content-visibility: visible; display: block; }}
 }}

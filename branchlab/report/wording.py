@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import fmean, stdev
 
+from branchlab.analysis.results import BranchResults
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import (
     BaselineState,
@@ -131,6 +133,25 @@ def trust_line(found: Report) -> str:
     advice = ": branchlab promote" if trust.state is TrustState.UNKNOWN else ""
     said = f"{trust.sentence}{advice}"
     return f"{said[:1].upper()}{said[1:]}."
+
+
+def ends(found: Report) -> list[str]:
+    """Return how main and the reference did, which every branch is held against."""
+    seen = found.status
+    said = [_result(seen.overview.main.name, seen.metric, seen.main_results)]
+    if (reference := seen.overview.reference) is not None:
+        said.append(_result(reference.name, seen.metric, seen.reference_results))
+    return said
+
+
+def _result(name: str, metric: str, results: BranchResults) -> str:
+    values = list(results.seeds(metric).values())
+    if not values:
+        return f"{name}: no result yet"
+    spread = f" ±{stdev(values):.4f}" if len(values) > 1 else ""
+    old = "" if results.is_of_tip else ", of an older commit"
+    seeds = f"{len(values)} seed{'' if len(values) == 1 else 's'}"
+    return f"{name}: {metric} {fmean(values):.4f}{spread} ({seeds}, {results.scale} set{old})"
 
 
 def trust_lines(found: Report) -> list[str]:

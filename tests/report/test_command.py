@@ -58,6 +58,7 @@ def test_what_cannot_be_done_is_said_without_a_traceback(lab, tmp_path) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
         (["nobody"], "there is no branch 'nobody'"),
+        (["main"], "name experiments"),
         (["-o", str(tmp_path / "file/page.html")], "cannot be written"),
         (["--markdown", "--watch"], "name a file"),
     ):
