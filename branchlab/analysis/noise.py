@@ -57,9 +57,11 @@ class Noise:
     source: Source = Source.POOL
 
 
-def noises_of(
-    branches: Mapping[str, Seeds], other: Seeds
-) -> tuple[dict[str, list[float]], dict[str, Noise | None], Noise | None]:
+Noises = tuple[dict[str, list[float]], dict[str, Noise | None], Noise | None]
+"""Differences by branch, the noise that each is judged by, and the pool of all."""
+
+
+def noises_of(branches: Mapping[str, Seeds], other: Seeds) -> Noises:
     """Return each branch's differences from ``other`` by seed, the noise it is judged by, and the pool of all.
 
     A branch's noise is None without two common seeds, the pool without any degree of freedom.

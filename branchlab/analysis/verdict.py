@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from branchlab.analysis.declared import Declared
-from branchlab.analysis.noise import SEEDS_MIN, Noise, Seeds, additive_noise, noises_of
+from branchlab.analysis.noise import SEEDS_MIN, Noise, Noises, Seeds, additive_noise, noises_of
 from branchlab.analysis.student import t_cdf, t_quantile
 from branchlab.analysis.wording import same_sentence, sentence
 from branchlab.domain import Goal, Outcome, Scale, Verdict
@@ -27,6 +27,7 @@ __all__ = [
     "holm",
     "judge",
     "judge_parts",
+    "judge_pooled",
     "judged_by",
     "level_of",
     "same",
@@ -84,10 +85,18 @@ def judge_parts(
     ``parts`` gives, for each, the values of all branches of the comparison and those of the other: noise is pooled over
     the branches, part by part.
     """
-    found = {}
-    for name, (branches, other) in parts.items():
-        pairs, noises, pool = noises_of(branches, other)
-        found[name] = pairs[branch], noises[branch], pool
+    return judge_pooled(
+        branch, {name: noises_of(*values) for name, values in parts.items()}, question
+    )
+
+
+def judge_pooled(
+    branch: str, parts: Mapping[str, Noises], question: Question
+) -> dict[str, Verdict]:
+    """Return what ``judge_parts`` does, where the noise of every part is known: it is the same for all branches."""
+    found = {
+        name: (pairs[branch], noises[branch], pool) for name, (pairs, noises, pool) in parts.items()
+    }
     looks = question.declared.get(branch, Declared()).num_looks
     adjusted = holm({
         name: _p_value(pairs, noise, looks) for name, (pairs, noise, _) in found.items() if noise

@@ -41,6 +41,7 @@ COMMANDS = {
     "logs": ("runs", "Print the log of a run, or follow it."),
     "cancel": ("runs", "Stop runs; they keep a checkpoint."),
     "docker": ("docker", "Write a Dockerfile that trains a run again."),
+    "report": ("report", "Write one page of all that is known, pictures and plots too."),
     "export": ("export", "Write runs to MLflow, TensorBoard, W&B, CSV or Parquet."),
     "sync": ("sync", "Bring main into experiment branches, where that is clean."),
     "tui": ("screen", "Open the overview."),

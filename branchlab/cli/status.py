@@ -18,7 +18,7 @@ from branchlab.cli.trust_line import trust_line
 from branchlab.domain import BaselineState, Landed, MergeBack, ReferenceState, RunState
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.status import status as overview
-from branchlab.lab.words import age, drift_text, figure, hypotheses_text, old_text
+from branchlab.lab.words import age, drift_text, figure, hypotheses_text, merge_words, old_text
 from branchlab.terminal_text import safe_text
 
 _WAITING_MAX = 3
@@ -133,17 +133,11 @@ def verdict_text(branch: BranchStatus) -> str:
 
 def merge_text(branch: BranchStatus) -> str:
     """Return what a merge into main would do, or by which road the branch is in main; coloured."""
-    standing = branch.standing
+    standing, words = branch.standing, safe_text(merge_words(branch.standing))
     if standing.landed.is_settled:
         colour = "yellow" if standing.landed is Landed.REVERTED else "bright_black"
-        return click.style(str(standing.landed), fg=colour)
-    if standing.conflicts is None:
-        return "?"
-    if not standing.conflicts:
-        return ("clean" if standing.has_content else "nothing") if standing.main.ahead else "-"
-    first, *more = standing.conflicts
-    files = f"{len(standing.conflicts)} files" if more else safe_text(first)
-    return click.style(f"conflict: {files}", fg="red")
+        return click.style(words, fg=colour)
+    return click.style(words, fg="red") if standing.conflicts else words
 
 
 def merge_back_text(branch: BranchStatus) -> str:

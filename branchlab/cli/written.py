@@ -15,7 +15,7 @@ from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.table import outcome_text, width
 from branchlab.domain import Fate, Relation
 from branchlab.errors import ConfigError
-from branchlab.lab.words import figure
+from branchlab.lab.words import RELATION_WORDS, figure
 from branchlab.run_folder import to_text
 from branchlab.terminal_text import safe_text
 
@@ -30,11 +30,6 @@ _FATE_COLOURS = {
     Fate.GONE: "bright_black",
 }
 _HAPPENING_COLOURS = {"verdict": "yellow", "landed": "green", "dropped": "red"}
-_RELATION_WORDS = {
-    Relation.BUILDS_ON: "builds on",
-    Relation.RELATES: "relates to",
-    Relation.CONTRADICTS: "contradicts",
-}
 
 
 @click.command(
@@ -252,7 +247,7 @@ def _by_note(found: ExperimentMap, node: Node) -> list[list[Edge]]:
 def _edges_text(edges: Sequence[Edge]) -> str:
     words = [
         click.style(
-            f"{_RELATION_WORDS[edge.relation]} {safe_text(edge.target)}",
+            f"{RELATION_WORDS[edge.relation]} {safe_text(edge.target)}",
             fg="red" if edge.relation is Relation.CONTRADICTS else "cyan",
         )
         for edge in edges
@@ -320,7 +315,7 @@ def entry_document(entry: Entry) -> Document:
 
 def _told(entry: Entry) -> str:
     relations = entry.note.relations if entry.note is not None else ()
-    said = [f"{_RELATION_WORDS[relation]} {other}" for relation, other in relations]
+    said = [f"{RELATION_WORDS[relation]} {other}" for relation, other in relations]
     return f"{entry.text} ({', '.join(said)})" if said else entry.text
 
 

@@ -48,8 +48,8 @@ class Evidence:
     def rows(self) -> list[tuple[str, str]]:
         """Return (what, what was shown) of every kind of evidence."""
         found = [
-            ("off-parity", _said(self.parity.off)),
-            ("on-parity", _said(self.parity.on)),
+            ("off-parity", parity_said(self.parity.off)),
+            ("on-parity", parity_said(self.parity.on)),
         ]
         if self.verdict is not None:
             found.append((self.metric, _result(self.verdict, self.main)))
@@ -97,7 +97,8 @@ def pull_request(evidence: Evidence, *, made: str, pictures: Sequence[Path]) -> 
     return evidence.subject, body + (f"\n{shown}" if shown else "")
 
 
-def _said(check: ParityCheck) -> str:
+def parity_said(check: ParityCheck) -> str:
+    """Return what holding two trainings side by side showed, in words."""
     if check.status is ParityStatus.NOT_RUN:
         return f"not run: {check.reason}"
     within = (

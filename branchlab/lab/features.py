@@ -32,16 +32,21 @@ def features_of_branches(
     asked = list({branch.name: branch for branch in [*wanted, *experiments]}.values())
     files = experiments_of(project, asked)
     seen = survey(project, refs, files, asked, tell=tell)
-    features = features_of_standings(project, seen.standings, tell=tell)
-    main = seen.main.name
-    found = {
-        standing.branch.name: _branch_features(
-            standing, features.get(standing.branch.name, ()), main
-        )
-        for standing in seen.standings
-    }
-    shown = {one.name: one for one in _with_also_on(list(found.values()))}
+    found = features_seen(project, seen.standings, main=seen.main.name, tell=tell)
+    shown = {one.name: one for one in found}
     return [shown[branch.name] for branch in wanted]
+
+
+def features_seen(
+    project: Project, standings: Sequence[Standing], *, main: str, tell: Tell = silently
+) -> list[BranchFeatures]:
+    """Return the features of branches whose standing is known; each says on which of the others it is too."""
+    features = features_of_standings(project, standings, tell=tell)
+    found = [
+        _branch_features(standing, features.get(standing.branch.name, ()), main)
+        for standing in standings
+    ]
+    return _with_also_on(found)
 
 
 def _branch_features(standing: Standing, features: Sequence[Feature], main: str) -> BranchFeatures:

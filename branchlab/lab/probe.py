@@ -19,6 +19,7 @@ from branchlab.domain import Branch, Finding, Flags, Probe, Run
 from branchlab.errors import BranchlabError, ConfigError
 from branchlab.git.memo import Tell, silently
 from branchlab.lab.branches import all_branches, experiment_of, find_branches, main_branch
+from branchlab.lab.kept_probes import FOLDER, say_whose
 from branchlab.lab.project import Project
 from branchlab.lab.recordings import Recorder, Side, commit_side
 from branchlab.lab.runs import find_run
@@ -29,8 +30,6 @@ _KIND = "probes-2"
 """Raise the number when probes hold something else."""
 _KEPT_MAX = 100
 _SHARED_MAX = 1000
-FOLDER = "probes"
-"""Below ``.branchlab/``: pictures, a folder a probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +255,13 @@ class _Prober:
         if folder.pictures.is_dir():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(folder.pictures, place)
+            if side.number == 1:
+                say_whose(
+                    place,
+                    branch=side.name,
+                    commit=self.branch(side.name).tip,
+                    step=self.request.step,
+                )
         return found
 
     def _pictures_of(self, run: Run) -> Path:

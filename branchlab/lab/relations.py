@@ -10,7 +10,7 @@ from branchlab.domain import Fate, Landed, Relation, Verdict
 from branchlab.errors import RepositoryError, nearest
 from branchlab.lab.known_experiments import KnownExperiment, KnownExperiments, known_experiments
 from branchlab.lab.project import Project
-from branchlab.lab.status import BranchStatus, status
+from branchlab.lab.status import BranchStatus, Status, status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,12 @@ class ExperimentMap:
         return [node for node in self.nodes if node.parent == name]
 
 
-def experiment_map(project: Project, names: Sequence[str] = ()) -> ExperimentMap:
+def experiment_map(
+    project: Project, names: Sequence[str] = (), *, seen: Status | None = None
+) -> ExperimentMap:
     """Return all experiments and their relations, or some and those that they are related to.
+
+    ``seen`` is the overview of all branches, deleted ones too, where that is known already.
 
     Raises:
         RepositoryError: There is no main, or an experiment is unknown.
@@ -73,7 +77,7 @@ def experiment_map(project: Project, names: Sequence[str] = ()) -> ExperimentMap
     records = index.runs()
     index.close()
     known = known_experiments(project, records)
-    seen = status(project, with_deleted=True)
+    seen = seen or status(project, with_deleted=True)
     by_branch = {one.standing.branch.own_name: one for one in seen.branches}
     edges = [*_from_bases(known, by_branch), *_from_notes(known)]
     wanted = _wanted(known, names, edges)

@@ -16,6 +16,7 @@ from branchlab.domain import (
     Landed,
     Outcome,
     Registration,
+    Relation,
     RunRecord,
     RunState,
     Standing,
@@ -47,6 +48,11 @@ REGISTRATION_WORDS = {
     Registration.POST_HOC: "post hoc",
     Registration.WITHDRAWN: "withdrawn after its first run",
     Registration.NOT_RUN: "not run yet",
+}
+RELATION_WORDS = {
+    Relation.BUILDS_ON: "builds on",
+    Relation.RELATES: "relates to",
+    Relation.CONTRADICTS: "contradicts",
 }
 FRESHNESS_WORDS = {
     Freshness.CURRENT: "",
@@ -149,6 +155,18 @@ def hypotheses_text(judged: Sequence[JudgedHypothesis]) -> str:
         broken = "!" if one.broken and one.state is not HypothesisState.DAMAGED else ""
         parts.append(f"{one.hypothesis.id} {HYPOTHESIS_MARKS[one.state]}{broken}{late}")
     return " ".join(parts)
+
+
+def merge_words(standing: Standing) -> str:
+    """Return what a merge into main would do, or by which road the branch is in main."""
+    if standing.landed.is_settled:
+        return str(standing.landed)
+    if standing.conflicts is None:
+        return "?"
+    if not standing.conflicts:
+        return ("clean" if standing.has_content else "nothing") if standing.main.ahead else "-"
+    first, *more = standing.conflicts
+    return f"conflict: {f'{len(standing.conflicts)} files' if more else first}"
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

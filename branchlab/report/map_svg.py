@@ -15,22 +15,27 @@ _BEND = 30
 """How far a curve leaves its boxes."""
 _NAME_LENGTH_MAX = 26
 _STYLE = """
-text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1c2430; }
-text.small { font-size: 11px; fill: #57606a; }
-rect { fill: #ffffff; stroke: #8c959f; }
-.better { stroke: #1a7f37; stroke-width: 2; } .worse { stroke: #cf222e; stroke-width: 2; }
-.dropped, .gone { stroke-dasharray: 4 3; fill: #f6f8fa; } .landed { fill: #dafbe1; }
-path { fill: none; stroke: #8c959f; } .relates { stroke: #0969da; stroke-dasharray: 5 3; }
-.contradicts { stroke: #cf222e; stroke-dasharray: 2 3; } .builds-on { stroke: #57606a; stroke-width: 1.5; }
+svg.map text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1c2430; }
+svg.map text.small { font-size: 11px; fill: #57606a; }
+svg.map rect { fill: #ffffff; stroke: #8c959f; }
+svg.map .better { stroke: #1a7f37; stroke-width: 2; } svg.map .worse { stroke: #cf222e; stroke-width: 2; }
+svg.map .dropped, svg.map .gone { stroke-dasharray: 4 3; fill: #f6f8fa; } svg.map .landed { fill: #dafbe1; }
+svg.map path { fill: none; stroke: #8c959f; } svg.map .relates { stroke: #0969da; stroke-dasharray: 5 3; }
+svg.map .contradicts { stroke: #cf222e; stroke-dasharray: 2 3; } svg.map .builds-on { stroke: #57606a; stroke-width: 1.5; }
 @media (prefers-color-scheme: dark) {
-svg { background: #0d1117; } text { fill: #e6edf3; } text.small { fill: #9198a1; } rect { fill: #161b22; }
-.dropped, .gone { fill: #0d1117; } .landed { fill: #12261e; }
+svg.map { background: #0d1117; } svg.map text { fill: #e6edf3; } svg.map text.small { fill: #9198a1; } svg.map rect { fill: #161b22; }
+svg.map .dropped, svg.map .gone { fill: #0d1117; } svg.map .landed { fill: #12261e; }
 }
 """
 
 
 def map_svg(found: ExperimentMap) -> str:
     """Return an SVG document of the map; it needs no font, script or file of anybody's."""
+    return map_element(found).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def map_element(found: ExperimentMap) -> str:
+    """Return the map as an element of a page; its style reaches nothing else there."""
     places = _places(found)
     width = _MARGIN * 2 + _BEND + _WIDTH + _COLUMN * max((x for x, _ in places.values()), default=0)
     height = _MARGIN * 2 + _HEIGHT + _ROW * max((y for _, y in places.values()), default=0)
@@ -42,7 +47,7 @@ def map_svg(found: ExperimentMap) -> str:
     ]
     body = "\n".join((*lines, *crossing, *boxes))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'<svg class="map" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="map of experiments">\n<style>{_STYLE}</style>\n{body}\n</svg>\n'
     )
 

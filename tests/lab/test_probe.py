@@ -7,6 +7,7 @@ import torch
 
 from branchlab.domain import Drawn, Sample, StageKind
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError
+from branchlab.lab.kept_probes import kept_probes
 from branchlab.lab.probe import ProbeRequest, probe, probe_against
 from branchlab.lab.samples import SampleOfRuns
 from tests.lab.conftest import CONFIG, TASK
@@ -35,6 +36,13 @@ def test_pictures_that_were_taken_away_are_drawn_again(repo):
     found = probe(repo.open(), "main", executor=repo.executor)
     found.pictures["inputs"].unlink()
     assert probe(repo.open(), "main", executor=repo.executor).pictures["inputs"].exists()
+
+
+def test_kept_pictures_say_whose_they_are(repo):
+    found = probe(repo.open(), "main", ProbeRequest(step=2), executor=repo.executor)
+    (kept,) = kept_probes(repo.open())
+    assert (kept.branch, kept.commit, kept.step) == ("main", found.commit, 2)
+    assert found.pictures["inputs"] in kept.pictures
 
 
 def test_data_outside_of_git_that_changed_is_looked_at_anew(repo):

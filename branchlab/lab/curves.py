@@ -1,0 +1,90 @@
+"""How a metric went over the epochs: of each branch a mean over seeds with the lowest and the highest, beside main's.
+
+Only runs that a verdict is made of are in a curve, and branches share a chart only where they can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from branchlab.analysis.results import BranchResults, ProtocolKey, protocol_of
+from branchlab.domain import RunState, Scale
+from branchlab.lab.judge import Judged
+
+EpochCurves = Mapping[str, Sequence[tuple[int, float]]]
+"""(epoch, value) pairs of one metric, by run, as the index gives them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One epoch of a curve: the mean over seeds, the lowest and the highest of them."""
+
+    epoch: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One branch over the epochs; every point rests on the same seeds, so that none that drops out bends it."""
+
+    branch: str
+    points: tuple[Point, ...]
+    num_seeds: int
+    is_running: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """The curves of one protocol. ``main`` is None where it has none there; branches come as they were given."""
+
+    scale: Scale
+    main: Curve | None
+    curves: tuple[Curve, ...]
+
+
+def charts_of(judged: Sequence[Judged], curves: EpochCurves, *, main: str) -> tuple[Chart, ...]:
+    """Return a chart for each protocol that any branch ran under, the one with most branches first."""
+    groups: dict[ProtocolKey, list[Judged]] = {}
+    for one in judged:
+        if one.results.records:
+            groups.setdefault(protocol_of(one.results.records[0].run), []).append(one)
+    found = []
+    for ones in groups.values():
+        drawn = [
+            curve
+            for one in ones
+            if (curve := curve_of(one.subject.branch, one.results, curves)) is not None
+        ]
+        beside = curve_of(main, ones[0].against, curves)
+        if drawn:
+            scale = ones[0].results.records[0].run.scale
+            found.append(Chart(scale=scale, main=beside, curves=tuple(drawn)))
+    return tuple(sorted(found, key=lambda chart: -len(chart.curves)))
+
+
+def curve_of(branch: str, results: BranchResults, curves: EpochCurves) -> Curve | None:
+    """Return the curve of the runs that are done, of those that run while none is; None without a value."""
+    for state in (RunState.DONE, RunState.RUNNING):
+        ids = [record.run.id for record in results.records if record.state is state]
+        seeds = [values for run_id in ids if (values := _finite(curves.get(run_id, ())))]
+        if not seeds:
+            continue
+        common = sorted(set.intersection(*(set(values) for values in seeds)))
+        points = tuple(_point(epoch, [values[epoch] for values in seeds]) for epoch in common)
+        if points:
+            is_running = state is RunState.RUNNING
+            return Curve(branch=branch, points=points, num_seeds=len(seeds), is_running=is_running)
+    return None
+
+
+def _finite(values: Sequence[tuple[int, float]]) -> dict[int, float]:
+    return {epoch: value for epoch, value in values if math.isfinite(value)}
+
+
+def _point(epoch: int, values: Sequence[float]) -> Point:
+    mean = sum(values) / len(values)
+    return Point(epoch=epoch, mean=mean, low=min(values), high=max(values))
