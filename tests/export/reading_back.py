@@ -103,8 +103,9 @@ def _leveldb_records(content: bytes):
 
 
 def metrics_of(curves: Curves) -> Curves:
-    """Return curves without those of the machine, and W&B's own."""
-    return {n: c for n, c in curves.items() if not n.startswith("system/") and n != "epoch"}
+    """Return curves without those of the machine, W&B's own, and what it tells of pictures."""
+    others = ("system/", "pictures/")
+    return {n: c for n, c in curves.items() if not n.startswith(others) and n != "epoch"}
 
 
 def is_equal(one: Curves, other: Curves) -> bool:
