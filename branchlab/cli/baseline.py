@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import Duration, json_option, project_here
+from branchlab.cli.options import carrying_options, json_option, project_here
 from branchlab.cli.promotion_documents import baseline_document
 from branchlab.cli.telling import say_notes
 from branchlab.domain import BaselineState
@@ -33,14 +33,7 @@ _COLOURS = {
     "--seeds", type=int, metavar="N", help="Seeds 0 to N-1. [baseline.seeds, else run.seeds]"
 )
 @click.option("--no-run", is_flag=True, help="Only say what the runs that are known show.")
-@click.option("--device", metavar="D", help="auto, cpu, mps, cuda or cuda:N. [run.device]")
-@click.option(
-    "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
-)
-@click.option(
-    "--budget-total", type=Duration(), metavar="T", help="Start nothing more after this time."
-)
-@click.option("--dry-run", is_flag=True, help="Show the plan, start nothing.")
+@carrying_options
 @json_option
 def baseline(
     seeds: int | None,

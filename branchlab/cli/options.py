@@ -109,6 +109,25 @@ class Duration(click.ParamType[float]):
         return 3600 * hours + 60 * minutes + seconds
 
 
+def carrying_options(function: _Function) -> _Function:
+    """Add ``--device``, ``--jobs``, ``--budget-total`` and ``--dry-run``, for verbs that carry runs out."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Show the plan, start nothing."),
+        click.option(
+            "--budget-total",
+            type=Duration(),
+            metavar="T",
+            help="Start nothing more after this time.",
+        ),
+        click.option(
+            "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
+        ),
+        click.option("--device", metavar="D", help="auto, cpu, mps, cuda or cuda:N. [run.device]"),
+    ):
+        function = option(function)
+    return function
+
+
 def _value(text: str) -> bool | int | float | str:
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"

@@ -14,7 +14,7 @@ from branchlab.cli.options import json_option, project_here
 from branchlab.cli.probe_documents import against_document, probe_document
 from branchlab.cli.table import table
 from branchlab.cli.telling import telling
-from branchlab.domain import Finding, Look, Severity, Stage, StageKind
+from branchlab.domain import Finding, Seen, Severity, Stage, StageKind
 from branchlab.errors import ConfigError
 from branchlab.terminal_text import safe_text
 
@@ -235,11 +235,11 @@ def _row(stage: Stage) -> list[str]:
     ]
 
 
-def _numbers(look: Look | None) -> tuple[float | None, ...]:
+def _numbers(look: Seen | None) -> tuple[float | None, ...]:
     return (look.low, look.high, look.mean, look.std) if look else (None,) * 4
 
 
-def _shape(look: Look | None) -> str:
+def _shape(look: Seen | None) -> str:
     return f"[{', '.join(map(str, look.shape))}]" if look else ""
 
 

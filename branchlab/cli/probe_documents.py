@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from branchlab.cli.documents import Document
-from branchlab.domain import Finding, Look, Stage
+from branchlab.domain import Finding, Seen, Stage
 
 if TYPE_CHECKING:
     from branchlab.analysis.probe.divergence import Difference
@@ -50,7 +50,7 @@ def _stage(stage: Stage) -> Document:
     }
 
 
-def _look(look: Look) -> Document:
+def _look(look: Seen) -> Document:
     return {
         "name": look.name,
         "shape": list(look.shape),

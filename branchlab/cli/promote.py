@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import Duration, branches_argument, json_option, project_here
+from branchlab.cli.options import branches_argument, carrying_options, json_option, project_here
 from branchlab.cli.promotion_documents import promotion_document
 from branchlab.cli.table import outcome_text, table
 from branchlab.cli.telling import say_notes
@@ -76,14 +76,7 @@ class _Batches:
 @click.option(
     "--seeds", type=int, metavar="N", help="Seeds 0 to N-1 instead of those of the sample."
 )
-@click.option("--device", metavar="D", help="auto, cpu, mps, cuda or cuda:N. [run.device]")
-@click.option(
-    "--jobs", type=int, metavar="N", help="Runs at once; 0 is as many as serve. [run.jobs]"
-)
-@click.option(
-    "--budget-total", type=Duration(), metavar="T", help="Start nothing more after this time."
-)
-@click.option("--dry-run", is_flag=True, help="Show the plan, start nothing.")
+@carrying_options
 @json_option
 def promote(
     branches: tuple[str, ...],

@@ -52,7 +52,7 @@ from branchlab.domain.parity import (
     ParityStatus,
     Recording,
 )
-from branchlab.domain.probe import Call, Finding, Look, Probe, Severity, Stage, StageKind
+from branchlab.domain.probe import Call, Finding, Probe, Seen, Severity, Stage, StageKind
 from branchlab.domain.runs import (
     Flags,
     Goal,
@@ -125,7 +125,6 @@ __all__ = [
     "Landed",
     "Landing",
     "LandingEvidence",
-    "Look",
     "Manifest",
     "MergeBack",
     "Note",
@@ -155,6 +154,7 @@ __all__ = [
     "SampleCheck",
     "Scale",
     "Script",
+    "Seen",
     "SeenLine",
     "Severity",
     "Shown",

@@ -23,7 +23,7 @@ class StageKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Seen:
     """One tensor in numbers.
 
     Attributes:
@@ -73,8 +73,8 @@ class Stage:
     type: str = ""
     place: str = ""
     call: int = 0
-    inputs: tuple[Look, ...] = ()
-    outputs: tuple[Look, ...] = ()
+    inputs: tuple[Seen, ...] = ()
+    outputs: tuple[Seen, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from branchlab.domain import Call, Look, Probe, Stage, StageKind
+from branchlab.domain import Call, Probe, Seen, Stage, StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ def _stage(document: dict[str, Any]) -> Stage:
     return Stage(**{**document, "kind": StageKind(document["kind"]), **looks})
 
 
-def _look(document: dict[str, Any]) -> Look:
-    return Look(
+def _look(document: dict[str, Any]) -> Seen:
+    return Seen(
         **{
             **document,
             "shape": tuple(document["shape"]),

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from branchlab.analysis.probe.divergence import divergence
-from branchlab.domain import Look, Probe, Stage, StageKind
+from branchlab.domain import Probe, Seen, Stage, StageKind
 
 
-def look(value: float = 0.5, shape=(2, 3), **more) -> Look:
-    return Look(
+def look(value: float = 0.5, shape=(2, 3), **more) -> Seen:
+    return Seen(
         name="", shape=shape, dtype="float32", device="cpu", layout="contiguous",
         low=0.0, high=1.0, mean=value, std=0.25, prints=(value, value / 2), **more,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from branchlab.domain import Look, Probe, Stage, StageKind
+from branchlab.domain import Probe, Seen, Stage, StageKind
 
 _SLACK = 10.0
 _OWN = {StageKind.PREPARED, StageKind.AUGMENTED, StageKind.MODULE, StageKind.LOSS}
@@ -176,7 +176,7 @@ def _compare(
     )
 
 
-def _mismatch(mine: Sequence[Look], other: Sequence[Look]) -> tuple[str, tuple[str, str]] | None:
+def _mismatch(mine: Sequence[Seen], other: Sequence[Seen]) -> tuple[str, tuple[str, str]] | None:
     """Return in which respect two values differ before any number is looked at."""
     if len(mine) != len(other):
         return "shape", (f"{len(mine)} tensors", f"{len(other)}")
@@ -188,11 +188,11 @@ def _mismatch(mine: Sequence[Look], other: Sequence[Look]) -> tuple[str, tuple[s
     return None
 
 
-def _shape(look: Look) -> str:
+def _shape(look: Seen) -> str:
     return f"[{', '.join(map(str, look.shape))}]"
 
 
-def _apart(mine: Sequence[Look], other: Sequence[Look]) -> float:
+def _apart(mine: Sequence[Seen], other: Sequence[Seen]) -> float:
     """Return the largest difference of sampled values over the spread of all; infinite where one side is no number."""
     largest = 0.0
     for a, b in zip(mine, other, strict=False):
@@ -206,7 +206,7 @@ def _apart(mine: Sequence[Look], other: Sequence[Look]) -> float:
     return largest
 
 
-def _moments(a: Look, b: Look) -> list[tuple[float, float]]:
+def _moments(a: Seen, b: Seen) -> list[tuple[float, float]]:
     """Return numbers over all values, which see what the samples miss."""
     pairs = [(a.mean, b.mean), (a.std, b.std), (a.low, b.low), (a.high, b.high)]
     return [(x, y) for x, y in pairs if x is not None and y is not None]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from branchlab.analysis.probe.reading import doubt, fault, few, first, images, leaves
-from branchlab.domain import Call, Finding, Look, Probe, StageKind
+from branchlab.domain import Call, Finding, Probe, Seen, StageKind
 
 _MEAN_MAX = 1.5
 _STD_MIN, _STD_MAX = 0.2, 3.0
@@ -49,11 +49,11 @@ def on_inputs(probe: Probe) -> Iterator[Finding]:
     yield from _channels(stage.outputs)
 
 
-def _is_image(look: Look) -> bool:
+def _is_image(look: Seen) -> bool:
     return len(look.shape) == 4 and look.dtype.startswith(("float", "bfloat"))  # noqa: PLR2004
 
 
-def _is_normalised_inside(probe: Probe, look: Look) -> bool:
+def _is_normalised_inside(probe: Probe, look: Seen) -> bool:
     """Whether the model itself brings what enters into another range, by arithmetic or by a norm that comes first."""
     early = next((stage for stage in leaves(probe) if stage.inputs), None)
     if early is None or early.inputs[0].std is None or look.std is None:
@@ -65,7 +65,7 @@ def _is_normalised_inside(probe: Probe, look: Look) -> bool:
     return is_other and abs(mean) <= _MEAN_MAX and _STD_MIN / 4 <= std <= _STD_MAX
 
 
-def _range_of(look: Look, affine: dict[str, Any]) -> Iterator[Finding]:
+def _range_of(look: Seen, affine: dict[str, Any]) -> Iterator[Finding]:
     """Say what is wrong with the range of a batch of images, by name where a known mistake gives just this."""
     assert look.low is not None
     assert look.high is not None
@@ -125,7 +125,7 @@ def _normalised_twice(affine: dict[str, Any]) -> tuple[float, float] | None:
     return sum(middles) / len(found), sum(deviations) / len(found)
 
 
-def _channels(looks: tuple[Look, ...]) -> Iterator[Finding]:
+def _channels(looks: tuple[Seen, ...]) -> Iterator[Finding]:
     for look in images(looks):
         flat = [number for number, (_, std) in enumerate(look.channels) if std == 0]
         # Channels of whole numbers are labels side by side, and not each occurs in every batch.
@@ -310,5 +310,5 @@ def on_leak(probe: Probe) -> Iterator[Finding]:
         )
 
 
-def _named(look: Look) -> str:
+def _named(look: Seen) -> str:
     return look.name or "the input"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from branchlab.domain import Finding, Look, Probe, Severity, Stage, StageKind
+from branchlab.domain import Finding, Probe, Seen, Severity, Stage, StageKind
 
 _SHOWN_MAX = 3
 
@@ -44,7 +44,7 @@ def _all_above(name: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def images(looks: tuple[Look, ...]) -> list[Look]:
+def images(looks: tuple[Seen, ...]) -> list[Seen]:
     """Return batches of images among some looks: float or byte tensors [B, C, H, W] of inputs."""
     return [
         look

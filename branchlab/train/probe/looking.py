@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from branchlab.domain import Look
+from branchlab.domain import Seen
 from branchlab.train.parts import tensors_in
 
 _NUM_PRINTS = 64
@@ -19,9 +19,9 @@ _IMAGE_AXES = 4
 _CHANNELS_MAX = 16
 
 
-def looks_at(value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa: ANN401  whatever flows
+def looks_at(value: Any, *, is_data: bool = False) -> tuple[Seen, ...]:  # noqa: ANN401  whatever flows
     """Return a look at each tensor that a value holds, the first ones where there are very many."""
-    found: list[Look] = []
+    found: list[Seen] = []
     for name, tensor in tensors_in(value):
         if len(found) == _TENSORS_MAX:
             break
@@ -30,7 +30,7 @@ def looks_at(value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa:
 
 
 @torch.no_grad()
-def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Look:
+def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Seen:
     """Return a tensor in numbers.
 
     ``is_data``: whether also labels are counted, and edges and channels looked at, as is worth while for what enters.
@@ -48,7 +48,7 @@ def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Look:
     if held.is_complex():
         held = held.abs()
     if not held.numel() or held.device.type == "meta":
-        return Look(**plain)
+        return Seen(**plain)
     # As it lies in memory: no number here depends on the order, and a copy would cost more than all of them.
     values = held.double() if held.numel() < _NUM_PRINTS else held.float()
     low, high = (float(one) for one in torch.aminmax(values))
@@ -62,7 +62,7 @@ def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Look:
         numbers |= {"nan": num_nan, "inf": values.numel() - finite.numel() - num_nan}
         values = finite
         if not values.numel():
-            return Look(**plain, **numbers)
+            return Seen(**plain, **numbers)
         low, high = (float(one) for one in torch.aminmax(values))
     variance, mean = torch.var_mean(values, correction=0)
     numbers |= {"low": low, "high": high, "mean": float(mean), "std": float(variance) ** 0.5}
@@ -75,14 +75,14 @@ def look_at(tensor: Tensor, name: str = "", *, is_data: bool = False) -> Look:
             "distinct": _distinct(values, low, high),
             "channels": _channels(held),
         }
-    return Look(**plain, **numbers)
+    return Seen(**plain, **numbers)
 
 
 @torch.no_grad()
-def glance_at(tensor: Tensor) -> Look:
+def glance_at(tensor: Tensor) -> Seen:
     """Return what a tensor is and some of its values; nothing that needs all of them."""
     held = tensor.detach()
-    return Look(
+    return Seen(
         name="",
         shape=tuple(tensor.shape),
         dtype=str(tensor.dtype).removeprefix("torch."),

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from branchlab.domain import Look, Stage, StageKind
+from branchlab.domain import Seen, Stage, StageKind
 from branchlab.train import randomness
 from branchlab.train.parts import copied, tensors_in
 from branchlab.train.probe.calls import Listening
@@ -74,7 +74,7 @@ class Observer:
         self._open: list[_Entered] = []
         self._weights: dict[str, Tensor] = {}
         self._is_first = True
-        self._last: tuple[Tensor | None, int, Look] = (None, 0, look_at(torch.zeros(0)))
+        self._last: tuple[Tensor | None, int, Seen] = (None, 0, look_at(torch.zeros(0)))
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -201,7 +201,7 @@ class Observer:
         if torch.is_grad_enabled():
             self._watch_gradient(outputs, len(self.stages) - 1)
 
-    def _looks(self, value: Any, *, is_data: bool = False) -> tuple[Look, ...]:  # noqa: ANN401
+    def _looks(self, value: Any, *, is_data: bool = False) -> tuple[Seen, ...]:  # noqa: ANN401
         """Return looks at a value; what one module gives mostly enters the next as it is, and is not looked at twice."""
         if not isinstance(value, Tensor) or is_data:
             return looks_at(value, is_data=is_data)
@@ -278,7 +278,7 @@ class _Entered:
 
     __slots__ = ("at", "call", "looks", "random")
 
-    def __init__(self, *, looks: tuple[Look, ...], call: int, random: int) -> None:
+    def __init__(self, *, looks: tuple[Seen, ...], call: int, random: int) -> None:
         self.looks, self.call, self.random = looks, call, random
         self.at = 0.0
 
@@ -287,7 +287,7 @@ def _with_measures(stage: Stage, measures: dict[str, float]) -> Stage:
     return replace(stage, measures=measures)
 
 
-def _batch(batch: Batch) -> tuple[Look, ...]:
+def _batch(batch: Batch) -> tuple[Seen, ...]:
     return looks_at({"inputs": batch.inputs, "targets": batch.targets}, is_data=True)
 
 
