@@ -1,1 +1,1 @@
-"""Pages: static HTML that shows what ``lab`` returns. It owns no rule and no query. Nothing is built here yet."""
+"""Pages: static HTML that shows what ``lab`` returns. It owns no rule and no query."""

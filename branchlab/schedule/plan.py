@@ -157,7 +157,8 @@ def _earlier(records: list[RunRecord], *, is_forced: bool) -> RunRecord | None:
 
 
 def _batch_name(now: datetime) -> str:
-    return now.strftime("%Y%m%d-%H%M%S")
+    """Return a name that sorts by time; two plans of one second are two batches."""
+    return now.strftime("%Y%m%d-%H%M%S-%f")
 
 
 def _new_run(

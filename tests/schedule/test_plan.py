@@ -159,6 +159,12 @@ def test_force_trains_again_under_new_ids() -> None:
     assert again not in {record.run.id for record in known.records}
 
 
+def test_two_plans_of_one_second_are_two_batches_in_order() -> None:
+    later = NOW + timedelta(milliseconds=3)
+    first, second = (make_plan([MAIN], [0], PROTOCOL, known=Known(), now=t) for t in (NOW, later))
+    assert first.batch < second.batch
+
+
 def test_no_targets_are_an_empty_plan() -> None:
     plan = make_plan([], [0], PROTOCOL, known=Known(), now=NOW)
     assert plan.runs == plan.to_start == ()
