@@ -20,6 +20,7 @@ from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
 _FILTER_LENGTH_MAX = 200
@@ -88,6 +89,7 @@ class BranchesScreen(LabScreen):
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCHES)
     KEYS = keys.BRANCHES
     NAME = "Branches"
+    PLACE = Place.BRANCHES
     AUTO_FOCUS = "#branches"
 
     def __init__(self) -> None:
@@ -106,7 +108,7 @@ class BranchesScreen(LabScreen):
 
     def on_mount(self) -> None:
         self.query_one(LineTable).show((), (), notice="reading branches…")
-        self.show_top(((f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),))
+        self.show_header(None)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -170,6 +172,9 @@ class BranchesScreen(LabScreen):
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
 
+    def equivalent(self) -> str:
+        return "branchlab status"
+
     def chosen(self) -> BranchView | None:
         return self._views.get(self.query_one(LineTable).selected or "")
 
@@ -193,18 +198,13 @@ class BranchesScreen(LabScreen):
         self._draw_top(snapshot, len(kept), len(experiments), wanted)
 
     def _draw_top(self, snapshot: Snapshot, num_kept: int, num_all: int, wanted: str) -> None:
-        left: Line = (
-            (f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),
-            (f"  {snapshot.status.metric}", Look.DIM),
-        )
         right: list[Piece] = []
-        if snapshot.num_running:
-            right.append((f"● {snapshot.num_running} running  ", Look.LIVE))
         if wanted:
-            right += [(f"[/{wanted}]", Look.WARN), (" Esc clears  ", Look.DIM)]
+            right.append((f"[/{wanted}]  ", Look.WARN))
         counted = f"{num_kept} of {num_all}" if wanted else f"{num_all}"
         right.append((f"{counted} branches", Look.DIM))
-        self.show_top(left, tuple(right))
+        self.show_header(snapshot)
+        self.show_place(tuple(right))
 
     def _draw_detail(self) -> None:
         view, place = self.chosen(), self.query_one("#detail", Static)
