@@ -20,6 +20,7 @@ from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
+from branchlab.store.known_runs import KnownRuns
 from branchlab.tui.chart import thinned
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
@@ -54,8 +55,8 @@ class Feed:
         self._wanted_run: str | None = None
         self._index: Index | None = None
         self._status: Status | None = None
+        self._known: KnownRuns | None = None
         self._records: tuple[RunRecord, ...] = ()
-        self._version = -1
         self._told_curve: Hashable = None
         self._refs: tuple[Hashable, Hashable] | None = None
         self._refs_read_at = 0.0
@@ -106,10 +107,12 @@ class Feed:
             self._refs = None
         has_new_refs = self._look_at_refs(is_forced=is_forced)
         has_new_records = self._look_at_runs()
-        # A mean or a verdict changes only with a run's state; epochs are shown from the records.
-        states = frozenset((r.run.id, r.state, r.attempts) for r in self._records)
-        self._is_status_due |= has_new_refs or states != self._states
-        self._states = states
+        self._is_status_due |= has_new_refs
+        if has_new_records:
+            # A mean or a verdict changes only with a run's state; epochs are shown from the records.
+            states = frozenset((r.run.id, r.state, r.attempts) for r in self._records)
+            self._is_status_due |= states != self._states
+            self._states = states
         if self._status is None or self._is_status_due:
             self._status = status(self.project)
             self._is_status_due = False
@@ -146,14 +149,13 @@ class Feed:
         return found.st_mtime_ns, found.st_size
 
     def _look_at_runs(self) -> bool:
-        if self._index is None:
+        if self._index is None or self._known is None:
             self._index = Index(self.project.state)
+            self._known = KnownRuns(self._index)
         self._index.refresh()
-        version = self._index.data_version()
-        if version == self._version:
+        if not self._known.look():
             return False
-        self._version = version
-        self._records = tuple(self._index.runs())
+        self._records = self._known.records
         self._told_curve = None
         return True
 
