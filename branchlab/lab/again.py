@@ -45,5 +45,3 @@ def _kept(command: Sequence[str]) -> list[str]:
         if name in {"--flag", "--experiment"}:
             kept += [word] if has_value else [word, following]
     return kept
-
-

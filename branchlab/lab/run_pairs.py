@@ -41,16 +41,26 @@ class RunPairs:
         is_own = found is not None and found.run.branch == record.run.branch
         return None if is_own and not record.run.flags else found
 
-    def difference(self, record: RunRecord, metric: str) -> str:
-        """Return how far a run is from main's in a metric, as it is said; empty until both are done."""
+    def difference(self, record: RunRecord, metric: str) -> float | None:
+        """Return how far a run is from main's in a metric; None until both are done."""
+        values = self._values(record, metric)
+        return values[0] - values[1] if values is not None else None
+
+    def difference_text(self, record: RunRecord, metric: str) -> str:
+        """Return the difference as it is said, in points where the metric is a share; empty where there is none."""
+        values = self._values(record, metric)
+        if values is None:
+            return ""
+        in_points = is_share(metric, values)
+        unit = "pt" if in_points else ""
+        return amount(values[0] - values[1], in_points=in_points, sign=True) + unit
+
+    def _values(self, record: RunRecord, metric: str) -> tuple[float, float] | None:
         beside = self.of(record)
         if beside is None or not beside.state is record.state is RunState.DONE:
-            return ""
+            return None
         here, there = record.metrics.get(metric), beside.metrics.get(metric)
-        if here is None or there is None:
-            return ""
-        in_points = is_share(metric, (here, there))
-        return amount(here - there, in_points=in_points, sign=True) + ("pt" if in_points else "")
+        return (here, there) if here is not None and there is not None else None
 
     def _kind(self, record: RunRecord) -> Hashable:
         run = record.run
