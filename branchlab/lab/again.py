@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from branchlab.domain import Run, Scale
@@ -40,7 +41,7 @@ def _typed_flags(project: Project, run: Run) -> list[str]:
 
 def _kept(command: Sequence[str]) -> list[str]:
     kept: list[str] = []
-    for word, following in zip(command, [*command[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*command, ""]):
         name, has_value, _ = word.partition("=")
         if name in {"--flag", "--experiment"}:
             kept += [word] if has_value else [word, following]

@@ -51,9 +51,7 @@ class RunPairs:
         values = self._values(record, metric)
         if values is None:
             return ""
-        in_points = is_share(metric, values)
-        unit = "pt" if in_points else ""
-        return amount(values[0] - values[1], in_points=in_points, sign=True) + unit
+        return apart_text(metric, *values)
 
     def _values(self, record: RunRecord, metric: str) -> tuple[float, float] | None:
         beside = self.of(record)
@@ -70,8 +68,17 @@ class RunPairs:
         return kind
 
 
+def apart_text(metric: str, here: float, there: float) -> str:
+    """Return how far two values of a metric are apart, in points where it is a share."""
+    in_points = is_share(metric, (here, there))
+    return amount(here - there, in_points=in_points, sign=True) + ("pt" if in_points else "")
+
+
 def queue_of(records: Sequence[RunRecord], *, main: str) -> list[RunRecord]:
-    """Return the runs that wait, in the order of their plans: seed by seed, main first."""
+    """Return the runs that wait, in the order of their plans: seed by seed, main first.
+
+    Branches of one seed come by name; in which order their plan has them is not recorded.
+    """
     waiting = [record for record in records if record.state is RunState.PLANNED]
     return sorted(
         waiting,

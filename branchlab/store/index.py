@@ -69,6 +69,12 @@ class Index:
         """Return all runs, the latest planned first."""
         return self._records("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
 
+    def runs_of_branch(self, branch: str) -> list[RunRecord]:
+        """Return the runs that were planned for a branch, the latest planned first."""
+        return self._records(
+            "SELECT * FROM runs WHERE branch = ? ORDER BY planned_at DESC, id", (branch,)
+        )
+
     def runs_since(self, change: int) -> tuple[list[RunRecord], int]:
         """Return the runs that have changed after a change, and the latest change among them; -1 is before all."""
         rows = self._read("SELECT * FROM runs WHERE changed > ?", (change,))

@@ -20,9 +20,7 @@ from textual import work
 from textual.app import App
 from textual.binding import BindingType
 
-from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
-from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer, Asking, Read
@@ -41,8 +39,8 @@ from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
-from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
-from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
+from branchlab.tui.messages import CurveRead, Said, SnapshotRead
+from branchlab.tui.run_screen import RunScreen
 from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
@@ -102,7 +100,6 @@ class BranchlabApp(App[None]):
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
         self._said = Said("reading…", is_error=False)
-        self._is_reading_run = False
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -280,11 +277,6 @@ class BranchlabApp(App[None]):
         if screen is not None:
             screen.show_curve(message)
 
-    def on_run_read(self, message: RunRead) -> None:
-        screen = self._lab_screen()
-        if screen is not None:
-            screen.show_run(message)
-
     def on_said(self, message: Said) -> None:
         self._said = message
         if message.text and not message.is_error:
@@ -292,23 +284,6 @@ class BranchlabApp(App[None]):
         screen = self._lab_screen()
         if screen is not None:
             screen.show_said()
-
-    def read_run(self, run_id: str) -> None:
-        """Read one run with its log in a worker; while one is being read, nothing more is asked."""
-        if not self._is_reading_run:
-            self._is_reading_run = True
-            self._read_run(run_id)
-
-    @work(thread=True, exit_on_error=False, group="run")
-    def _read_run(self, run_id: str) -> None:
-        try:
-            self.post_message(RunRead(show(self.project, run_id, num_log_lines=NUM_LOG_LINES)))
-        except BranchlabError as error:
-            self.say(f"{error.message}; {error.hint}", is_error=True)
-        except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
-            self.say(record_failure(error, self.project.state), is_error=True)
-        finally:
-            self._is_reading_run = False
 
     @work(thread=True, exit_on_error=False, group="feed")
     def _poll(self) -> None:

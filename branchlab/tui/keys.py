@@ -171,7 +171,21 @@ MAP: tuple[Key, ...] = ()
 JOURNAL: tuple[Key, ...] = ()
 RUN = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
-    _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
+    Key(keys="t", action="view", label="t", word="view", says="facts, curves, metrics, …"),
+    Key(keys="slash", action="find", label="/", word="find", says="find in the log as you type"),
+    *_OF_RUNS,
+    Key(keys="z", action="zoom_log", label="z", word="log", says="the log alone, or with the rest"),
+    Key(
+        keys="i",
+        action="environment",
+        label="i",
+        word="env",
+        says="what it trained in, and in what that differs from main's",
+    ),
+    *_OF_CURVES,
+    Key(keys="n", action="find_next(1)", label="n", word="", says="the next place in the log"),
+    Key(keys="N", action="find_next(-1)", label="N", word="", says="the place before"),
+    Key(keys="full_stop", action="follow", label=".", word="", says="follow the log, or stay"),
 )
 COMMANDS = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),

@@ -57,12 +57,18 @@ class LogView(ScrollView, can_focus=True):
         self.notice = "reading…"
         self._lines: list[str] = []
         self._unfinished = ""
+        self._is_read = False
         self._widest = 0
         self._left = 0
         self._wanted = ""
         self._found: list[int] = []
         self._looked_at = 0
         self._here: int | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a part of the log has come."""
+        return self._is_read
 
     @property
     def num_lines(self) -> int:
@@ -72,7 +78,7 @@ class LogView(ScrollView, can_focus=True):
         """Forget all lines."""
         self._lines, self._unfinished, self._widest, self._left = [], "", 0, 0
         self._found, self._looked_at, self._here = [], 0, None
-        self.notice = notice
+        self.notice, self._is_read = notice, False
         self._changed()
 
     def take(self, part: LogPart) -> None:
@@ -82,6 +88,7 @@ class LogView(ScrollView, can_focus=True):
             self._found, self._looked_at, self._here = [], 0, None
         elif not part.lines and part.unfinished == self._unfinished:
             return
+        self._is_read = True
         self._lines += part.lines
         self._unfinished = part.unfinished
         self.notice = "the log is empty" if part.attempt else "it has not begun"

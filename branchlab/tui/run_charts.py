@@ -69,15 +69,15 @@ def chart_lines(
     own = curves.own.points.get(metric, ())
     beside = curves.beside.points.get(metric, ()) if curves.beside is not None else ()
     title: Line = ((metric or "no metric", Look.STRONG),)
+    said = [f"smooth {view.smooth:g}"] if view.smooth else []
+    said += [f"{view.start:.0%} to {view.end:.0%}"] if view.end - view.start < 1 else []
+    if said:
+        title = (*title, (f" [{', '.join(said)}]", Look.WARN))
     if own:
         title = (*title, (f"  now {figure(own[-1][1])}", Look.PLAIN))
         there = value_at(beside, own[-1][0])
         if there is not None:
             title = (*title, (f"  main at this {_UNITS[view.axis]} {figure(there)}", Look.DIM))
-    said = [f"smooth {view.smooth:g}"] if view.smooth else []
-    said += [f"{view.start:.0%} to {view.end:.0%}"] if view.end - view.start < 1 else []
-    if said:
-        title = (*title, (f"  [{', '.join(said)}]", Look.WARN))
     lines = [cut(title, width)]
     if not own:
         return [*lines, ((notice or "nothing recorded yet", Look.DIM),)]

@@ -78,12 +78,12 @@ class Listed:
         return self.pairs.of(entry.record) if entry is not None else None
 
 
-def run_columns(metric: str, sort: RunSort, *, is_reversed: bool) -> tuple[Column, ...]:
+def list_columns(metric: str, sort: RunSort, *, is_reversed: bool) -> tuple[Column, ...]:
     """Return the columns of the table, which ``RunList`` fills."""
     mark = {sort: "▴" if is_reversed else "▾"}
     return (
         Column(title=" "),
-        Column(title="RUN", width_min=14),
+        Column(title="RUN", width_min=20),
         Column(title="BRANCH" + mark.get(RunSort.BRANCH, ""), rank=8, width_min=12),
         Column(title="COMMIT", rank=11),
         Column(title="SEED", rank=10, is_right=True),
@@ -166,7 +166,7 @@ class RunList:
         return age(moment_of(record), now), duration(left) if left is not None else "", difference
 
     def _entry(self, record: RunRecord, said: tuple[str, ...], place: int, metric: str) -> Entry:
-        row = run_row(record, metric, *said)
+        row = list_row(record, metric, *said)
         self._measure(row)
         moment = moment_of(record)
         since = -(moment.timestamp() if moment is not None else 0.0)
@@ -198,7 +198,7 @@ class RunList:
             self._measured = [Row(key="", cells=(((" ", Look.PLAIN),), *cells[1:]))]
 
 
-def run_row(
+def list_row(
     record: RunRecord, metric: str, old: str, left: str, difference: str, state: str
 ) -> Row:
     """Return one run as cells.

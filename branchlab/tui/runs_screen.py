@@ -34,9 +34,9 @@ from branchlab.tui.run_list import (
     RunList,
     RunSort,
     kept,
+    list_columns,
     marked,
     ordered,
-    run_columns,
 )
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import Snapshot
@@ -323,7 +323,7 @@ class RunsScreen(AboutRuns):
         goal = snapshot.status.goal
         self._shown = ordered(shown, self._sort, is_reversed=self._is_reversed, goal=goal)
         self.query_one(LineTable).show(
-            run_columns(listed.metric, self._sort, is_reversed=self._is_reversed),
+            list_columns(listed.metric, self._sort, is_reversed=self._is_reversed),
             [self._row(entry) for entry in self._shown],
             notice=self._notice(),
             measured=listed.measured,
@@ -359,11 +359,11 @@ class RunsScreen(AboutRuns):
             pieces.append(("[live]  ", Look.WARN))
         if self._is_marked_only:
             pieces.append(("[marked]  ", Look.WARN))
+        if self._marks:
+            pieces.append((f"{len(self._marks)} marked  ", Look.MARKED))
         num_all = len(self._listed.entries) if self._listed is not None else 0
         num = len(self._shown)
         pieces.append((f"{num} of {num_all} runs" if num != num_all else f"{num} runs", Look.DIM))
-        if self._marks:
-            pieces.append((f"  {len(self._marks)} marked", Look.MARKED))
         if not self.query_one(LogView).is_following:
             pieces.append(("  log stands", Look.DIM))
         self.show_place(tuple(pieces))
@@ -429,7 +429,10 @@ class RunsScreen(AboutRuns):
         if curves is None:
             box.update(content([((f"{metric}  reading…", Look.DIM),)]))
             return
-        box.update(content(chart_lines(curves, metric, self._view, width=width, height=height)))
+        record = self._selected()
+        why = record.reason if record is not None else ""
+        lines = chart_lines(curves, metric, self._view, width=width, height=height, notice=why)
+        box.update(content(lines))
 
     def _draw_meters(self) -> None:
         record, box = self._selected(), self.query_one("#meters", Static)
