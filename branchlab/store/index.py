@@ -11,6 +11,7 @@ Durability: none is needed, the folders are the truth; a damaged file is put asi
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -217,20 +218,28 @@ class Index:
 
     def _ingest_all(self) -> None:
         with self._writer() as connection:
+            # Of those that are done only the names are held against one another: there may be 10,000.
+            settled = {
+                row["id"]
+                for row in connection.execute(
+                    "SELECT id FROM runs WHERE state = ?", (str(RunState.DONE),)
+                )
+            }
             known = {
                 row["id"]: row
                 for row in connection.execute(
-                    "SELECT id, state, attempt, events_offset, events_damaged, usage, metrics FROM runs"
+                    "SELECT id, state, attempt, events_offset, events_damaged, usage, metrics "
+                    "FROM runs WHERE state != ?",
+                    (str(RunState.DONE),),
                 )
             }
-            folders = {folder.path.name: folder for folder in self._state.all_runs()}
+            names = set(os.listdir(self._state.runs))
             updates = []
-            for run_id, folder in folders.items():
-                row = known.get(run_id)
-                is_settled = row is not None and row["state"] == RunState.DONE
-                if not is_settled and (update := look(folder, row)) is not None:
+            for run_id in sorted(names - settled):
+                folder = self._state.run(run_id)
+                if (update := look(folder, known.get(run_id))) is not None:
                     updates.append(update)
-            gone = [(run_id,) for run_id in known if run_id not in folders]
+            gone = [(run_id,) for run_id in (*settled, *known) if run_id not in names]
             if not updates and not gone:
                 return
             connection.execute("BEGIN IMMEDIATE")

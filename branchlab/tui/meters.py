@@ -69,7 +69,7 @@ def _of(machine: Machine | None, name: str) -> Sequence[float]:
 
 
 def _meter(name: str, value: str, samples: Sequence[float], width: int) -> Line:
-    room = width - len(name) - len(value) - 4
+    room = width - len(f"{name:5} ") - len(value) - 2
     drawn = sparkline([(i, sample) for i, sample in enumerate(samples)], min(room, 20))
     return (*_said(name, value), (f"  {drawn}" if len(samples) > 1 else "", Look.LIVE))
 

@@ -75,7 +75,7 @@ def metric_lines(record: RunRecord, beside: RunRecord | None, metric: str) -> li
     if not names:
         return [(("no metric yet", Look.DIM),)]
     width = min(44, max(len(name) for name in (*names, *record.slices)) + 2)
-    there = f"main ({beside.run.id})" if beside is not None else ""
+    there = f"main: {beside.run.id}, {beside.state}" if beside is not None else ""
     lines: list[Line] = [((f"{'METRIC':{width}}{'VALUE':>10}  {there}", Look.STRONG),)]
     lines += [_metric(name, record.metrics[name], beside, width, is_slice=False) for name in names]
     if record.slices:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,7 +22,9 @@ from branchlab.tui.looks import Line, Look, Piece, state_mark
 from branchlab.tui.rows import Column, Row
 from branchlab.tui.run_filter import RunFilter, moment_of, text_of
 
-_BAR = 10
+_BAR = 8
+_AGE = 15
+"""Its column."""
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -147,7 +149,9 @@ class RunList:
                 waits = f"queued {place}" if place and is_at_work else str(record.state)
                 state = "stopped" if record.usage.get("is_stopped") else waits
                 said = (*self._said(record, metric, main, now), state)
-                if entry is None or not is_same or entry.said != said:
+                if entry is not None and is_same and entry.said[1:] == said[1:]:
+                    entry = entry if entry.said == said else _older(entry, said)
+                else:
                     entry = self._entry(record, said, place, metric)
             found[run_id] = entry
         self._entries = found
@@ -189,13 +193,23 @@ class RunList:
 
     def _measure(self, row: Row) -> None:
         """Keep the widest cell of every column: a table of 10,000 rows is not measured again for each change."""
-        widths = [sum(cell_len(text) for text, _ in cell) for cell in row.cells]
+        widths = [
+            sum(len(text) if text.isascii() else cell_len(text) for text, _ in cell)
+            for cell in row.cells
+        ]
         if not self._widths:
             self._widths = [0] * len(widths)
         if any(new > old for new, old in zip(widths, self._widths, strict=True)):
             self._widths = [max(pair) for pair in zip(widths, self._widths, strict=True)]
             cells = tuple(((" " * width, Look.PLAIN),) for width in self._widths)
             self._measured = [Row(key="", cells=(((" ", Look.PLAIN),), *cells[1:]))]
+
+
+def _older(entry: Entry, said: tuple[str, ...]) -> Entry:
+    """Return an entry of which only the age is another: each minute it is so of thousands."""
+    cells = list(entry.row.cells)
+    cells[_AGE] = ((said[0], Look.DIM),)
+    return replace(entry, row=Row(key=entry.row.key, cells=tuple(cells)), said=said)
 
 
 def list_row(
