@@ -7,12 +7,10 @@ Textual otherwise dies with the alternate screen on and the cursor hidden.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +28,7 @@ from branchlab.tui import keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import Command, Job, Manner, edit_command, shell_command, start
+from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
 from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
@@ -39,6 +37,7 @@ from branchlab.tui.feed import Feed
 from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
+from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
@@ -53,14 +52,13 @@ from branchlab.tui.views import Snapshot
 
 _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-_JOBS_MAX = 100
 
 
 class BranchlabApp(App[None]):
     """The overview of one project.
 
     Attributes:
-        jobs: The commands that were carried out from here, oldest first.
+        jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
     """
 
@@ -103,7 +101,7 @@ class BranchlabApp(App[None]):
             self.theme = wanted
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
-        self.jobs: list[Job] = []
+        self.jobs = Jobs(self._job_ended)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
@@ -148,8 +146,7 @@ class BranchlabApp(App[None]):
     def on_unmount(self) -> None:
         self.feed.stop()
         self._asking.stop()
-        for job in self.jobs:
-            job.close()
+        self.jobs.close()
         self.memory.keep("place", self.current_mode)
         if not os.environ.get("NO_COLOR"):
             self.memory.keep("theme", self.theme)
@@ -335,43 +332,29 @@ class BranchlabApp(App[None]):
         self.feed.work()
 
     def _start(self, command: Command) -> None:
-        number = self.jobs[-1].number + 1 if self.jobs else 1
         try:
-            job = start(command, number, root=self.project.repository.root, width=self.size.width)
+            self.jobs.start(command, self.project.repository.root, width=self.size.width)
         except OSError as error:
             self.say(f"{command.text} could not be started: {error.strerror}", is_error=True)
             return
-        for forgotten in self.jobs[: -_JOBS_MAX + 1]:
-            forgotten.close()
-        self.jobs = [*self.jobs[-_JOBS_MAX + 1 :], job]
         self.say(f"{command.text} …")
-        # A daemon, not a worker of Textual's: leaving waits for workers, and a command may go on for hours.
-        threading.Thread(target=self._wait_for, args=(job,), daemon=True, name="job").start()
 
-    def _wait_for(self, job: Job) -> None:
-        try:
-            is_good = job.wait()
-            where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
-            self.say(f"{job.said}{where}", is_error=not is_good)
-            self.feed.ask()
-        except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
-            self.say(record_failure(error, self.project.state), is_error=True)
+    def _job_ended(self, job: Job, failed: Exception | None) -> None:
+        """Say how a command ended; called by the thread that waits for it."""
+        if failed is not None:
+            self.say(record_failure(failed, self.project.state), is_error=True)
+            return
+        where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
+        self.say(f"{job.said}{where}", is_error=job.code != 0)
+        self.feed.ask()
 
     def _take_the_terminal(self, command: Command, folder: Path) -> None:
         """Give the terminal away until a command has ended, as an editor or a debugger needs it."""
         if not folder.is_dir():
             self.say(f"there is no folder {folder}", is_error=True)
             return
-        with self.suspend(), _deaf_to_ctrl_c():
-            print(f"$ {command.text}", flush=True)  # noqa: T201  into the terminal that was given away
-            try:
-                code = subprocess.run(command.process_arguments, cwd=folder, check=False).returncode
-            except OSError as error:
-                code = error.errno or 1
-                print(f"{command.text}: {error.strerror}")  # noqa: T201
-            if code:
-                with contextlib.suppress(EOFError, KeyboardInterrupt):
-                    input(f"it ended with {code}; Enter returns ")
+        with self.suspend():
+            code = run_in_terminal(command, folder)
         self.refresh(layout=True)
         self.say(f"{command.text}: ended with {code}", is_error=bool(code))
         self.feed.ask()
@@ -389,13 +372,3 @@ class BranchlabApp(App[None]):
     def _leave(self, return_code: int) -> None:
         self.feed.stop()
         self.exit(return_code=return_code)
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to a child in the same terminal; ignored, it would be ignored there as well."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
