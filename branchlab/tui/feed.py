@@ -18,9 +18,9 @@ from branchlab.domain import RunRecord
 from branchlab.errors import BranchlabError
 from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
+from branchlab.lab.sparkline import thinned
 from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
-from branchlab.tui.chart import thinned
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.views import Snapshot

@@ -20,9 +20,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from branchlab.lab.columns import Column, fit
 from branchlab.terminal_text import safe_text
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 
 _GAP = 2
 _NARROW = 100
@@ -317,41 +318,6 @@ def natural_widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int,
         widest = max((sum(cell_len(t) for t, _ in row.cells[i]) for row in rows), default=0)
         widths.append(max(widest, cell_len(column.title)) if widest or not rows else 0)
     return tuple(widths)
-
-
-def fit(
-    columns: Sequence[Column], natural: Sequence[int], width: int, *, gap: int
-) -> tuple[int, ...]:
-    """Return the columns' widths within ``width``: flexible ones are cut, then columns left out, by rank."""
-    widths = list(natural)
-    for rank in sorted({column.rank for column in columns}, reverse=True):
-        over = _width(widths, gap) - width
-        if over <= 0:
-            break
-        least = [_least(column, full) for column, full in zip(columns, widths, strict=True)]
-        if _width(least, gap) <= width:
-            break
-        if rank:
-            widths = [
-                0 if column.rank == rank else full
-                for column, full in zip(columns, widths, strict=True)
-            ]
-    over = _width(widths, gap) - width
-    for i, column in reversed(list(enumerate(columns))):
-        if over > 0 and widths[i]:
-            least_width = _least(column, widths[i])
-            less = min(over, widths[i] - least_width)
-            widths[i] -= less
-            over -= less + (gap if widths[i] == 0 else 0)
-    return tuple(widths)
-
-
-def _least(column: Column, full: int) -> int:
-    return full if column.width_min is None else min(full, column.width_min)
-
-
-def _width(widths: Sequence[int], gap: int) -> int:
-    return sum(width + gap for width in widths if width) - gap
 
 
 def _safe(row: Row) -> Row:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Goal, RunRecord, RunState
+from branchlab.lab.columns import Column
 from branchlab.lab.words import age, drift_text, duration, figure
 from branchlab.tui.looks import (
     Line,
@@ -32,21 +33,6 @@ class Sort(StrEnum):
     NAME = "name"
     AGE = "age"
     RUNNING = "running"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        rank: The higher, the earlier it is left out where the terminal is narrow; 0 stays always.
-        width_min: Down to this it may be cut; as wide as its content otherwise.
-    """
-
-    title: str
-    rank: int = 0
-    width_min: int | None = None
-    is_right: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
