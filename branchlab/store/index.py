@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,12 @@ from branchlab.store.ingest import look, upsert
 from branchlab.store.schema import migrate
 
 _LOCK_WAIT_S = 10.0
+_CURVES = "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step"
+# CROSS JOIN is an order in SQLite: some runs are looked up by key; the planner would read all of them instead.
+_CURVES_OF_SOME = (
+    "SELECT run, epoch, metrics.value FROM json_each(?) AS wanted CROSS JOIN metrics"
+    " ON run = wanted.value AND name = ? ORDER BY run, step"
+)
 
 
 class Index:
@@ -87,11 +93,14 @@ class Index:
         )
         return [(row["step"], row["value"]) for row in rows]
 
-    def epoch_curves(self, metric: str) -> dict[str, list[tuple[int, float]]]:
-        """Return (epoch, last value in it) of one metric, by run."""
-        rows = self._read(
-            "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
-        )
+    def epoch_curves(
+        self, metric: str, runs: Iterable[str] | None = None
+    ) -> dict[str, list[tuple[int, float]]]:
+        """Return (epoch, last value in it) of one metric, by run: of all runs, or of some without reading the others."""
+        if runs is None:
+            rows = self._read(_CURVES, (metric,))
+        else:
+            rows = self._read(_CURVES_OF_SOME, (json.dumps(list(runs)), metric))
         found: dict[str, dict[int, float]] = {}
         for row in rows:
             found.setdefault(row["run"], {})[row["epoch"]] = row["value"]
