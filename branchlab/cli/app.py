@@ -128,9 +128,7 @@ def app(ctx: click.Context) -> None:
     several seeds, and judged honestly. Without a command: the status, and what to do next. Also answers as `git lab`.
     """
     if ctx.invoked_subcommand is None:
-        from branchlab.cli.status import status_or_help
-
-        status_or_help(ctx)
+        importlib.import_module("branchlab.cli.status").status_or_help(ctx)
 
 
 def run_app(arguments: Sequence[str]) -> int:

@@ -10,7 +10,6 @@ import click
 
 from branchlab.analysis.wording import amount, difference_text, interval_text
 from branchlab.cli import terminal
-from branchlab.cli.status_text import curve_text
 from branchlab.cli.table import (
     OUTCOME_COLOURS,
     aligned,
@@ -19,17 +18,16 @@ from branchlab.cli.table import (
     outcome_text,
     say,
     table,
-    width,
     wrapped,
 )
+from branchlab.cli.terminal import width
 from branchlab.cli.trust_line import trust_line
 from branchlab.domain import Verdict
 from branchlab.lab.columns import Column
-from branchlab.lab.curves import Curve, curves_of
+from branchlab.lab.curves import Curve, curves_of, sparklines
 from branchlab.lab.interval_line import MARGIN, ZERO, Axis, axis_of, axis_title, interval_line
 from branchlab.lab.judge import Comparison, Judged, why_none
 from branchlab.lab.project import Project
-from branchlab.lab.sparkline import shared_span
 from branchlab.lab.words import few, figure
 from branchlab.terminal_text import safe_text
 
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from branchlab.lab.judge_slices import SlicedBranch
 
 _CURVES_FROM, _INTERVALS_FROM = 80, 110
+_CURVE_WIDTH = 10
 _INTERVAL_WIDTHS = range(21, 50)
 _NAMES_MAX = 30
 _TEXT_MIN = 44
@@ -115,8 +114,7 @@ def _table(
         Column(title="VERDICT"),
         Column(title="SEEDS", rank=2, is_right=True),
     ]
-    drawn = {name: [(p.epoch, p.mean) for p in curve.points] for name, curve in curves.items()}
-    span = shared_span(drawn.values())
+    drawn = sparklines(curves, _CURVE_WIDTH)
     rows = []
     for one in judged:
         verdict = one.verdict
@@ -124,7 +122,7 @@ def _table(
             [
                 safe_text(one.subject.branch),
                 figure(_mean(one, found.metric)),
-                curve_text(drawn.get(one.subject.branch, ()), span),
+                drawn.get(one.subject.branch, ""),
                 difference_text(verdict) if verdict else "",
                 interval_text(verdict) if verdict else "",
                 _verdict_text(verdict, is_short=True),

@@ -18,8 +18,7 @@ from branchlab.cli.table import aligned, outcome_text, state_text, wrapped
 from branchlab.cli.trust_line import trust_line
 from branchlab.domain import BaselineState, Landed, MergeBack, ReferenceState, RunState
 from branchlab.lab.columns import Column
-from branchlab.lab.curves import Curve
-from branchlab.lab.sparkline import Span, shared_span, sparkline
+from branchlab.lab.curves import Curve, sparklines
 from branchlab.lab.status import BranchStatus, Status
 from branchlab.lab.words import (
     STATE_MARKS,
@@ -33,7 +32,7 @@ from branchlab.lab.words import (
 from branchlab.terminal_text import safe_text
 
 _WAITING_MAX = 3
-CURVE_WIDTH = 10
+_CURVE_WIDTH = 10
 _ROOMY, _WORDY = 140, 180
 """From so many columns on it is said where a merge conflicts, and runs are counted in words."""
 
@@ -128,8 +127,7 @@ def _table(found: Status, room: int, curves: Mapping[str, Curve]) -> list[str]:
         Column(title="AGE", rank=12, is_right=True),
         Column(title="NOTE", rank=11, width_min=10),
     )
-    drawn = {name: [(p.epoch, p.mean) for p in curve.points] for name, curve in curves.items()}
-    span = shared_span(drawn.values())
+    drawn = sparklines(curves, _CURVE_WIDTH)
     now = datetime.now(UTC)
     rows = []
     for branch in found.branches:
@@ -143,7 +141,7 @@ def _table(found: Status, room: int, curves: Mapping[str, Curve]) -> list[str]:
                 drift_text(branch.standing.reference),
                 merge_text(branch, is_short=room < _ROOMY),
                 figure(branch.mean),
-                curve_text(drawn.get(name, ()), span),
+                drawn.get(name, ""),
                 *_difference(branch),
                 judged,
                 _fresh_text(branch),
@@ -154,11 +152,6 @@ def _table(found: Status, room: int, curves: Mapping[str, Curve]) -> list[str]:
             ]
         )
     return aligned(rows, columns, room=room)
-
-
-def curve_text(points: Sequence[tuple[int, float]], span: Span | None) -> str:
-    """Return a curve in a few blocks, in the span that all curves of a table share."""
-    return sparkline(points, CURVE_WIDTH, span=span)
 
 
 def _difference(branch: BranchStatus) -> tuple[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 
 import click
 
 from branchlab.cli import terminal
+from branchlab.cli.terminal import width
 from branchlab.domain import HypothesisState, Outcome, RunState
 from branchlab.lab.columns import Column, fit
 from branchlab.lab.words import HYPOTHESIS_MARKS, OUTCOME_MARKS, OUTCOME_WORDS, STATE_MARKS
@@ -39,22 +38,6 @@ _HYPOTHESIS_COLOURS = {
     HypothesisState.NOT_MEASURED: "bright_black",
     HypothesisState.DAMAGED: "red",
 }
-
-
-@lru_cache(maxsize=8192)
-def width(text: str) -> int:
-    """Return the columns that a text takes on a terminal, colours not counted."""
-    plain = click.unstyle(text) if "\x1b" in text else text
-    if plain.isascii():
-        return len(plain)
-    return sum(map(_width_of_character, plain))
-
-
-@lru_cache(maxsize=1024)
-def _width_of_character(character: str) -> int:
-    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def cut(text: str, room: int) -> str:

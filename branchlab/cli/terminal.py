@@ -11,9 +11,13 @@ import codecs
 import os
 import shutil
 import sys
+import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import TextIO
+
+import click
 
 _PLAIN = "plain-ascii"
 _PLAIN_MARKS = {
@@ -59,6 +63,22 @@ def columns() -> int | None:
 def lines() -> int:
     """Return how many lines the terminal has."""
     return shutil.get_terminal_size().lines
+
+
+@lru_cache(maxsize=8192)
+def width(text: str) -> int:
+    """Return the columns that a text takes on a terminal, colours not counted."""
+    plain = click.unstyle(text) if "\x1b" in text else text
+    if plain.isascii():
+        return len(plain)
+    return sum(map(_width_of_character, plain))
+
+
+@lru_cache(maxsize=1024)
+def _width_of_character(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def can_redraw(stream: TextIO) -> bool:
@@ -120,7 +140,5 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     """Put plain characters of the same width in the place of what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    from branchlab.cli.table import width
-
     lacking = error.object[error.start : error.end]
     return "".join(_PLAIN_MARKS.get(c, "?" * width(c)) for c in lacking), error.end

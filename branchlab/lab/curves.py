@@ -13,6 +13,7 @@ from branchlab.analysis.results import BranchResults, ProtocolKey, protocol_of
 from branchlab.domain import RunState, Scale
 from branchlab.lab.judge import Judged
 from branchlab.lab.project import Project
+from branchlab.lab.sparkline import shared_span, sparkline
 from branchlab.store.index import Index
 
 EpochCurves = Mapping[str, Sequence[tuple[int, float]]]
@@ -80,6 +81,13 @@ def curves_of(
     index.close()
     found = {name: curve_of(name, one, known) for name, one in results.items()}
     return {name: curve for name, curve in found.items() if curve is not None}
+
+
+def sparklines(curves: Mapping[str, Curve], width: int) -> dict[str, str]:
+    """Return each branch's means in a line of blocks, all in one span."""
+    drawn = {name: [(p.epoch, p.mean) for p in one.points] for name, one in curves.items()}
+    span = shared_span(drawn.values())
+    return {name: sparkline(points, width, span=span) for name, points in drawn.items()}
 
 
 def curve_of(branch: str, results: BranchResults, curves: EpochCurves) -> Curve | None:
