@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _CURVES_FROM, _INTERVALS_FROM = 80, 110
 _CURVE_WIDTH = 10
 _INTERVAL_WIDTHS = range(21, 50)
-_NAMES_MAX = 30
+_NAMES_MIN, _NAMES_MAX = 24, 30
 _TEXT_MIN = 44
 _GUIDES = re.compile(f"[{ZERO}{MARGIN}]+")
 _DRAWN = re.compile(f"[^ {ZERO}{MARGIN}]+")
@@ -106,7 +106,7 @@ def _table(
     """Return the figures of each branch, and what they look like where there is room."""
     judged = _best_first(found)
     columns = [
-        Column(title="BRANCH", width_min=24),
+        Column(title="BRANCH", width_min=_NAMES_MIN),
         Column(title="MEAN", rank=3, is_right=True),
         Column(title="CURVE", rank=5),
         Column(title=f"Δ {safe_text(found.against, length_max=12).upper()}", rank=1, is_right=True),
@@ -130,7 +130,8 @@ def _table(
             ]
         )
     legend: list[str] = []
-    left = room - sum(size + 2 for size in natural_widths(rows, columns) if size)
+    names, *others = natural_widths(rows, columns)
+    left = room - sum(size + 2 for size in (min(names, _NAMES_MAX), *others) if size)
     verdicts = [one.verdict for one in judged if one.verdict is not None]
     axis = axis_of(verdicts, margin=min_effect, width=min(left, _INTERVAL_WIDTHS[-1]))
     if room >= _INTERVALS_FROM and left >= _INTERVAL_WIDTHS[0] and axis is not None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -20,22 +16,13 @@ from branchlab.cli.table import cut
 from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.curves import Curve, curves_of
-from branchlab.lab.next_steps import next_steps
 from branchlab.lab.project import Project, has_lab
-from branchlab.lab.runs import num_running
 from branchlab.lab.status import Status
 from branchlab.lab.status import status as overview
 from branchlab.terminal_text import safe_text
 
 _CURVES_FROM = 100
 """Narrower terminals have no room for curves: they are not read."""
-_CURVES_MAX = 300
-"""Of more branches none are read: it would take longer than all else."""
-_EVERY_S = 2.0
-_QUIET_LOOKS = 3
-"""A batch has moments without a run, between one and the next."""
-_TO_OTHER_SCREEN, _BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-_HOME, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 @click.command(
@@ -64,7 +51,12 @@ def status(branches: tuple[str, ...], with_deleted: bool, watch: bool, as_json: 
     with telling() as tell:
         found = overview(project, branches, with_deleted=with_deleted, tell=tell)
     if watch:
-        found = _watched(project, found, branches, with_deleted=with_deleted)
+        from branchlab.cli.watch import watched
+
+        def look() -> Status:
+            return overview(project, branches, with_deleted=with_deleted)
+
+        found = watched(project, found, look, partial(_lines, project))
     if as_json:
         print_document(status_document(found))
     else:
@@ -81,6 +73,8 @@ def status_or_help(ctx: click.Context) -> None:
     if not has_lab(Path.cwd()):
         click.echo(ctx.get_help())
         return
+    from branchlab.lab.next_steps import next_steps
+
     project = project_here(warns=False)
     with telling() as tell:
         found = overview(project, tell=tell)
@@ -100,58 +94,7 @@ def _lines(project: Project, found: Status) -> list[str]:
 
 
 def _curves(project: Project, found: Status, room: int | None) -> dict[str, Curve]:
-    if room is None or room < _CURVES_FROM or len(found.branches) > _CURVES_MAX:
+    if room is None or room < _CURVES_FROM:
         return {}
     results = {branch.standing.branch.name: branch.results for branch in found.branches}
     return curves_of(project, results, found.metric)
-
-
-def _watched(
-    project: Project, found: Status, branches: tuple[str, ...], *, with_deleted: bool
-) -> Status:
-    """Draw the overview again and again until nothing has run for a few looks, or Ctrl-C; return the last one."""
-    num_quiet = 0
-    with _other_screen():
-        try:
-            while True:
-                running = num_running(project)
-                num_quiet = 0 if running else num_quiet + 1
-                if num_quiet == _QUIET_LOOKS:
-                    return found
-                _draw(_lines(project, found), num_running=running)
-                time.sleep(_EVERY_S)
-                found = overview(project, branches, with_deleted=with_deleted)
-        except KeyboardInterrupt:
-            return found
-
-
-def _draw(lines: list[str], *, num_running: int) -> None:
-    """Draw lines over what stands there; those that a screen has no room for are counted."""
-    height = terminal.lines()
-    body = height - 2
-    said = "1 run goes on" if num_running == 1 else f"{num_running} runs go on"
-    more = f"{len(lines) - body} more lines: branchlab status · " if len(lines) > body else ""
-    shown = [*lines[:body], "", f"{more}{said} · Ctrl-C leaves"]
-    room = terminal.columns() or 80
-    shown = [cut(line, room) for line in shown[:height]]
-    click.echo(
-        _HOME + "\n".join(f"{line}{_END_OF_LINE}" for line in shown) + _END_OF_SCREEN, nl=False
-    )
-
-
-@contextmanager
-def _other_screen() -> Iterator[None]:
-    """Draw beside what the terminal shows, which comes back at the end, also when this process is told to end."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {s: signal.signal(s, leave) for s in (signal.SIGTERM, signal.SIGHUP)}
-    sys.stdout.write(_TO_OTHER_SCREEN)
-    try:
-        yield
-    finally:
-        sys.stdout.write(_BACK)
-        sys.stdout.flush()
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,6 +16,9 @@ from branchlab.lab.project import Project
 from branchlab.lab.sparkline import shared_span, sparkline
 from branchlab.store.index import Index
 
+_BRANCHES_MAX = 300
+"""Curves of 1,000 branches with three runs each take 0.13 s on a busy core (2026-11-27), a tenth of all that ``status`` does."""
+
 EpochCurves = Mapping[str, Sequence[tuple[int, float]]]
 """(epoch, value) pairs of one metric, by run, as the index gives them."""
 
@@ -72,7 +75,12 @@ def charts_of(judged: Sequence[Judged], curves: EpochCurves, *, main: str) -> tu
 def curves_of(
     project: Project, results: Mapping[str, BranchResults], metric: str
 ) -> dict[str, Curve]:
-    """Return the curve of each branch that has one, read at once from the index as it is: who asks has just brought it up to date."""
+    """Return the curve of each branch that has one; of very many branches none.
+
+    They are read at once from the index as it is: who asks has just brought it up to date.
+    """
+    if len(results) > _BRANCHES_MAX:
+        return {}
     runs = [record.run.id for one in results.values() for record in one.records]
     if not runs:
         return {}

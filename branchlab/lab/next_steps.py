@@ -30,8 +30,10 @@ class Step:
 
 def next_steps(found: Status, *, num_max: int = 3) -> tuple[Step, ...]:
     """Return the next commands, each once."""
-    steps = {step.command: step for step in reversed(list(_steps(found)))}
-    return tuple(reversed(steps.values()))[:num_max]
+    steps: dict[str, Step] = {}
+    for step in _steps(found):
+        steps.setdefault(step.command, step)
+    return tuple(steps.values())[:num_max]
 
 
 def _steps(found: Status) -> Iterator[Step]:
