@@ -12,7 +12,7 @@ from branchlab.cli import terminal
 from branchlab.cli.documents import print_document, status_document
 from branchlab.cli.options import branches_argument, json_option, project_here
 from branchlab.cli.status_text import status_lines
-from branchlab.cli.table import cut
+from branchlab.cli.table import wrapped
 from branchlab.cli.telling import telling
 from branchlab.errors import ConfigError
 from branchlab.lab.curves import Curve, curves_of
@@ -23,6 +23,7 @@ from branchlab.terminal_text import safe_text
 
 _CURVES_FROM = 100
 """Narrower terminals have no room for curves: they are not read."""
+_TEXT_MIN = 20
 
 
 @click.command(
@@ -82,10 +83,14 @@ def status_or_help(ctx: click.Context) -> None:
     steps = next_steps(found)
     widest = max(len(safe_text(step.command)) for step in steps)
     click.echo("\nnext:")
+    room = terminal.columns()
     for step in steps:
-        line = f"  {safe_text(step.command):{widest}}   {safe_text(step.reason)}"
-        room = terminal.columns()
-        click.echo(line if room is None else cut(line, room))
+        command, reason = safe_text(step.command), safe_text(step.reason)
+        left = _TEXT_MIN if room is None else max(_TEXT_MIN, room - widest - 5)
+        first, *more = [reason] if room is None else wrapped(reason, left)
+        click.echo(f"  {command:{widest}}   {first}")
+        for line in more:
+            click.echo(f"{' ' * widest}     {line}")
 
 
 def _lines(project: Project, found: Status) -> list[str]:

@@ -175,12 +175,16 @@ def _fresh_text(branch: BranchStatus) -> str:
 
 
 def _run_marks(branch: BranchStatus) -> str:
+    """Return how many runs are done, running (a single one with its epoch) and failed, a mark each."""
+    running = [r for r in branch.results.records if r.state is RunState.RUNNING and r.epochs]
+    is_single = len(running) == branch.num_running == 1
+    how_far = f" {running[0].epoch}/{running[0].epochs}" if is_single else ""
     parts = [
-        click.style(f"{STATE_MARKS[state]}{number}", fg=colour)
-        for state, number, colour in (
-            (RunState.DONE, branch.num_done, "green"),
-            (RunState.RUNNING, branch.num_running, "cyan"),
-            (RunState.FAILED, branch.num_failed, "red"),
+        click.style(f"{STATE_MARKS[state]}{number}{more}", fg=colour)
+        for state, number, more, colour in (
+            (RunState.DONE, branch.num_done, "", "green"),
+            (RunState.RUNNING, branch.num_running, how_far, "cyan"),
+            (RunState.FAILED, branch.num_failed, "", "red"),
         )
         if number
     ]
