@@ -19,15 +19,9 @@ from typing import TextIO
 
 import click
 
+from branchlab.terminal_text import plain_characters
+
 _PLAIN = "plain-ascii"
-_PLAIN_MARKS = {
-    **dict.fromkeys("─━═╌┄┈", "-"),
-    **dict.fromkeys("│┃║▌▐", "|"),
-    **dict.fromkeys("┼├┤┬┴┌┐└┘╭╮╰╯", "+"),
-    **dict(zip("▁▂▃▄▅▆▇█░┊", "_.,-=+*#.:", strict=True)),
-    **dict(zip("▲▽●○◆★◂▸▾✓✗", "^v*o#*<>v+x", strict=True)),
-    **dict(zip("↑↓→←·…±Δ≥≤°", "+-><.~~d><*", strict=True)),
-}
 
 
 class Colour(StrEnum):
@@ -141,4 +135,4 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(_PLAIN_MARKS.get(c, "?" * width(c)) for c in lacking), error.end
+    return plain_characters(lacking), error.end

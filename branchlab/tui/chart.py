@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from branchlab.lab.sparkline import Points
+from branchlab.lab.sparkline import Points, thinned
 from branchlab.lab.words import figure
 from branchlab.tui.looks import Line, Look, Piece
 
