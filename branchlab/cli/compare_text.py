@@ -109,7 +109,7 @@ def _table(
         Column(title="BRANCH", width_min=_NAMES_MIN),
         Column(title="MEAN", rank=3, is_right=True),
         Column(title="CURVE", rank=5),
-        Column(title=f"Δ {safe_text(found.against, length_max=12).upper()}", rank=1, is_right=True),
+        Column(title=f"Δ {safe_text(found.against, length_max=12)}", rank=1, is_right=True),
         Column(title="INTERVAL", rank=4),
         Column(title="VERDICT"),
         Column(title="SEEDS", rank=2, is_right=True),

@@ -46,6 +46,8 @@ def _steps(found: Status) -> Iterator[Step]:
             break
     if not found.branches:
         yield Step(command="branchlab new-exp NAME", reason="no experiment branch yet")
+        if not found.main_results.records:
+            yield Step(command="branchlab run main", reason="what experiments are held against")
     yield from _training(found.branches)
     if found.baseline is not None and found.baseline.verdict.state is BaselineState.NOT_RUN:
         yield Step(command="branchlab baseline", reason="nothing is anchored to a published figure")
