@@ -75,6 +75,8 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509  no thread runs here
         )
         os.close(slave)
+        self._poll = select.poll()
+        self._poll.register(self._master, select.POLLIN)
         self._raw = b""
         self.num_bytes = 0
         self.first_byte_s: float | None = None
@@ -85,8 +87,7 @@ class Terminal:
 
     def pump(self, within_s: float) -> bool:
         """Take what comes within some time, once; return whether anything came."""
-        ready, _, _ = select.select([self._master], [], [], max(0.0, within_s))
-        if not ready:
+        if not self._poll.poll(max(0.0, within_s) * 1000):
             return False
         try:
             data = os.read(self._master, 1 << 20)

@@ -17,7 +17,6 @@ rows of text that are there from the start, and lazygit where it is on PATH.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import multiprocessing
 import re
@@ -33,7 +32,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from repositories import build_lab, git, record_runs
-from terminal import Terminal
+from terminal import Seen, Terminal
 from timing import Goal, Report, Timed, in_turns, parser, scripts_folder
 
 from branchlab.run_folder import EventWriter, RunFolder, StateFolder, locked
@@ -48,18 +47,15 @@ _CURSOR = r"▌[\s*]*(\S+)"
 _NUM_WRITERS, _WRITES_PER_S = 8, 20
 _EPOCHS_PER_HOUR = 3600
 _PEERS = {"one": "a Textual app of one line", "table": "Textual's DataTable, rows at hand"}
-_BYTE, _ROWS, _FACTS = "first byte", "branch rows", "a branch made just before"
+_BYTE, _ROWS, _ANSWER = "first byte", "branch rows", "answer to j, pressed when rows stand"
+_FACTS = "a branch made just before"
 
 
 def main() -> None:
     made = parser(__doc__, rounds=5)
     made.add_argument("--quick", action="store_true", help="two sizes, fewer keys, no memory")
     made.add_argument("--sizes", type=int, nargs="+", help="numbers of branches [200 1000 10000]")
-    made.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
     options = made.parse_args()
-    if options.peer:
-        be_peer(options.peer[0], int(options.peer[1]))
-        return
     report = Report("The terminal's overview")
     sizes = options.sizes or (_QUICK_SIZES if options.quick else _SIZES)
     with tempfile.TemporaryDirectory(prefix="branchlab-bench-") as folder:
@@ -84,7 +80,7 @@ def main() -> None:
 
 def _starts(report: Report, root: Path, num_branches: int, *, rounds: int) -> None:
     """Add tables of starts, and the goals for 1,000 branches."""
-    first = {name: Timed() for name in (_BYTE, _ROWS, _FACTS)}
+    first = {name: Timed() for name in (_BYTE, _ROWS, _ANSWER, _FACTS)}
     for number in range(1 if num_branches > 1000 else max(1, rounds // 2)):  # noqa: PLR2004  it takes a while
         for path in (root / ".branchlab").iterdir():
             if path.name != "runs":
@@ -137,20 +133,32 @@ def _start(
     wanted = len(git(root, "for-each-ref", "--format=x", "refs/heads/exp").split())
     terminal = _open_tui(root, size)
     rows = terminal.see(_ROW)
-    facts = terminal.see(_count(wanted))
+    terminal.see(_CURSOR)
+    last = _cursor(terminal.text())
+    terminal.press("j")
+    seen: dict[str, Seen] = {}
+    tests = {_ANSWER: functools.partial(_has_moved, last), _FACTS: _count(wanted)}
+    while tests:
+        text = terminal.text()
+        for name in [name for name, is_there in tests.items() if is_there(text)]:
+            seen[name] = Seen(time.perf_counter() - terminal.started, terminal.cpu())
+            del tests[name]
+        if tests:
+            terminal.pump(60)
     terminal.settle(0.5)
     terminal.close()
     assert terminal.first_byte_s is not None
     into[_BYTE].walls.append(terminal.first_byte_s)
-    for name, seen in ((_ROWS, rows), (_FACTS, facts)):
-        into[name].walls.append(seen.wall)
-        into[name].cpus.append(seen.cpu)
-    return facts.wall, facts.cpu
+    for name, one in {_ROWS: rows, **seen}.items():
+        into[name].walls.append(one.wall)
+        into[name].cpus.append(one.cpu)
+    return seen[_FACTS].wall, seen[_FACTS].cpu
 
 
-def _count(number: int) -> str:
-    """Return what matches a number of branches, however it is written."""
-    return rf"(?<![\d,]){number}(?!\d)|(?<![\d,]){number:,}(?!\d)"
+def _count(number: int) -> Callable[[str], bool]:
+    """Return what finds a number of branches, however it is written."""
+    written = re.compile(rf"(?<![\d,])(?:{number}|{number:,})(?!\d)")
+    return lambda text: written.search(text) is not None
 
 
 def _open_tui(root: Path, size: tuple[int, int]) -> Terminal:
@@ -168,7 +176,8 @@ def _start_peer(root: Path, name: str, num_rows: int) -> tuple[float, float]:
 
 
 def _open_peer(root: Path, name: str, num_rows: int) -> Terminal:
-    command = [sys.executable, Path(__file__).absolute(), "--peer", name, str(num_rows)]
+    peer = Path(__file__).with_name("textual_peer.py").absolute()
+    command = [sys.executable, peer, name, str(num_rows)]
     return Terminal(command, cwd=root, columns=160, lines=45)
 
 
@@ -333,7 +342,9 @@ def _begin_runs(root: Path, label: str) -> list[RunFolder]:
 def _writers(folders: list[RunFolder], *, per_s: float) -> Iterator[None]:
     stop = multiprocessing.Event()
     processes = [
-        multiprocessing.Process(target=_write, args=(folder, stop), kwargs={"per_s": per_s})
+        multiprocessing.Process(
+            target=_write, args=(folder, stop), kwargs={"per_s": per_s}, daemon=True
+        )
         for folder in folders
     ]
     for process in processes:
@@ -400,7 +411,8 @@ def _memory(report: Report, root: Path) -> None:
     folders = _begin_runs(root, "hours")
     go = [multiprocessing.Event() for _ in range(2)]
     processes = [
-        multiprocessing.Process(target=_write_hours, args=(folder, go)) for folder in folders
+        multiprocessing.Process(target=_write_hours, args=(folder, go), daemon=True)
+        for folder in folders
     ]
     for process in processes:
         process.start()
@@ -455,66 +467,6 @@ def _write_hours(folder: RunFolder, go: list[Event]) -> None:
                 step += 1
                 _tell(events, step, epoch=step, is_epoch=True)
         time.sleep(3600)
-
-
-# What it is compared with
-
-
-def be_peer(name: str, num_rows: int) -> None:
-    """Be another Textual app: one line, or a DataTable of branches."""
-    from textual.app import App, ComposeResult
-    from textual.binding import Binding
-    from textual.widget import Widget
-    from textual.widgets import DataTable, Static
-
-    class Peer(App[None]):
-        BINDINGS = [Binding("q", "quit"), Binding("s", "sort")]  # noqa: RUF012
-        is_reversed = False
-
-        def compose(self) -> ComposeResult:
-            yield from shown()
-
-        def action_sort(self) -> None:
-            self.is_reversed = not self.is_reversed
-            self.query_one(DataTable).sort("AGE", reverse=self.is_reversed)
-
-    class Table(DataTable[str]):
-        BINDINGS = [Binding("j", "cursor_down"), Binding("g", "scroll_top")]  # noqa: RUF012
-
-    def shown() -> Iterator[Widget]:
-        if name == "one":
-            yield Static("exp/idea-000")
-            return
-        table = Table(cursor_type="row")
-        for title in (
-            "BRANCH",
-            "MAIN",
-            "REF",
-            "MERGE",
-            "accuracy",
-            "Δ MAIN",
-            "VERDICT",
-            "RUNS",
-            "AGE",
-        ):
-            table.add_column(title, key=title)
-        table.add_rows(
-            (
-                f"exp/idea-{n:03d}",
-                f"↑{n % 7}",
-                f"↑{n}",
-                "✓ clean",
-                f"{0.6 + n % 90 / 1000:.4f}",
-                "+0.01",
-                "undecided",
-                "✓3",
-                f"{n % 40}d",
-            )
-            for n in range(num_rows)
-        )
-        yield table
-
-    Peer().run()
 
 
 if __name__ == "__main__":

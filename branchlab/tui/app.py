@@ -12,8 +12,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import ClassVar
 
+from rich.console import COLOR_SYSTEMS
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
@@ -29,6 +31,7 @@ from branchlab.tui.commands import Command, carry_out, run_command, stop_command
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
+from branchlab.tui.first_frame import FILE_NAME, frame_of, keep_frame
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.looks import Line, Look
@@ -130,6 +133,7 @@ class BranchlabApp(App[None]):
             self.push_screen(HelpScreen(screen.NAME, screen.KEYS))
 
     def action_leave(self) -> None:
+        self._keep_frame()
         self.feed.stop()
         self.exit()
 
@@ -214,6 +218,20 @@ class BranchlabApp(App[None]):
         screen = next((s for s in reversed(self.screen_stack) if isinstance(s, LabScreen)), None)
         return screen if screen is not None and screen.is_standing else None
 
+    def _keep_frame(self) -> None:
+        """Write down what stands here, for the next start to begin with."""
+        if len(self.screen_stack) == 1 and self._snapshot is not None:
+            update = self.screen._compositor.render_full_update()  # noqa: SLF001  what stands, as it stands
+            frame = frame_of(
+                (chain.from_iterable(line) for line in update.strips),
+                width=self.size.width,
+                height=self.size.height,
+                colours=COLOR_SYSTEMS.get(self.console.color_system or ""),
+                at=self._snapshot.read_at,
+            )
+            keep_frame(self.project.state.path / FILE_NAME, frame)
+
     def _leave(self, return_code: int) -> None:
+        self._keep_frame()
         self.feed.stop()
         self.exit(return_code=return_code)
