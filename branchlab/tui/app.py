@@ -24,16 +24,17 @@ from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
 from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import keys
+from branchlab.tui import first_frame, kept, keys
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, carry_out, run_command, stop_command
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
-from branchlab.tui.first_frame import FILE_NAME, frame_of, keep_frame
+from branchlab.tui.first_frame import frame_of, keep_frame
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
+from branchlab.tui.kept import keep_rows, read_rows
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
 from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
@@ -64,6 +65,7 @@ class BranchlabApp(App[None]):
         self.project = project
         self.now = now
         self.feed = Feed(project, self.post_message, now=now)
+        self.kept = read_rows(project.state.path / kept.FILE_NAME)
         self._snapshot: Snapshot | None = None
         self._said = Said("reading…", is_error=False)
         self._is_reading_run = False
@@ -133,7 +135,7 @@ class BranchlabApp(App[None]):
             self.push_screen(HelpScreen(screen.NAME, screen.KEYS))
 
     def action_leave(self) -> None:
-        self._keep_frame()
+        self._keep()
         self.feed.stop()
         self.exit()
 
@@ -218,8 +220,12 @@ class BranchlabApp(App[None]):
         screen = next((s for s in reversed(self.screen_stack) if isinstance(s, LabScreen)), None)
         return screen if screen is not None and screen.is_standing else None
 
-    def _keep_frame(self) -> None:
+    def _keep(self) -> None:
         """Write down what stands here, for the next start to begin with."""
+        overview = next((s for s in self.screen_stack if isinstance(s, BranchesScreen)), None)
+        rows = overview.rows_to_keep() if overview is not None else None
+        if rows is not None:
+            keep_rows(self.project.state.path / kept.FILE_NAME, rows)
         if len(self.screen_stack) == 1 and self._snapshot is not None:
             update = self.screen._compositor.render_full_update()  # noqa: SLF001  what stands, as it stands
             frame = frame_of(
@@ -229,9 +235,9 @@ class BranchlabApp(App[None]):
                 colours=COLOR_SYSTEMS.get(self.console.color_system or ""),
                 at=self._snapshot.read_at,
             )
-            keep_frame(self.project.state.path / FILE_NAME, frame)
+            keep_frame(self.project.state.path / first_frame.FILE_NAME, frame)
 
     def _leave(self, return_code: int) -> None:
-        self._keep_frame()
+        self._keep()
         self.feed.stop()
         self.exit(return_code=return_code)

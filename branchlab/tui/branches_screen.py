@@ -16,6 +16,7 @@ from branchlab.terminal_text import safe_text
 from branchlab.tui import keys
 from branchlab.tui.detail import chart_run, detail_lines
 from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
@@ -105,8 +106,15 @@ class BranchesScreen(LabScreen):
         yield FilterLine()
 
     def on_mount(self) -> None:
-        self.query_one(LineTable).show((), (), notice="reading branches…")
-        self.show_top(((f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),))
+        table, kept = self.query_one(LineTable), self.lab.kept
+        name = (f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG)
+        if kept is None:
+            table.show((), (), notice="reading branches…")
+            self.show_top((name,))
+        else:
+            table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
+            table.select(kept.selected)
+            self.show_top((name,), ((kept.words, Look.DIM),))
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -169,6 +177,19 @@ class BranchesScreen(LabScreen):
 
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
+
+    def rows_to_keep(self) -> KeptRows | None:
+        """Return what the table shows, for the next start; None while a filter hides some of it."""
+        table = self.query_one(LineTable)
+        if self._snapshot is None or self.query_one(FilterLine).text:
+            return None
+        return rows_to_keep(
+            table.columns,
+            table.rows,
+            num_pinned=table.num_pinned,
+            selected=table.selected,
+            at=self._snapshot.read_at,
+        )
 
     def chosen(self) -> BranchView | None:
         return self._views.get(self.query_one(LineTable).selected or "")

@@ -33,12 +33,14 @@ class KeptRows:
     Attributes:
         num_pinned: So many of the first rows stayed on top.
         num_all: How many rows there were, of which the first are kept.
+        selected: The key of the row in which the cursor stood.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     num_pinned: int
     num_all: int
+    selected: str
     kept_at: datetime
 
     @property
@@ -51,7 +53,12 @@ class KeptRows:
 
 
 def rows_to_keep(
-    columns: Sequence[Column], rows: Sequence[Row], *, num_pinned: int, at: datetime
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    num_pinned: int,
+    selected: str | None,
+    at: datetime,
 ) -> KeptRows:
     """Return the first rows of a table, as they are to be kept."""
     return KeptRows(
@@ -59,6 +66,7 @@ def rows_to_keep(
         rows=tuple(rows[:_ROWS_MAX]),
         num_pinned=num_pinned,
         num_all=len(rows),
+        selected=selected or "",
         kept_at=at,
     )
 
@@ -71,6 +79,7 @@ def keep_rows(path: Path, kept: KeptRows) -> None:
         "columns": [asdict(column) for column in kept.columns],
         "num_pinned": kept.num_pinned,
         "num_all": kept.num_all,
+        "selected": kept.selected,
         "rows": [[row.key, *(plain(cell) for cell in row.cells)] for row in kept.rows],
     }
     beside = path.with_name(f"{path.name}.{os.getpid()}")
@@ -107,6 +116,7 @@ def _unpacked(values: dict[str, object]) -> KeptRows | None:
         rows=read,
         num_pinned=num_pinned,
         num_all=num_all,
+        selected=str(values["selected"]),
         kept_at=moment,
     )
 
