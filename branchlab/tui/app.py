@@ -7,15 +7,15 @@ Textual otherwise dies with the alternate screen on and the cursor hidden.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import ClassVar
 
-from rich.console import COLOR_SYSTEMS
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
@@ -24,35 +24,67 @@ from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
 from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import first_frame, kept, keys
+from branchlab.tui import keys
+from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import Command, carry_out, run_command, stop_command
+from branchlab.tui.commands import Command, Job, Manner, start
+from branchlab.tui.commands_screen import CommandsScreen
+from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
-from branchlab.tui.first_frame import frame_of, keep_frame
+from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
-from branchlab.tui.kept import keep_rows, read_rows
+from branchlab.tui.journal_screen import JournalScreen
+from branchlab.tui.kept import FILE_NAME as KEPT_ROWS
+from branchlab.tui.kept import read_rows
+from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
+from branchlab.tui.map_screen import MapScreen
+from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
 from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
-from branchlab.tui.views import BranchView, Snapshot
+from branchlab.tui.runs_screen import RunsScreen
+from branchlab.tui.tabs import Place
+from branchlab.tui.verbs import Verb, command_of
+from branchlab.tui.views import Snapshot
 
 _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_JOBS_MAX = 100
 
 
 class BranchlabApp(App[None]):
-    """The overview of one project."""
+    """The overview of one project.
+
+    Attributes:
+        jobs: The commands that were carried out from here, oldest first.
+        memory: What is kept from one start to the next.
+        kept: The overview's rows of the last start; None where there are none.
+    """
 
     ENABLE_COMMAND_PALETTE = False
     TITLE = "branchlab"
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.GLOBAL)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.bindings(keys.GLOBAL),
+        *keys.bindings(keys.PLACES),
+    ]
+    MODES: ClassVar[Mapping[str, Callable[[], LabScreen]]] = {  # type: ignore[assignment]
+        Place.BRANCHES: BranchesScreen,
+        Place.RUNS: RunsScreen,
+        Place.COMPARE: CompareScreen,
+        Place.MAP: MapScreen,
+        Place.JOURNAL: JournalScreen,
+    }
+    DEFAULT_MODE = Place.BRANCHES
 
     def __init__(
-        self, project: Project, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        project: Project,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         # An empty NO_COLOR means nothing, yet Textual would show greys. A set one needs ansi_color from the start:
         # with the theme alone everything is drawn black on black (Textual 8.2.8).
@@ -60,28 +92,62 @@ class BranchlabApp(App[None]):
         if not is_colourless:
             os.environ.pop("NO_COLOR", None)
         super().__init__(ansi_color=True if is_colourless else None)
+        self.project = project
+        self.memory = Memory(project.state.path / "tui" / "state.json")
+        self.memory.load()
+        theme = self.memory.text("theme", among=frozenset(self.available_themes))
         if is_colourless:
             self.theme = "ansi-dark"
-        self.project = project
+        elif theme:
+            self.theme = theme
         self.now = now
+        self.jobs: list[Job] = []
+        self.kept = read_rows(project.state.path / KEPT_ROWS)
         self.feed = Feed(project, self.post_message, now=now)
-        self.kept = read_rows(project.state.path / kept.FILE_NAME)
+        self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
         self._said = Said("reading…", is_error=False)
         self._is_reading_run = False
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The lab as it was last read."""
+        return self._snapshot
+
+    @property
+    def place(self) -> Place:
+        """Where one is."""
+        return Place(self.current_mode)
+
+    @property
+    def has_said(self) -> bool:
+        """Whether the status line holds an answer or a complaint."""
+        return bool(self._said.text)
+
+    def clock(self) -> datetime:
+        """Return the time of this machine, which jobs are measured by."""
+        return datetime.now(UTC)
+
     def get_default_screen(self) -> LabScreen:
         return BranchesScreen()
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._leave, 128 + number)
         self._poll()
+        last = self.memory.text("place", among=frozenset(Place))
+        if last and last != self.current_mode:
+            await self.switch_mode(last)
 
     def on_unmount(self) -> None:
         self.feed.stop()
+        self._asking.stop()
+        self.memory.keep("place", self.current_mode)
+        if not os.environ.get("NO_COLOR"):
+            self.memory.keep("theme", self.theme)
+        self.memory.save()
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
@@ -101,6 +167,16 @@ class BranchlabApp(App[None]):
         moment = self._snapshot.read_at.astimezone()
         return ((f"✓ as of {moment:%H:%M:%S}", Look.DIM),)
 
+    def ask(self, slot: str, key: Hashable, read: Read) -> None:
+        """Have something read in a thread; the screen that is seen then gets it by ``show_answer``.
+
+        Args:
+            slot: Whose wish it is; a newer wish of a slot takes the place of an older one.
+            key: Comes back with the answer, so that a late one is known.
+            read: Is given the project; its own index and memo are opened and closed in it.
+        """
+        self._asking.ask(slot, key, read)
+
     def ask_for(self, screen: LabScreen) -> None:
         """Give a screen what is known already."""
         if self._snapshot is not None and screen.is_current:
@@ -112,32 +188,78 @@ class BranchlabApp(App[None]):
     def open_run(self, run_id: str) -> None:
         self.push_screen(RunScreen(run_id))
 
-    def copy(self, name: str) -> None:
-        """Copy a name, unless it holds what could act on the terminal that it is pasted into."""
-        if safe_text(name) != name:
-            self.say(f"{name} holds characters that are not safe to paste", is_error=True)
-            return
-        self.copy_to_clipboard(name)
-        self.say(f"copied {name}")
-
-    def ask_to_run(self, view: BranchView) -> None:
-        self._confirm(run_command(view.name))
-
-    def ask_to_stop(self, title: str, run_ids: Sequence[str]) -> None:
-        if run_ids:
-            self._confirm(stop_command(title, run_ids))
+    async def go_to(self, place: Place) -> None:
+        """Show a place with what is open in it; its first screen where one is there already."""
+        if place == self.current_mode:
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
         else:
-            self.say("nothing runs here")
+            await self.switch_mode(place)
+
+    def copy(self, text: str) -> None:
+        """Copy a text, unless it holds what could act on the terminal that it is pasted into."""
+        if safe_text(text) != text:
+            self.say(f"{text} holds characters that are not safe to paste", is_error=True)
+            return
+        self.copy_to_clipboard(text)
+        self.say(f"copied {text}")
+
+    def offer(self, verb: Verb, names: Sequence[str]) -> None:
+        """Ask what a verb has to be told, show its command, and carry it out after ``y``."""
+
+        def told(command: Command | None) -> None:
+            if command is not None:
+                self.carry_out(command)
+
+        if verb.fields:
+            self.push_screen(FormScreen(verb, names), told)
+        else:
+            told(command_of(verb, names))
+
+    def carry_out(self, command: Command) -> None:
+        """Carry a command out: at once where it only reads, else after ``y``."""
+
+        def answered(is_yes: bool | None) -> None:  # noqa: FBT001  what Textual hands over
+            if is_yes and command.manner is Manner.TERMINAL:
+                self._take_the_terminal(command)
+            elif is_yes:
+                self._start(command)
+
+        if command.manner is Manner.READS:
+            self._start(command)
+            self.action_commands()
+        else:
+            self.push_screen(ConfirmScreen(command), answered)
+
+    async def action_place(self, place: str) -> None:
+        await self.go_to(Place(place))
+
+    def action_palette(self) -> None:
+        from textual.command import CommandPalette
+
+        from branchlab.tui.palette import Everything
+
+        if isinstance(self.screen, LabScreen):
+            self.push_screen(CommandPalette(providers=[Everything], placeholder="what to do…"))
+
+    def action_commands(self) -> None:
+        if isinstance(self.screen, LabScreen) and not isinstance(self.screen, CommandsScreen):
+            self.push_screen(CommandsScreen())
 
     def action_help(self) -> None:
         screen = self.screen
+
+        async def chosen(action: str | None) -> None:
+            if action:
+                await screen.run_action(action)
+
         if isinstance(screen, LabScreen):
-            self.push_screen(HelpScreen(screen.NAME, screen.KEYS))
+            self.push_screen(HelpScreen(screen.NAME, screen.KEYS), chosen)
 
     def action_leave(self) -> None:
-        self._keep()
         self.feed.stop()
         self.exit()
+        keep_what_stands(self)
 
     def action_help_quit(self) -> None:
         """Quit with Ctrl-C where no text is selected; Textual would only say which key quits."""
@@ -153,6 +275,11 @@ class BranchlabApp(App[None]):
         if screen is not None:
             screen.show_snapshot(message.snapshot)
             screen.show_said()
+
+    def on_answer(self, message: Answer) -> None:
+        screen = self._lab_screen()
+        if screen is not None:
+            screen.show_answer(message)
 
     def on_curve_read(self, message: CurveRead) -> None:
         screen = self._lab_screen()
@@ -193,22 +320,40 @@ class BranchlabApp(App[None]):
     def _poll(self) -> None:
         self.feed.work()
 
-    def _confirm(self, command: Command) -> None:
-        def answered(is_yes: bool | None) -> None:  # noqa: FBT001  what Textual hands over
-            if is_yes:
-                self.say(f"{command.text} …")
-                self._carry_out(command)
-
-        self.push_screen(ConfirmScreen(command), answered)
-
-    @work(thread=True, exit_on_error=False, group="command")
-    def _carry_out(self, command: Command) -> None:
+    def _start(self, command: Command) -> None:
+        number = self.jobs[-1].number + 1 if self.jobs else 1
         try:
-            is_good, said = carry_out(command, root=self.project.repository.root)
-            self.say(said, is_error=not is_good)
+            job = start(command, number, root=self.project.repository.root, width=self.size.width)
+        except OSError as error:
+            self.say(f"{command.text} could not be started: {error.strerror}", is_error=True)
+            return
+        self.jobs = [*self.jobs, job][-_JOBS_MAX:]
+        self.say(f"{command.text} …")
+        # A daemon, not a worker of Textual's: leaving waits for workers, and a command may go on for hours.
+        threading.Thread(target=self._wait_for, args=(job,), daemon=True, name="job").start()
+
+    def _wait_for(self, job: Job) -> None:
+        try:
+            is_good = job.wait()
+            where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
+            self.say(f"{job.said}{where}", is_error=not is_good)
             self.feed.ask()
         except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
             self.say(record_failure(error, self.project.state), is_error=True)
+
+    def _take_the_terminal(self, command: Command) -> None:
+        """Give the terminal away until a command has ended, as an editor or a debugger needs it."""
+        with self.suspend(), _deaf_to_ctrl_c():
+            print(f"$ {command.text}", flush=True)  # noqa: T201  into the terminal that was given away
+            code = subprocess.run(
+                command.process_arguments, cwd=self.project.repository.root, check=False
+            ).returncode
+            if code:
+                with contextlib.suppress(EOFError, KeyboardInterrupt):
+                    input(f"it ended with {code}; Enter returns ")
+        self.refresh(layout=True)
+        self.say(f"{command.text}: ended with {code}", is_error=bool(code))
+        self.feed.ask()
 
     def _unsay(self, message: Said) -> None:
         """Give the status line back, unless something else has been said since."""
@@ -220,24 +365,17 @@ class BranchlabApp(App[None]):
         screen = next((s for s in reversed(self.screen_stack) if isinstance(s, LabScreen)), None)
         return screen if screen is not None and screen.is_standing else None
 
-    def _keep(self) -> None:
-        """Write down what stands here, for the next start to begin with."""
-        overview = next((s for s in self.screen_stack if isinstance(s, BranchesScreen)), None)
-        rows = overview.rows_to_keep() if overview is not None else None
-        if rows is not None:
-            keep_rows(self.project.state.path / kept.FILE_NAME, rows)
-        if len(self.screen_stack) == 1 and self._snapshot is not None:
-            update = self.screen._compositor.render_full_update()  # noqa: SLF001  what stands, as it stands
-            frame = frame_of(
-                (chain.from_iterable(line) for line in update.strips),
-                width=self.size.width,
-                height=self.size.height,
-                colours=COLOR_SYSTEMS.get(self.console.color_system or ""),
-                at=self._snapshot.read_at,
-            )
-            keep_frame(self.project.state.path / first_frame.FILE_NAME, frame)
-
     def _leave(self, return_code: int) -> None:
-        self._keep()
         self.feed.stop()
         self.exit(return_code=return_code)
+        keep_what_stands(self)
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to a child in the same terminal; ignored, it would be ignored there as well."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

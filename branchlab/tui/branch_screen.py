@@ -49,14 +49,8 @@ class BranchScreen(LabScreen):
         metric = self._metric = snapshot.status.metric
         found = {view.name: view for view in branch_views(snapshot)}
         view = self._view = found.get(self._branch) or _gone(self._branch, snapshot)
-        running = snapshot.num_running
-        self.show_top(
-            (
-                (f"branchlab  {self.lab.project.repository.root.name}  ", Look.STRONG),
-                (view.name, Look.LIVE),
-            ),
-            ((f"● {running} running", Look.LIVE),) if running else (),
-        )
+        self.show_header(snapshot)
+        self.show_place(((view.name, Look.LIVE),))
         self.show_warnings(snapshot.status.warnings)
         said = (verdict_line(view), *hypothesis_lines(view), merge_line(view))
         lines = [*head_lines(view), *said]
@@ -84,6 +78,9 @@ class BranchScreen(LabScreen):
 
     def action_back(self) -> None:
         self.lab.pop_screen()
+
+    def equivalent(self) -> str:
+        return f"branchlab status {self._branch}"
 
     def chosen(self) -> BranchView | None:
         return self._view

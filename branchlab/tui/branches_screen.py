@@ -21,6 +21,7 @@ from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
 _FILTER_LENGTH_MAX = 200
@@ -89,6 +90,7 @@ class BranchesScreen(LabScreen):
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCHES)
     KEYS = keys.BRANCHES
     NAME = "Branches"
+    PLACE = Place.BRANCHES
     AUTO_FOCUS = "#branches"
 
     def __init__(self) -> None:
@@ -107,14 +109,14 @@ class BranchesScreen(LabScreen):
 
     def on_mount(self) -> None:
         table, kept = self.query_one(LineTable), self.lab.kept
-        name = (f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG)
+        self.show_header(None)
         if kept is None:
             table.show((), (), notice="reading branches…")
-            self.show_top((name,))
         else:
             table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
             table.select(kept.selected)
-            self.show_top((name,), ((kept.words, Look.DIM),))
+            self.show_warnings(kept.warnings)
+            self.show_place(((kept.words, Look.DIM),))
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -180,16 +182,13 @@ class BranchesScreen(LabScreen):
 
     def rows_to_keep(self) -> KeptRows | None:
         """Return what the table shows, for the next start; None while a filter hides some of it."""
-        table = self.query_one(LineTable)
-        if self._snapshot is None or self.query_one(FilterLine).text:
+        snapshot, table = self._snapshot, self.query_one(LineTable)
+        if snapshot is None or self.query_one(FilterLine).text:
             return None
-        return rows_to_keep(
-            table.columns,
-            table.rows,
-            num_pinned=table.num_pinned,
-            selected=table.selected,
-            at=self._snapshot.read_at,
-        )
+        return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
+
+    def equivalent(self) -> str:
+        return "branchlab status"
 
     def chosen(self) -> BranchView | None:
         return self._views.get(self.query_one(LineTable).selected or "")
@@ -214,18 +213,13 @@ class BranchesScreen(LabScreen):
         self._draw_top(snapshot, len(kept), len(experiments), wanted)
 
     def _draw_top(self, snapshot: Snapshot, num_kept: int, num_all: int, wanted: str) -> None:
-        left: Line = (
-            (f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),
-            (f"  {snapshot.status.metric}", Look.DIM),
-        )
         right: list[Piece] = []
-        if snapshot.num_running:
-            right.append((f"● {snapshot.num_running} running  ", Look.LIVE))
         if wanted:
-            right += [(f"[/{wanted}]", Look.WARN), (" Esc clears  ", Look.DIM)]
+            right.append((f"[/{wanted}]  ", Look.WARN))
         counted = f"{num_kept} of {num_all}" if wanted else f"{num_all}"
         right.append((f"{counted} branches", Look.DIM))
-        self.show_top(left, tuple(right))
+        self.show_header(snapshot)
+        self.show_place(tuple(right))
 
     def _draw_detail(self) -> None:
         view, place = self.chosen(), self.query_one("#detail", Static)

@@ -1,16 +1,33 @@
-"""What the screens start: commands of branchlab itself, in a session of their own, so that they outlive the screen."""
+"""What the screens start: commands of branchlab itself, in a session of their own, so that they outlive the screen.
+
+Each is kept with what it printed, so that one sees afterwards what was done and how it ended.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
-_TIMEOUT_S = 300.0
+_SHOWN_BYTES_MAX = 1 << 20
+
+
+class Manner(StrEnum):
+    """How a command is carried out: at once, after ``y``, or with the terminal to itself."""
+
+    READS = "reads"
+    CHANGES = "changes"
+    TERMINAL = "terminal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,69 +35,104 @@ class Command:
     """A command to be shown, confirmed and started.
 
     Attributes:
+        arguments: Of ``branchlab``; the whole command line where ``is_other``.
         effect: What it does, in one sentence.
     """
 
     title: str
     arguments: tuple[str, ...]
     effect: str
+    manner: Manner = Manner.CHANGES
+    is_other: bool = False
 
     @property
     def text(self) -> str:
         """As one would type it."""
-        return shlex.join(["branchlab", *self.arguments])
+        return shlex.join(self.arguments if self.is_other else ["branchlab", *self.arguments])
 
-
-def run_command(branch: str) -> Command:
-    """Return the command that trains a branch."""
-    return Command(
-        title=f"Run {branch}",
-        arguments=_with_names(("run",), (branch,), ("--detach",)),
-        effect="Trains it and main beside it in the background; results that are known are reused.",
-    )
-
-
-def stop_command(title: str, run_ids: Sequence[str]) -> Command:
-    """Return the command that stops runs."""
-    return Command(
-        title=title,
-        arguments=_with_names(("cancel",), tuple(run_ids), ()),
-        effect="They write a checkpoint and end; the same run command goes on from there.",
-    )
-
-
-def _with_names(
-    verb: tuple[str, ...], names: tuple[str, ...], options: tuple[str, ...]
-) -> tuple[str, ...]:
-    if any(name.startswith("-") for name in names):
-        return (*verb, *options, "--", *names)
-    return (*verb, *names, *options)
-
-
-def carry_out(command: Command, *, root: Path) -> tuple[bool, str]:
-    """Run a command to its end; return whether it did well, and the line of its answer that says most."""
-    # Files, not pipes: what the command leaves running in the background may hold a pipe open.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    @property
+    def process_arguments(self) -> Sequence[str]:
+        """What is started."""
+        if self.is_other:
+            return self.arguments
         # -P: a folder of the project called like one of our modules must not be imported in its place.
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "branchlab.cli", *command.arguments],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-        said, complained = (_lines(file) for file in (out, err))
-    if done.returncode == 0:
-        return True, said[0] if said else "done"
-    start = next((i for i, line in enumerate(complained) if line.startswith("error:")), 0)
-    told = complained[start : start + 2] or said[:1] or [f"it ended with {done.returncode}"]
-    return False, "  ".join(told)
+        return [sys.executable, "-P", "-m", "branchlab.cli", *self.arguments]
 
 
-def _lines(file: object) -> list[str]:
-    file.seek(0)  # type: ignore[attr-defined]
-    content: bytes = file.read(1 << 16)  # type: ignore[attr-defined]
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A command that was started, with what it prints.
+
+    Attributes:
+        code: Its exit status; None while it goes on.
+    """
+
+    number: int
+    command: Command
+    started_at: datetime
+    out: IO[bytes]
+    err: IO[bytes]
+    process: subprocess.Popen[bytes] | None = None
+    code: int | None = None
+    ended_at: datetime | None = None
+    said: str = field(default="")
+
+    @property
+    def is_over(self) -> bool:
+        return self.ended_at is not None
+
+    def wait(self) -> bool:
+        """Wait for its end; return whether it did well, and keep the line of its answer that says most."""
+        assert self.process is not None
+        self.code = self.process.wait()
+        printed, complained = _lines(self.out), _lines(self.err)
+        self.said = said_of(self.code, printed, complained)
+        self.ended_at = datetime.now(UTC)
+        return self.code == 0
+
+    def lines(self) -> list[str]:
+        """Return what it has printed so far; its complaints last."""
+        return [*_lines(self.out), *_lines(self.err)]
+
+    def interrupt(self) -> None:
+        """Ask it to end as Ctrl-C would."""
+        if self.process is not None and not self.is_over:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
+
+
+def start(command: Command, number: int, *, root: Path, width: int = 120) -> Job:
+    """Start a command that reads nothing from the terminal.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    # Files, not pipes: what the command leaves running in the background may hold a pipe open.
+    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  read until the app ends
+    job = Job(number=number, command=command, started_at=datetime.now(UTC), out=out, err=err)
+    job.process = subprocess.Popen(
+        command.process_arguments,
+        cwd=root,
+        env={**os.environ, "COLUMNS": str(width)},
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
+    return job
+
+
+def said_of(code: int, printed: Sequence[str], complained: Sequence[str]) -> str:
+    """Return the line of an answer that says most."""
+    if code == 0:
+        return printed[0].strip() if printed else "done"
+    first = next((i for i, line in enumerate(complained) if line.startswith("error:")), 0)
+    told = [*complained[first : first + 2]] or [*printed[:1]] or [f"it ended with {code}"]
+    return "  ".join(line.strip() for line in told)
+
+
+def _lines(file: IO[bytes]) -> list[str]:
+    """Return a file's lines without moving the place at which the process writes."""
+    size = os.fstat(file.fileno()).st_size
+    content = os.pread(file.fileno(), _SHOWN_BYTES_MAX, max(0, size - _SHOWN_BYTES_MAX))
     return [line for line in content.decode(errors="replace").splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The frame that the screens share: a line on top, warnings that shout, the body, a status line, the keys.
+"""The frame that the screens share: a line on top, the places, warnings that shout, the body, a status line, the keys.
 
 Where the terminal is smaller than 60x15 only the size needed is shown.
 """
@@ -15,10 +15,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from branchlab.tui.asking import Answer
 from branchlab.tui.footer import KeyBar
 from branchlab.tui.keys import Key
 from branchlab.tui.looks import Line, Look, content, cut
 from branchlab.tui.messages import CurveRead, RunRead
+from branchlab.tui.tabs import Place, TabLine
+from branchlab.tui.verbs import VERBS, About, Verb
 from branchlab.tui.views import BranchView, Snapshot
 
 if TYPE_CHECKING:
@@ -29,7 +32,11 @@ WIDE = 120
 
 
 class LabScreen(Screen[None]):
-    """A screen of the lab; its children fill ``body`` and answer ``show_snapshot``."""
+    """A screen of the lab; its children fill ``body`` and answer ``show_snapshot``.
+
+    Attributes:
+        PLACE: Where it stands; None for one that may be opened from anywhere.
+    """
 
     DEFAULT_CSS = """
     LabScreen { layout: vertical; }
@@ -46,9 +53,11 @@ class LabScreen(Screen[None]):
     """
     KEYS: ClassVar[Sequence[Key]] = ()
     NAME: ClassVar[str] = ""
+    PLACE: ClassVar[Place | None] = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="top", classes="line", markup=False)
+        yield TabLine()
         yield Static(id="warnings", markup=False)
         yield from self.body()
         yield Static(id="said", markup=False)
@@ -64,6 +73,9 @@ class LabScreen(Screen[None]):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw what the lab is now; called only while this screen is the one seen."""
         raise NotImplementedError
+
+    def show_answer(self, answer: Answer) -> None:
+        """Draw what was asked for with ``lab.ask``; a screen looks at its own slots."""
 
     def show_curve(self, read: CurveRead) -> None:
         """Draw a curve that was asked for."""
@@ -81,6 +93,9 @@ class LabScreen(Screen[None]):
         return self.is_mounted and self.display
 
     def on_mount(self) -> None:
+        # Before the first frame, which is drawn before the first resize is told.
+        self.set_class(self.app.size.width >= WIDE, "-wide")
+        self.show_place()
         self.show_said()
         self.lab.ask_for(self)
 
@@ -97,12 +112,30 @@ class LabScreen(Screen[None]):
         )
         self.call_after_refresh(self.lab.ask_for, self)
 
+    def show_header(self, snapshot: Snapshot | None, about: Line = ()) -> None:
+        """Set the first line: project, main and reference, what the screen is about, what runs."""
+        left: Line = ((f"branchlab  {self.lab.project.repository.root.name}", Look.STRONG),)
+        right: Line = ()
+        if snapshot is not None:
+            overview = snapshot.status.overview
+            left = (*left, (f"  {overview.main.name} {overview.main.tip[:7]}", Look.DIM))
+            if overview.reference is not None and self.size.width >= WIDE:
+                reference = overview.reference
+                left = (*left, (f"  ref {reference.name} {reference.tip[:7]}", Look.DIM))
+            if snapshot.num_running:
+                right = ((f"● {snapshot.num_running} running", Look.LIVE),)
+        self.show_top((*left, *about), right)
+
     def show_top(self, left: Line, right: Line = ()) -> None:
         """Set the first line; what stands right is kept whole, what stands left may be cut."""
         left = cut(left, self.size.width - sum(cell_len(text) for text, _ in right) - 3)
         room = self.size.width - sum(cell_len(text) for text, _ in (*left, *right)) - 2
         space = (" " * max(1, room), Look.PLAIN)
         self.query_one("#top", Static).update(content([((" ", Look.PLAIN), *left, space, *right)]))
+
+    def show_place(self, right: Line = ()) -> None:
+        """Set the line of places, with what the screen says of its list on the right."""
+        self.query_one(TabLine).show(self.PLACE or self.lab.place, right)
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
         """Let warnings shout, or be gone when there are none."""
@@ -111,8 +144,17 @@ class LabScreen(Screen[None]):
         place.update(content([((f"! {warning}", Look.PLAIN),) for warning in warnings]))
 
     def show_said(self) -> None:
-        """Set the status line from what the app last heard."""
-        self.query_one("#said", Static).update(content([self.lab.status_line()]))
+        """Set the status line from what the app last heard, and what ``Y`` copies where there is room."""
+        line = self.lab.status_line()
+        said = self.equivalent()
+        if said and not self.lab.has_said:
+            line = (*line, (f" · Y copies: {said}", Look.DIM))
+            line = cut(line, self.size.width - 2)
+        self.query_one("#said", Static).update(content([line]))
+
+    def equivalent(self) -> str:
+        """Return the command that says what the screen shows; empty where there is none."""
+        return ""
 
     def action_refresh(self) -> None:
         self.lab.feed.ask()
@@ -123,19 +165,54 @@ class LabScreen(Screen[None]):
         if name is not None:
             self.lab.copy(name)
 
-    def action_run(self) -> None:
-        view = self.chosen()
-        if view is not None:
-            self.lab.ask_to_run(view)
+    def action_copy_command(self) -> None:
+        said = self.equivalent()
+        if said:
+            self.lab.copy(said)
+        else:
+            self.lab.say("no command says what this screen shows")
 
-    def action_stop(self) -> None:
-        view = self.chosen()
-        if view is not None:
-            self.lab.ask_to_stop(f"Stop {view.name}", [run.run.id for run in view.open_runs])
+    def action_offer(self, verb: str) -> None:
+        """Offer a verb for what is selected; ``stop`` is about the runs of the selected branch."""
+        if verb == "stop":
+            view = self.chosen()
+            names = tuple(run.run.id for run in view.open_runs) if view is not None else ()
+            if names:
+                self.offer(VERBS["cancel"], names)
+            else:
+                self.lab.say("nothing runs here")
+            return
+        found = self.names_for(VERBS[verb])
+        if found is None:
+            self.lab.say("nothing is selected")
+        else:
+            self.offer(VERBS[verb], found)
+
+    def offer(self, verb: Verb, names: Sequence[str]) -> None:
+        """Ask what a verb has to be told, show its command, and carry it out after ``y``."""
+        self.lab.offer(verb, names)
+
+    def names_for(self, verb: Verb) -> tuple[str, ...] | None:
+        """Return what a verb would be about here; None where nothing that fits is selected."""
+        if verb.about is About.LAB:
+            return ()
+        found = self.chosen_branches() if verb.is_of_branches else self.chosen_runs()
+        if not found:
+            return None
+        return found if verb.about in {About.BRANCHES, About.RUNS} else found[:1]
 
     def chosen(self) -> BranchView | None:
-        """Return the branch that R and X are about."""
+        """Return the branch that is selected."""
         return None
+
+    def chosen_branches(self) -> tuple[str, ...]:
+        """Return the names of the branches that are marked, else of the one that is selected."""
+        view = self.chosen()
+        return (view.name,) if view else ()
+
+    def chosen_runs(self) -> tuple[str, ...]:
+        """Return the ids of the runs that are marked, else of the one that is selected."""
+        return ()
 
     def copied(self) -> str | None:
         """Return what y copies."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from branchlab.terminal_text import safe_text
+from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look, plain
 from branchlab.tui.rows import Column, Row
 from branchlab.version import __version__
@@ -23,6 +24,7 @@ FILE_NAME = "tui/branches.json"
 _VERSION = f"1 of {__version__}"
 _ROWS_MAX = 500
 """Ten screens of them; a read that takes longer than one scrolls so far is a matter of seconds."""
+_WARNINGS_MAX = 10
 _SIZE_MAX = 4 << 20
 
 
@@ -32,15 +34,14 @@ class KeptRows:
 
     Attributes:
         num_pinned: So many of the first rows stayed on top.
-        num_all: How many rows there were, of which the first are kept.
         selected: The key of the row in which the cursor stood.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     num_pinned: int
-    num_all: int
     selected: str
+    warnings: tuple[str, ...] = ()
     kept_at: datetime
 
     @property
@@ -52,21 +53,14 @@ class KeptRows:
         return f"as of {when}, reading…"
 
 
-def rows_to_keep(
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-    *,
-    num_pinned: int,
-    selected: str | None,
-    at: datetime,
-) -> KeptRows:
-    """Return the first rows of a table, as they are to be kept."""
+def rows_to_keep(table: LineTable, *, warnings: Sequence[str], at: datetime) -> KeptRows:
+    """Return the first rows of a table, and the warnings above it, as they are to be kept."""
     return KeptRows(
-        columns=tuple(columns),
-        rows=tuple(rows[:_ROWS_MAX]),
-        num_pinned=num_pinned,
-        num_all=len(rows),
-        selected=selected or "",
+        columns=table.columns,
+        rows=table.rows[:_ROWS_MAX],
+        num_pinned=table.num_pinned,
+        selected=table.selected or "",
+        warnings=tuple(warnings[:_WARNINGS_MAX]),
         kept_at=at,
     )
 
@@ -78,8 +72,8 @@ def keep_rows(path: Path, kept: KeptRows) -> None:
         "kept_at": kept.kept_at.isoformat(),
         "columns": [asdict(column) for column in kept.columns],
         "num_pinned": kept.num_pinned,
-        "num_all": kept.num_all,
         "selected": kept.selected,
+        "warnings": kept.warnings,
         "rows": [[row.key, *(plain(cell) for cell in row.cells)] for row in kept.rows],
     }
     beside = path.with_name(f"{path.name}.{os.getpid()}")
@@ -104,19 +98,19 @@ def _unpacked(values: dict[str, object]) -> KeptRows | None:
     columns, rows = values["columns"], values["rows"]
     if values["version"] != _VERSION or not isinstance(columns, list) or not isinstance(rows, list):
         return None
-    num_pinned, num_all, kept_at = values["num_pinned"], values["num_all"], values["kept_at"]
-    if not isinstance(num_pinned, int) or not isinstance(num_all, int):
+    num_pinned, warnings = values["num_pinned"], values["warnings"]
+    if not isinstance(num_pinned, int) or not isinstance(warnings, list):
         return None
-    moment = datetime.fromisoformat(str(kept_at))
+    moment = datetime.fromisoformat(str(values["kept_at"]))
     read = tuple(_row(row, len(columns)) for row in rows[:_ROWS_MAX])
-    if not 0 <= num_pinned <= len(read) <= num_all or moment.tzinfo is None:
+    if not 0 <= num_pinned <= len(read) or moment.tzinfo is None:
         return None
     return KeptRows(
         columns=tuple(_column(column) for column in columns),
         rows=read,
         num_pinned=num_pinned,
-        num_all=num_all,
         selected=str(values["selected"]),
+        warnings=tuple(str(warning) for warning in warnings[:_WARNINGS_MAX]),
         kept_at=moment,
     )
 

@@ -14,7 +14,10 @@ from textual.binding import Binding, BindingType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key. ``label`` is how it is written on screen, ``word`` what the footer says; ``says`` is for the help."""
+    """One key. ``label`` is how it is written on screen, ``word`` what the footer says; ``says`` is for the help.
+
+    An empty ``word`` keeps it out of the footer.
+    """
 
     keys: str
     action: str
@@ -23,12 +26,67 @@ class Key:
     says: str
 
 
-GLOBAL = (
+def _verb(key: str, verb: str, word: str, says: str) -> Key:
+    """A capital that offers a verb of the command line."""
+    return Key(keys=key, action=f"offer('{verb}')", label=key, word=word, says=says)
+
+
+PINNED = (
     Key(keys="question_mark", action="app.help", label="?", word="keys", says="this list"),
+    Key(
+        keys="colon,ctrl+p",
+        action="app.palette",
+        label=":",
+        word="do",
+        says="everything that can be done; type to find it",
+    ),
     Key(keys="q", action="app.leave", label="q", word="quit", says="quit; runs go on"),
 )
+GLOBAL = (
+    *PINNED,
+    Key(
+        keys="at",
+        action="app.commands",
+        label="@",
+        word="",
+        says="the commands that were carried out, with what they printed",
+    ),
+    Key(
+        keys="y",
+        action="screen.copy",
+        label="y",
+        word="",
+        says="copy what is selected: its name or id",
+    ),
+    Key(
+        keys="Y",
+        action="screen.copy_command",
+        label="Y",
+        word="",
+        says="copy the command that says this",
+    ),
+    Key(keys="r", action="screen.refresh", label="r", word="", says="read everything anew"),
+    Key(keys="ctrl+t", action="app.change_theme", label="^t", word="", says="another theme"),
+    Key(
+        keys="ctrl+z",
+        action="app.suspend_process",
+        label="^z",
+        word="",
+        says="to the shell; fg returns",
+    ),
+)
+PLACES = tuple(
+    Key(
+        keys=str(number),
+        action=f"app.place('{place}')",
+        label=str(number),
+        word="",
+        says=f"the {place}",
+    )
+    for number, place in enumerate(("branches", "runs", "compare", "map", "journal"), start=1)
+)
 BRANCHES = (
-    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch: its runs"),
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
     Key(
         keys="slash",
         action="filter",
@@ -36,34 +94,39 @@ BRANCHES = (
         word="filter",
         says="filter as you type; Esc clears",
     ),
-    Key(keys="R", action="run", label="R", word="run…", says="run the branch, and main beside it"),
+    _verb("R", "run", "run…", "run the branch, and main beside it"),
     Key(keys="s", action="sort", label="s", word="sort", says="sort by the next column"),
-    Key(keys="X", action="stop", label="X", word="stop…", says="stop what runs of the branch"),
-    Key(keys="y", action="copy", label="y", word="copy", says="copy the branch's name"),
-    Key(keys="r", action="refresh", label="r", word="refresh", says="read everything anew"),
+    _verb("X", "stop", "stop…", "stop what runs of the branch"),
     Key(keys="escape", action="back", label="Esc", word="clear", says="clear the filter"),
 )
 BRANCH = (
     Key(keys="enter", action="open", label="⏎", word="open", says="open the run: facts and log"),
     Key(keys="escape", action="back", label="Esc", word="back", says="back to the branches"),
-    Key(keys="R", action="run", label="R", word="run…", says="run the branch, and main beside it"),
-    Key(keys="X", action="stop", label="X", word="stop…", says="stop what runs of the branch"),
-    Key(keys="y", action="copy", label="y", word="copy", says="copy the branch's name"),
-    Key(keys="r", action="refresh", label="r", word="refresh", says="read everything anew"),
+    _verb("R", "run", "run…", "run the branch, and main beside it"),
+    _verb("X", "stop", "stop…", "stop what runs of the branch"),
 )
+RUNS = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the run: facts and log"),
+    _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
+)
+COMPARE: tuple[Key, ...] = ()
+MAP: tuple[Key, ...] = ()
+JOURNAL: tuple[Key, ...] = ()
 RUN = (
-    Key(keys="escape", action="back", label="Esc", word="back", says="back to the branch"),
-    Key(
-        keys="X", action="stop", label="X", word="stop…", says="stop the run; it keeps a checkpoint"
-    ),
-    Key(keys="y", action="copy", label="y", word="copy", says="copy the run's id"),
-    Key(keys="r", action="refresh", label="r", word="refresh", says="read the run anew"),
+    Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
+    _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
+)
+COMMANDS = (
+    Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
+    _verb("X", "interrupt", "stop…", "interrupt the command"),
 )
 MOVES = (
     ("↑ ↓ j k", "one line"),
     ("PgUp PgDn ^u ^d", "one page"),
     ("g G Home End", "first, last"),
-    ("mouse", "click selects, double click opens; Shift+drag selects text"),
+    ("Tab", "the next pane"),
+    ("mouse", "click selects, double click opens; the keys below can be clicked"),
+    ("Shift+drag", "selects text as the terminal does"),
     ("^c", "copies selected text, else quits"),
 )
 

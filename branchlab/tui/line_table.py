@@ -43,6 +43,14 @@ class LineTable(ScrollView, can_focus=True):
     LineTable > .line-table--bad { color: $text-error; }
     LineTable > .line-table--warn { color: $text-warning; }
     LineTable > .line-table--live { color: $text-accent; }
+    LineTable > .line-table--marked { color: $text-accent; text-style: bold; }
+    LineTable > .line-table--added { color: $text-success; }
+    LineTable > .line-table--removed { color: $text-error; }
+    LineTable > .line-table--curve-1 { color: $text-accent; }
+    LineTable > .line-table--curve-2 { color: $text-success; }
+    LineTable > .line-table--curve-3 { color: $text-warning; }
+    LineTable > .line-table--curve-4 { color: $text-error; }
+    LineTable > .line-table--curve-5 { color: $text-primary; }
     LineTable:ansi > .line-table--cursor { text-style: reverse; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {

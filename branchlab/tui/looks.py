@@ -35,7 +35,18 @@ class Look(StrEnum):
     BAD = "bad"
     WARN = "warn"
     LIVE = "live"
+    MARKED = "marked"
+    ADDED = "added"
+    REMOVED = "removed"
+    CURVE_1 = "curve-1"
+    CURVE_2 = "curve-2"
+    CURVE_3 = "curve-3"
+    CURVE_4 = "curve-4"
+    CURVE_5 = "curve-5"
 
+
+CURVES = (Look.CURVE_1, Look.CURVE_2, Look.CURVE_3, Look.CURVE_4, Look.CURVE_5)
+"""Of the curves in one chart; they differ by their dashes too."""
 
 Piece = tuple[str, Look]
 Line = tuple[Piece, ...]
@@ -50,6 +61,14 @@ STYLES = {
     Look.BAD: "$text-error",
     Look.WARN: "$text-warning",
     Look.LIVE: "$text-accent",
+    Look.MARKED: "bold $text-accent",
+    Look.ADDED: "$text-success",
+    Look.REMOVED: "$text-error",
+    Look.CURVE_1: "$text-accent",
+    Look.CURVE_2: "$text-success",
+    Look.CURVE_3: "$text-warning",
+    Look.CURVE_4: "$text-error",
+    Look.CURVE_5: "$text-primary",
 }
 _STATES = {
     RunState.PLANNED: Look.DIM,

@@ -59,12 +59,8 @@ class RunScreen(LabScreen):
         self.set_interval(1.0, self._read_again)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        self.show_top(
-            (
-                (f"branchlab  {self.lab.project.repository.root.name}  ", Look.STRONG),
-                (self._run_id, Look.LIVE),
-            )
-        )
+        self.show_header(snapshot)
+        self.show_place(((self._run_id, Look.LIVE),))
         self.show_warnings(snapshot.status.warnings)
         if self._details is None:
             self.lab.read_run(self._run_id)
@@ -84,9 +80,11 @@ class RunScreen(LabScreen):
     def action_refresh(self) -> None:
         self.lab.read_run(self._run_id)
 
-    def action_stop(self) -> None:
-        is_open = self._details is not None and not self._details.record.state.is_over
-        self.lab.ask_to_stop(f"Stop {self._run_id}", [self._run_id] if is_open else [])
+    def chosen_runs(self) -> tuple[str, ...]:
+        return (self._run_id,)
+
+    def equivalent(self) -> str:
+        return f"branchlab show {self._run_id}"
 
     def action_scroll_log(self, how: str) -> None:
         getattr(self.query_one(Log), f"scroll_{how}")(animate=False)

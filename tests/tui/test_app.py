@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import unicodedata
 
 import pytest
@@ -59,7 +58,7 @@ def test_a_filter_narrows_and_esc_clears_it(full_lab, tui):
         assert "⏎ keep" not in eyes.text()
         await eyes.press("escape")
         await eyes.see("exp/wider")
-        assert "Esc clears" not in eyes.text()
+        assert "[/gEl]" not in eyes.text()
         await eyes.press("slash", "z", "z")
         await eyes.see("no branch has 'zz'")
         await eyes.press("q", "backspace", "escape")
@@ -115,8 +114,13 @@ def test_the_help_lists_every_key_of_the_screen(full_lab, tui):
         await eyes.see("exp/gelu")
         await eyes.press("question_mark")
         await eyes.see("filter as you type")
-        for words in ("open the branch", "copy the branch's name", "quit; runs go on", "PgUp PgDn"):
+        for words in ("open the branch", "quit; runs go on"):
             assert words in eyes.text()
+        await eyes.press(*"filter as")
+        await eyes.see("[filter as]")
+        assert "quit; runs go on" not in eyes.text()
+        await eyes.press("enter")
+        await eyes.see("⏎ keep")
         await eyes.press("escape")
         await eyes.see("better than main")
 
@@ -124,20 +128,17 @@ def test_the_help_lists_every_key_of_the_screen(full_lab, tui):
 
 
 @pytest.fixture
-def started(monkeypatch):
-    """What would have been started."""
-    found = []
-
-    def run(arguments, **how):
-        if "branchlab.cli" not in arguments:
-            return real(arguments, **how)
-        found.append((arguments, how))
-        how["stdout"].write(b"3 runs go on in the background\nmore\n")
-        return subprocess.CompletedProcess(arguments, 0)
-
-    real = subprocess.run
-    monkeypatch.setattr(commands.subprocess, "run", run)
-    return found
+def started(monkeypatch, tmp_path):
+    """What was started in place of branchlab: its arguments, its folder, and whether it leads a session."""
+    kept, instead = tmp_path / "started", tmp_path / "python"
+    instead.write_text(
+        "#!/bin/sh\n"
+        f'[ "$(ps -o sid= -p $$ | tr -d " ")" = $$ ] && lead=leads; echo "$lead $(pwd) $*" >> {kept}\n'
+        "echo 3 runs go on in the background; echo more\n"
+    )
+    instead.chmod(0o755)
+    monkeypatch.setattr(commands.sys, "executable", str(instead))
+    return lambda: kept.read_text().splitlines() if kept.exists() else []
 
 
 def test_a_run_starts_only_with_y(full_lab, tui, started):
@@ -148,14 +149,14 @@ def test_a_run_starts_only_with_y(full_lab, tui, started):
             await eyes.see("branchlab run exp/gelu --detach")
             await eyes.press("escape")
             await eyes.see("better than main")
-        assert started == []
+        assert started() == []
         await eyes.press("R", "y")
         await eyes.see("3 runs go on in the background")
-        assert len(started) == 1
-        arguments, how = started[0]
-        assert arguments[-3:] == ["run", "exp/gelu", "--detach"]
-        assert how["cwd"] == full_lab.root
-        assert how["start_new_session"]
+        told = f"leads {full_lab.root} -P -m branchlab.cli run exp/gelu --detach"
+        assert started() == [told]
+        await eyes.press("at")
+        await eyes.see("branchlab run exp/gelu --detach")
+        await eyes.see("more")
 
     tui.watch(full_lab.app(), look)
 
@@ -172,7 +173,7 @@ def test_stopping_names_the_runs_that_go_on_and_no_others(full_lab, tui, started
         await eyes.see("branchlab cancel new-idea-s0")
         await eyes.press("y")
         await eyes.see("go on in the background")
-        assert started[0][0][-2:] == ["cancel", "new-idea-s0"]
+        assert started()[0].endswith("cancel new-idea-s0")
 
     tui.watch(full_lab.app(), look)
 

@@ -2,6 +2,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from branchlab.domain import (
     Divergence,
     Drift,
@@ -27,7 +29,6 @@ from branchlab.domain import (
 from branchlab.lab.runs import RunDetails
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
-from branchlab.tui.commands import run_command, stop_command
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
@@ -35,6 +36,7 @@ from branchlab.tui.line_table import fit, natural_widths
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
 from branchlab.tui.rows import Column, Row, Sort, matches, sorted_views
 from branchlab.tui.run_screen import run_lines
+from branchlab.tui.verbs import VERBS, command_of
 from branchlab.tui.views import BranchView, Role
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -164,9 +166,10 @@ def test_wide_characters_are_cut_by_columns():
 
 
 def test_the_footer_never_hides_the_two_keys_that_help_most():
-    for width in range(24, 130):
+    for width in range(30, 130):
         line = plain(footer_line(BRANCHES, width))
         assert "? keys" in line
+        assert ": do" in line
         assert "q quit" in line
         assert len(line.rstrip()) <= width
         is_complete = "clear" in line
@@ -196,10 +199,40 @@ def test_curves_take_the_room_they_are_given():
 
 
 def test_commands_are_shown_as_one_would_type_them():
-    assert run_command("exp/se").text == "branchlab run exp/se --detach"
-    assert run_command("exp/a'b").text == """branchlab run 'exp/a'"'"'b' --detach"""
-    assert run_command("-x").text == "branchlab run --detach -- -x"
-    assert stop_command("Stop", ["a-s0", "a-s1"]).text == "branchlab cancel a-s0 a-s1"
+    def text(verb, *names, **answers):
+        return command_of(VERBS[verb], names, answers).text
+
+    assert text("run", "exp/se") == "branchlab run exp/se --detach"
+    assert text("run", "exp/a'b") == """branchlab run 'exp/a'"'"'b' --detach"""
+    assert text("run", "-x") == "branchlab run --detach -- -x"
+    assert text("cancel", "a-s0", "a-s1") == "branchlab cancel a-s0 a-s1"
+    assert text("run-all") == "branchlab run --all-branches --detach"
+
+
+def test_what_a_form_was_told_becomes_arguments():
+    def text(verb, *names, **answers):
+        return command_of(VERBS[verb], names, answers).text
+
+    assert (
+        text("note", "exp/se", text="it's no gain")
+        == """branchlab note exp/se 'it'"'"'s no gain'"""
+    )
+    assert text("new-exp", name="se", flag="on=true") == "branchlab new-exp se --flag on=true"
+    assert text("new-exp", name="se", title="-5") == "branchlab new-exp se --title=-5"
+    with_more = {
+        "seeds": "5",
+        "more options": "--device 'cuda:1'",
+        "anew": "no",
+        "whole training set": "yes",
+    }
+    assert (
+        text("run-with", "exp/se", **with_more)
+        == "branchlab run exp/se --seeds 5 --full --device cuda:1 --detach"
+    )
+    with pytest.raises(ValueError, match="name is needed"):
+        text("new-exp", title="x")
+    with pytest.raises(ValueError, match="more options: No closing quotation"):
+        text("run-with", "exp/se", **{"more options": "'half"})
 
 
 def test_what_training_has_shown_of_a_merge_stands_beside_the_forecast():
