@@ -106,7 +106,7 @@ class BranchlabApp(App[None]):
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
-        self._said = Said("reading…", is_error=False)
+        self._said = Said(self.kept.words if self.kept else "reading…", is_error=False)
         self._is_reading_run = False
 
     @property

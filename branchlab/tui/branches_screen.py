@@ -20,7 +20,7 @@ from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
-from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.rows import BranchRows, Row, Sort, branch_columns, sorted_views
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
@@ -98,6 +98,7 @@ class BranchesScreen(LabScreen):
         self._snapshot: Snapshot | None = None
         self._views: dict[str, BranchView] = {}
         self._rows: dict[str, Row] = {}
+        self._made = BranchRows()
         self._measured: list[Row] = []
         self._sort = Sort.DIFFERENCE
         self._curve: CurveRead | None = None
@@ -116,15 +117,12 @@ class BranchesScreen(LabScreen):
             table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
             table.select(kept.selected)
             self.show_warnings(kept.warnings)
-            self.show_place(((kept.words, Look.DIM),))
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._views = {view.name: view for view in branch_views(snapshot)}
         now, is_wide = self.lab.now(), self.size.width >= _ROOMY
-        self._rows = {
-            name: branch_row(view, now, is_wide=is_wide) for name, view in self._views.items()
-        }
+        self._rows = self._made.rows(self._views.values(), now, is_wide=is_wide)
         self._measured = list(self._rows.values())
         self.show_warnings(snapshot.status.warnings)
         self._draw_table()
@@ -201,7 +199,7 @@ class BranchesScreen(LabScreen):
         views = list(self._views.values())
         pinned = [view for view in views if view.role is not Role.EXPERIMENT]
         experiments = [view for view in views if view.role is Role.EXPERIMENT]
-        kept = [view for view in experiments if matches(view, wanted)]
+        kept = self._made.matching(experiments, wanted)
         ordered = sorted_views(kept, self._sort, snapshot.status.goal)
         self.query_one(LineTable).show(
             branch_columns(snapshot.status.metric, self._sort),
