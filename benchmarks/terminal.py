@@ -112,7 +112,7 @@ class Terminal:
         """Look only at what comes from here on."""
         self._raw = b""
 
-    def see(self, wanted: str | Callable[[str], bool], *, within_s: float = 120.0) -> Seen:
+    def see(self, wanted: str | Callable[[str], bool], *, within_s: float = 600.0) -> Seen:
         """Wait until something stands in what has come: a regular expression, or what a test of the text accepts."""
         until = time.perf_counter() + within_s
         while True:

@@ -144,7 +144,7 @@ def _start(
             seen[name] = Seen(time.perf_counter() - terminal.started, terminal.cpu())
             del tests[name]
         if tests:
-            terminal.pump(60)
+            terminal.pump(600)
     terminal.settle(0.5)
     terminal.close()
     assert terminal.first_byte_s is not None

@@ -15,13 +15,13 @@ from branchlab.git.glance import main_work_tree_near
 @click.command(epilog="\b\nExamples:\n  branchlab tui")
 def tui() -> int:
     """Open the overview: every branch, its state and its last result, live while runs go on. `?` shows the keys."""
-    from branchlab.tui.first_frame import FILE_NAME, standing
+    from branchlab.tui.first_frame import PLACE, standing
 
     # Textual draws on stderr, reads stdin, and ignores TERM=dumb.
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
     can_draw = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
     top = main_work_tree_near(Path.cwd()) if can_draw else None
-    with standing(top / ".branchlab" / FILE_NAME if top else None) as frame:
+    with standing(top / PLACE if top else None) as frame:
         # Only now: all that is imported from here on takes longer than the frame may.
         from branchlab.cli.options import project_here
 

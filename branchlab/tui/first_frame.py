@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "tui/frame.json"
 """In the state folder."""
+PLACE = f".branchlab/{FILE_NAME}"
+"""In the main work tree. Importing what knows the state folder's name takes as long as all else here."""
 _VERSION = f"1 of {__version__}"
 _FRAMES_MAX = 4
 _SIZE_MAX = 2 << 20
