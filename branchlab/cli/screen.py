@@ -12,15 +12,21 @@ from branchlab.errors import ConfigError
 from branchlab.git.glance import main_work_tree_near
 
 
-@click.command(epilog="\b\nExamples:\n  branchlab tui")
-def tui() -> int:
+@click.command(
+    epilog="\b\nExamples:\n  branchlab tui\n  branchlab tui --theme textual-light\n  branchlab tui --ascii"
+)
+@click.option("--ascii", "is_ascii", is_flag=True, help="Draw in ASCII alone.")
+@click.option("--theme", metavar="NAME", default="", help="Colours; ^t in there changes them.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+def tui(*, is_ascii: bool, theme: str, no_mouse: bool) -> int:
     """Open the overview: every branch, its state and its last result, live while runs go on. `?` shows the keys."""
     from branchlab.tui.first_frame import PLACE, standing
 
     # Textual draws on stderr, reads stdin, and ignores TERM=dumb.
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
     can_draw = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
-    top = main_work_tree_near(Path.cwd()) if can_draw else None
+    is_like_last = can_draw and not is_ascii and not theme
+    top = main_work_tree_near(Path.cwd()) if is_like_last else None
     with standing(top / PLACE if top else None) as frame:
         # Only now: all that is imported from here on takes longer than the frame may.
         from branchlab.cli.options import project_here
@@ -32,10 +38,13 @@ def tui() -> int:
             )
         from branchlab.tui.app import BranchlabApp
 
-        app = BranchlabApp(project)
+        app = BranchlabApp(project, is_ascii=is_ascii, theme=theme)
+        if theme and theme not in app.available_themes:
+            known = ", ".join(sorted(app.available_themes))
+            raise ConfigError(f"there is no theme '{theme}'", hint=f"take one of: {known}")
         if frame is not None:
             from branchlab.tui.takeover import taking_over
 
             app.driver_class = taking_over(frame)
-        app.run()
+        app.run(mouse=not no_mouse)
         return app.return_code or 0

@@ -14,11 +14,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 
 from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
@@ -28,7 +30,7 @@ from branchlab.tui import keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import Command, Job, Manner, start
+from branchlab.tui.commands import Command, Job, Manner, edit_command, shell_command, start
 from branchlab.tui.commands_screen import CommandsScreen
 from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
@@ -45,6 +47,7 @@ from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
+from branchlab.tui.plain import PlainCharacters
 from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
 from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
@@ -85,6 +88,8 @@ class BranchlabApp(App[None]):
         project: Project,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_ascii: bool = False,
+        theme: str = "",
     ) -> None:
         # An empty NO_COLOR means nothing, yet Textual would show greys. A set one needs ansi_color from the start:
         # with the theme alone everything is drawn black on black (Textual 8.2.8).
@@ -95,11 +100,12 @@ class BranchlabApp(App[None]):
         self.project = project
         self.memory = Memory(project.state.path / "tui" / "state.json")
         self.memory.load()
-        theme = self.memory.text("theme", among=frozenset(self.available_themes))
+        wanted = theme or self.memory.text("theme")
         if is_colourless:
             self.theme = "ansi-dark"
-        elif theme:
-            self.theme = theme
+        elif wanted in self.available_themes:
+            self.theme = wanted
+        self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
         self.jobs: list[Job] = []
         self.kept = read_rows(project.state.path / KEPT_ROWS)
@@ -131,6 +137,9 @@ class BranchlabApp(App[None]):
     def get_default_screen(self) -> LabScreen:
         return BranchesScreen()
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._plain]
+
     async def on_mount(self) -> None:
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
@@ -144,6 +153,8 @@ class BranchlabApp(App[None]):
     def on_unmount(self) -> None:
         self.feed.stop()
         self._asking.stop()
+        for job in self.jobs:
+            job.close()
         self.memory.keep("place", self.current_mode)
         if not os.environ.get("NO_COLOR"):
             self.memory.keep("theme", self.theme)
@@ -216,12 +227,21 @@ class BranchlabApp(App[None]):
         else:
             told(command_of(verb, names))
 
+    def edit(self, path: Path, line: int = 1) -> None:
+        """Open a file in the user's editor, which gets the terminal until it is left."""
+        folder = path if path.is_dir() else path.parent
+        self._take_the_terminal(edit_command(path, line), folder)
+
+    def open_shell(self, folder: Path) -> None:
+        """Open the user's shell in a folder; leaving it returns here."""
+        self._take_the_terminal(shell_command(), folder)
+
     def carry_out(self, command: Command) -> None:
         """Carry a command out: at once where it only reads, else after ``y``."""
 
         def answered(is_yes: bool | None) -> None:  # noqa: FBT001  what Textual hands over
             if is_yes and command.manner is Manner.TERMINAL:
-                self._take_the_terminal(command)
+                self._take_the_terminal(command, self.project.repository.root)
             elif is_yes:
                 self._start(command)
 
@@ -327,7 +347,9 @@ class BranchlabApp(App[None]):
         except OSError as error:
             self.say(f"{command.text} could not be started: {error.strerror}", is_error=True)
             return
-        self.jobs = [*self.jobs, job][-_JOBS_MAX:]
+        for forgotten in self.jobs[: -_JOBS_MAX + 1]:
+            forgotten.close()
+        self.jobs = [*self.jobs[-_JOBS_MAX + 1 :], job]
         self.say(f"{command.text} …")
         # A daemon, not a worker of Textual's: leaving waits for workers, and a command may go on for hours.
         threading.Thread(target=self._wait_for, args=(job,), daemon=True, name="job").start()
@@ -341,13 +363,18 @@ class BranchlabApp(App[None]):
         except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
             self.say(record_failure(error, self.project.state), is_error=True)
 
-    def _take_the_terminal(self, command: Command) -> None:
+    def _take_the_terminal(self, command: Command, folder: Path) -> None:
         """Give the terminal away until a command has ended, as an editor or a debugger needs it."""
+        if not folder.is_dir():
+            self.say(f"there is no folder {folder}", is_error=True)
+            return
         with self.suspend(), _deaf_to_ctrl_c():
             print(f"$ {command.text}", flush=True)  # noqa: T201  into the terminal that was given away
-            code = subprocess.run(
-                command.process_arguments, cwd=self.project.repository.root, check=False
-            ).returncode
+            try:
+                code = subprocess.run(command.process_arguments, cwd=folder, check=False).returncode
+            except OSError as error:
+                code = error.errno or 1
+                print(f"{command.text}: {error.strerror}")  # noqa: T201
             if code:
                 with contextlib.suppress(EOFError, KeyboardInterrupt):
                     input(f"it ended with {code}; Enter returns ")

@@ -94,6 +94,11 @@ class Job:
         """Return what it has printed so far; its complaints last."""
         return [*_lines(self.out), *_lines(self.err)]
 
+    def close(self) -> None:
+        """Forget what it prints; it goes on all the same."""
+        self.out.close()
+        self.err.close()
+
     def interrupt(self) -> None:
         """Ask it to end as Ctrl-C would."""
         if self.process is not None and not self.is_over:
@@ -122,6 +127,37 @@ def start(command: Command, number: int, *, root: Path, width: int = 120) -> Job
     return job
 
 
+def edit_command(path: Path, line: int) -> Command:
+    """Return the command that opens a file at a line in ``$VISUAL`` or ``$EDITOR``."""
+    said = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        editor = shlex.split(said)
+    except ValueError:
+        editor = [said]
+    place: tuple[str, ...]
+    match Path(editor[0]).name:
+        case "code" | "codium" | "cursor":
+            place = ("--goto", f"{path}:{line}")
+        case "hx" | "subl" | "zed":
+            place = (f"{path}:{line}",)
+        case "vi" | "vim" | "nvim" | "nano" | "emacs" | "emacsclient" | "micro" | "kak" | "joe":
+            place = (f"+{line}", str(path))
+        case _:
+            place = (str(path),)
+    return _in_terminal(f"Edit {path.name}", (*editor, *place))
+
+
+def shell_command() -> Command:
+    """Return the command that opens the user's shell."""
+    return _in_terminal("Shell", (os.environ.get("SHELL") or "sh",))
+
+
+def _in_terminal(title: str, arguments: tuple[str, ...]) -> Command:
+    return Command(
+        title=title, arguments=arguments, effect="", manner=Manner.TERMINAL, is_other=True
+    )
+
+
 def said_of(code: int, printed: Sequence[str], complained: Sequence[str]) -> str:
     """Return the line of an answer that says most."""
     if code == 0:
@@ -133,6 +169,9 @@ def said_of(code: int, printed: Sequence[str], complained: Sequence[str]) -> str
 
 def _lines(file: IO[bytes]) -> list[str]:
     """Return a file's lines without moving the place at which the process writes."""
-    size = os.fstat(file.fileno()).st_size
-    content = os.pread(file.fileno(), _SHOWN_BYTES_MAX, max(0, size - _SHOWN_BYTES_MAX))
+    try:
+        size = os.fstat(file.fileno()).st_size
+        content = os.pread(file.fileno(), _SHOWN_BYTES_MAX, max(0, size - _SHOWN_BYTES_MAX))
+    except ValueError:  # closed: one has left meanwhile
+        return []
     return [line for line in content.decode(errors="replace").splitlines() if line.strip()]

@@ -11,6 +11,7 @@ from rich.console import COLOR_SYSTEMS
 from branchlab.tui import first_frame, kept
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.frame import LabScreen
+from branchlab.tui.plain import PlainCharacters
 
 if TYPE_CHECKING:
     from branchlab.tui.app import BranchlabApp
@@ -25,7 +26,8 @@ def keep_what_stands(app: BranchlabApp) -> None:
         rows = screen.rows_to_keep() if isinstance(screen, BranchesScreen) else None
         if rows is not None:
             kept.keep_rows(folder / kept.FILE_NAME, rows)
-    if len(app.screen_stack) == 1 and isinstance(app.screen, LabScreen):
+    is_plain = any(isinstance(one, PlainCharacters) for one in app.get_line_filters())
+    if len(app.screen_stack) == 1 and isinstance(app.screen, LabScreen) and not is_plain:
         first_frame.keep_frame(folder / first_frame.FILE_NAME, _frame(app, app.snapshot.read_at))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import (
@@ -63,6 +64,7 @@ class BranchView:
         runs: Every run of the branch, by name or by content, the latest planned first.
         counted: Ids of those that its mean and verdict are made of.
         spread: Standard deviation over seeds; None below two.
+        work_tree: Where it is checked out; None where it is not.
     """
 
     name: str
@@ -88,6 +90,7 @@ class BranchView:
     verdict: Verdict | None = None
     freshness: Freshness = Freshness.NONE
     is_stale: bool = False
+    work_tree: Path | None = None
     runs: tuple[RunRecord, ...] = ()
     counted: frozenset[str] = frozenset()
 
@@ -228,6 +231,7 @@ def _experiment_view(branch: BranchStatus, metric: str, runs: tuple[RunRecord, .
         verdict=branch.verdict,
         freshness=branch.freshness,
         is_stale=branch.is_stale,
+        work_tree=next((place.path for place in standing.checked_out), None),
         runs=runs,
         counted=_ids(branch.results),
     )

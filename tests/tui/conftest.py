@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from textual.events import Paste
 
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.lab.project import open_project
@@ -139,8 +140,8 @@ class TuiLab:
     def state(self) -> StateFolder:
         return StateFolder(self.root / ".branchlab")
 
-    def app(self) -> BranchlabApp:
-        return BranchlabApp(open_project(self.root), now=lambda: NOW)
+    def app(self, **how: object) -> BranchlabApp:
+        return BranchlabApp(open_project(self.root), now=lambda: NOW, **how)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self._leases.close()
@@ -266,5 +267,6 @@ def tui():
     class Helpers:
         watch = staticmethod(watch)
         epoch = staticmethod(epoch)
+        paste = Paste
 
     return Helpers
