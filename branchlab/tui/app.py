@@ -7,12 +7,10 @@ Textual otherwise dies with the alternate screen on and the cursor hidden.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -26,11 +24,19 @@ from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
 from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import keys
+from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import Command, Job, Manner, edit_command, shell_command, start
+from branchlab.tui.commands import (
+    Command,
+    Job,
+    Manner,
+    edit_command,
+    run_in_terminal,
+    shell_command,
+    start,
+)
 from branchlab.tui.commands_screen import CommandsScreen
 from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
@@ -40,8 +46,6 @@ from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.journal_screen import JournalScreen
-from branchlab.tui.kept import FILE_NAME as KEPT_ROWS
-from branchlab.tui.kept import read_rows
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
@@ -108,7 +112,7 @@ class BranchlabApp(App[None]):
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
         self.jobs: list[Job] = []
-        self.kept = read_rows(project.state.path / KEPT_ROWS)
+        self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
@@ -277,9 +281,7 @@ class BranchlabApp(App[None]):
             self.push_screen(HelpScreen(screen.NAME, screen.KEYS), chosen)
 
     def action_leave(self) -> None:
-        self.feed.stop()
-        self.exit()
-        keep_what_stands(self)
+        self._leave(0)
 
     def action_help_quit(self) -> None:
         """Quit with Ctrl-C where no text is selected; Textual would only say which key quits."""
@@ -368,16 +370,8 @@ class BranchlabApp(App[None]):
         if not folder.is_dir():
             self.say(f"there is no folder {folder}", is_error=True)
             return
-        with self.suspend(), _deaf_to_ctrl_c():
-            print(f"$ {command.text}", flush=True)  # noqa: T201  into the terminal that was given away
-            try:
-                code = subprocess.run(command.process_arguments, cwd=folder, check=False).returncode
-            except OSError as error:
-                code = error.errno or 1
-                print(f"{command.text}: {error.strerror}")  # noqa: T201
-            if code:
-                with contextlib.suppress(EOFError, KeyboardInterrupt):
-                    input(f"it ended with {code}; Enter returns ")
+        with self.suspend():
+            code = run_in_terminal(command, folder)
         self.refresh(layout=True)
         self.say(f"{command.text}: ended with {code}", is_error=bool(code))
         self.feed.ask()
@@ -396,13 +390,3 @@ class BranchlabApp(App[None]):
         self.feed.stop()
         self.exit(return_code=return_code)
         keep_what_stands(self)
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to a child in the same terminal; ignored, it would be ignored there as well."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -175,3 +175,28 @@ def _lines(file: IO[bytes]) -> list[str]:
     except ValueError:  # closed: one has left meanwhile
         return []
     return [line for line in content.decode(errors="replace").splitlines() if line.strip()]
+
+
+def run_in_terminal(command: Command, folder: Path) -> int:
+    """Run a command in the terminal that the app has given away, and return its exit code once it has been read."""
+    with _deaf_to_ctrl_c():
+        print(f"$ {command.text}", flush=True)  # noqa: T201  the terminal is its own now
+        try:
+            code = subprocess.run(command.process_arguments, cwd=folder, check=False).returncode
+        except OSError as error:
+            code = error.errno or 1
+            print(f"{command.text}: {error.strerror}")  # noqa: T201
+        if code:
+            with contextlib.suppress(EOFError, KeyboardInterrupt):
+                input(f"it ended with {code}; Enter returns ")
+    return code
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to a child in the same terminal; ignored, it would be ignored there as well."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
