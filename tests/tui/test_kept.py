@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from branchlab.tui import kept
+from branchlab.run_folder import locked
+from branchlab.tui import first_frame, kept
 from branchlab.tui.kept import KeptRows, keep_rows, read_rows
 from branchlab.tui.looks import Look
 from branchlab.tui.rows import Column, Row
@@ -102,3 +104,62 @@ def test_a_file_with_more_rows_than_are_kept_gives_the_first_of_them(tmp_path: P
 def test_where_nothing_can_be_written_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "tui").write_text("a file where a folder is needed")
     keep_rows(tmp_path / "tui" / "branches.json", _kept(1))
+
+
+def test_the_rows_of_last_time_can_be_looked_through_while_the_lab_is_read(full_lab, tui) -> None:
+    async def leave(eyes):
+        await eyes.see("✓ as of")
+        await eyes.press("j", "j")
+        await eyes.press("q")
+
+    tui.watch(full_lab.app(), leave, size=(160, 45))
+    app = full_lab.app()
+    assert app.kept is not None
+
+    async def look(eyes):
+        # The index is locked by somebody else, so nothing has been read yet.
+        await eyes.see("as of")
+        assert "reading…" in eyes.text()
+        assert "▌exp/" in eyes.text()
+        assert app.snapshot is None
+        before = selected(eyes)
+        await eyes.press("j")
+        await eyes.see("▌exp/")
+        assert selected(eyes) != before
+        await eyes.press("R", "enter", "y")
+        assert app.jobs == []
+        held.close()
+        await eyes.see("✓ as of")
+        assert "reading…" not in eyes.text()
+        assert app.snapshot is not None
+
+    def selected(eyes) -> str:
+        return next(row for row in eyes.rows() if row.startswith("▌"))
+
+    with contextlib.ExitStack() as held:
+        assert held.enter_context(locked(full_lab.state.path / "index.lock"))
+        tui.watch(app, look, size=(160, 45))
+
+
+def test_leaving_from_an_opened_branch_keeps_the_rows_and_leaves_the_frame_alone(
+    full_lab, tui
+) -> None:
+    frame = full_lab.state.path / first_frame.FILE_NAME
+
+    async def leave_the_overview(eyes):
+        await eyes.see("✓ as of")
+        await eyes.press("q")
+
+    async def leave_a_branch(eyes):
+        await eyes.see("✓ as of")
+        await eyes.press("enter")
+        await eyes.see("COUNTS")
+        await eyes.press("q")
+
+    tui.watch(full_lab.app(), leave_the_overview)
+    (first,) = first_frame.read_frames(frame)
+    assert (first.width, first.height) == (80, 24)
+    assert any("exp/gelu" in "".join(text for text, _ in line) for line in first.lines)
+    tui.watch(full_lab.app(), leave_a_branch)
+    assert first_frame.read_frames(frame) == [first]
+    assert read_rows(full_lab.state.path / kept.FILE_NAME) is not None
