@@ -129,9 +129,7 @@ def _start(
     root: Path, size: tuple[int, int], into: dict[str, Timed], label: str
 ) -> tuple[float, float]:
     """Start the TUI once beside a branch that is new; add what it took."""
-    git(root, "branch", f"exp/new-{label}", "main")
-    wanted = len(git(root, "for-each-ref", "--format=x", "refs/heads/exp").split())
-    terminal = _open_tui(root, size)
+    terminal, wanted = _open_beside_a_new_branch(root, size, label)
     rows = terminal.see(_ROW)
     terminal.see(_CURSOR)
     last = _cursor(terminal.text())
@@ -161,10 +159,22 @@ def _count(number: int) -> Callable[[str], bool]:
     return lambda text: written.search(text) is not None
 
 
-def _open_tui(root: Path, size: tuple[int, int]) -> Terminal:
-    return Terminal(
-        [scripts_folder() / "branchlab", "tui"], cwd=root, columns=size[0], lines=size[1]
-    )
+def _open_beside_a_new_branch(
+    root: Path, size: tuple[int, int], label: str
+) -> tuple[Terminal, int]:
+    """Start the TUI beside a branch that nothing kept can know; return it, and how many branches there are now."""
+    git(root, "branch", f"exp/new-{label}", "main")
+    number = len(git(root, "for-each-ref", "--format=x", "refs/heads/exp").split())
+    command = [scripts_folder() / "branchlab", "tui"]
+    return Terminal(command, cwd=root, columns=size[0], lines=size[1]), number
+
+
+def _open_tui(root: Path, label: str) -> Terminal:
+    """Start the TUI and wait until it shows the lab as it is."""
+    terminal, wanted = _open_beside_a_new_branch(root, _SCREENS["160x45"], label)
+    terminal.see(_count(wanted))
+    terminal.settle(1.0, within_s=5.0)
+    return terminal
 
 
 def _start_peer(root: Path, name: str, num_rows: int) -> tuple[float, float]:
@@ -194,9 +204,7 @@ def _start_lazygit(root: Path) -> tuple[float, float]:
 
 def _keys(report: Report, root: Path, num_branches: int, *, num_presses: int) -> None:
     """Add a table of what keys take while nothing else happens."""
-    own = _open_tui(root, _SCREENS["160x45"])
-    own.see(_ROW)
-    own.settle(2.0)
+    own = _open_tui(root, "keys")
     answers = _asked(own, num_branches, num_presses, filter_keys="/idea-7")
     own.close("\x1bq")
     peer = _open_peer(root, "table", num_branches)
@@ -278,10 +286,8 @@ def _while_written(report: Report, root: Path, *, num_presses: int) -> None:
     """Add what ``j`` takes while runs write: the answer is the frame in which the cursor stands on another row."""
     folders = _begin_runs(root, "live")
     with _writers(folders, per_s=_WRITES_PER_S):
-        terminal = _open_tui(root, _SCREENS["160x45"])
-        terminal.see(_ROW)
+        terminal = _open_tui(root, "written")
         terminal.see(rf"{_NUM_WRITERS} running")
-        terminal.settle(within_s=3.0)
         cpu, began = terminal.cpu(), time.perf_counter()
         waits = _walk(terminal, num_presses)
         share = (terminal.cpu() - cpu) / (time.perf_counter() - began)
@@ -390,8 +396,7 @@ def _tell(events: EventWriter, step: int, *, epoch: int, is_epoch: bool) -> None
 def _at_rest(report: Report, root: Path) -> None:
     """Add what ten seconds cost in which nothing happens."""
     rows: list[dict[str, str | float | None]] = []
-    terminal = _open_tui(root, _SCREENS["160x45"])
-    terminal.see(_ROW)
+    terminal = _open_tui(root, "rest")
     terminal.settle(3.0)
     cpu, num_bytes = terminal.cpu(), terminal.num_bytes
     until = time.perf_counter() + 10
@@ -416,9 +421,7 @@ def _memory(report: Report, root: Path) -> None:
     ]
     for process in processes:
         process.start()
-    terminal = _open_tui(root, _SCREENS["160x45"])
-    terminal.see(_ROW)
-    terminal.settle(3.0, within_s=20)
+    terminal = _open_tui(root, "hours")
     held = [terminal.memory_mib()]
     took = []
     for number, event in enumerate(go, start=1):
@@ -446,7 +449,7 @@ def _wait_for_index(terminal: Terminal, root: Path, epoch: int) -> None:
     """Wait until the TUI has read all that was written up to an epoch, and three seconds more."""
     index = Index(StateFolder(root / ".branchlab"))
     until = time.perf_counter() + 900
-    while min(r.epoch for r in index.runs() if r.run.id.startswith("hours-")) < epoch:
+    while min((r.epoch for r in index.runs() if r.run.id.startswith("hours-")), default=0) < epoch:
         assert time.perf_counter() < until, "the TUI does not keep up"
         terminal.pump(1.0)
         terminal.forget()

@@ -149,7 +149,7 @@ class BranchlabApp(App[None]):
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._leave, 128 + number)
-        self._poll()
+        self.call_after_refresh(self._poll)
         last = self.memory.text("place", among=frozenset(Place))
         if last and last != self.current_mode:
             await self.switch_mode(last)
