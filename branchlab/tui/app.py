@@ -28,15 +28,7 @@ from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import (
-    Command,
-    Job,
-    Manner,
-    edit_command,
-    run_in_terminal,
-    shell_command,
-    start,
-)
+from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
 from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
@@ -45,6 +37,7 @@ from branchlab.tui.feed import Feed
 from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
+from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
@@ -60,14 +53,13 @@ from branchlab.tui.views import Snapshot
 
 _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-_JOBS_MAX = 100
 
 
 class BranchlabApp(App[None]):
     """The overview of one project.
 
     Attributes:
-        jobs: The commands that were carried out from here, oldest first.
+        jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
         kept: The overview's rows of the last start; None where there are none.
     """
@@ -111,7 +103,7 @@ class BranchlabApp(App[None]):
             self.theme = wanted
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
-        self.jobs: list[Job] = []
+        self.jobs = Jobs(self._job_ended)
         self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
@@ -149,6 +141,7 @@ class BranchlabApp(App[None]):
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._leave, 128 + number)
+        # After the first frame: reading in a thread would hold it up.
         self.call_after_refresh(self._poll)
         last = self.memory.text("place", among=frozenset(Place))
         if last and last != self.current_mode:
@@ -157,8 +150,7 @@ class BranchlabApp(App[None]):
     def on_unmount(self) -> None:
         self.feed.stop()
         self._asking.stop()
-        for job in self.jobs:
-            job.close()
+        self.jobs.close()
         self.memory.keep("place", self.current_mode)
         if not os.environ.get("NO_COLOR"):
             self.memory.keep("theme", self.theme)
@@ -343,27 +335,21 @@ class BranchlabApp(App[None]):
         self.feed.work()
 
     def _start(self, command: Command) -> None:
-        number = self.jobs[-1].number + 1 if self.jobs else 1
         try:
-            job = start(command, number, root=self.project.repository.root, width=self.size.width)
+            self.jobs.start(command, self.project.repository.root, width=self.size.width)
         except OSError as error:
             self.say(f"{command.text} could not be started: {error.strerror}", is_error=True)
             return
-        for forgotten in self.jobs[: -_JOBS_MAX + 1]:
-            forgotten.close()
-        self.jobs = [*self.jobs[-_JOBS_MAX + 1 :], job]
         self.say(f"{command.text} …")
-        # A daemon, not a worker of Textual's: leaving waits for workers, and a command may go on for hours.
-        threading.Thread(target=self._wait_for, args=(job,), daemon=True, name="job").start()
 
-    def _wait_for(self, job: Job) -> None:
-        try:
-            is_good = job.wait()
-            where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
-            self.say(f"{job.said}{where}", is_error=not is_good)
-            self.feed.ask()
-        except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
-            self.say(record_failure(error, self.project.state), is_error=True)
+    def _job_ended(self, job: Job, failed: Exception | None) -> None:
+        """Say how a command ended; called by the thread that waits for it."""
+        if failed is not None:
+            self.say(record_failure(failed, self.project.state), is_error=True)
+            return
+        where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
+        self.say(f"{job.said}{where}", is_error=job.code != 0)
+        self.feed.ask()
 
     def _take_the_terminal(self, command: Command, folder: Path) -> None:
         """Give the terminal away until a command has ended, as an editor or a debugger needs it."""

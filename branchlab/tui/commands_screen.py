@@ -12,8 +12,8 @@ from textual.widgets import Log
 from branchlab.lab.words import duration
 from branchlab.terminal_text import safe_log_line
 from branchlab.tui import keys
-from branchlab.tui.commands import Job
 from branchlab.tui.frame import LabScreen
+from branchlab.tui.jobs import Job
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look, Piece
 from branchlab.tui.rows import Column, Row

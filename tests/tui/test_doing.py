@@ -5,7 +5,8 @@ from textual.events import Key
 
 from branchlab.terminal_text import plain_characters
 from branchlab.tui import commands
-from branchlab.tui.commands import edit_command, said_of
+from branchlab.tui.commands import edit_command
+from branchlab.tui.jobs import said_of
 from branchlab.tui.memory import Memory
 from branchlab.tui.typed import Typed
 
