@@ -45,6 +45,7 @@ class Index:
     def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._reader: sqlite3.Connection | None = None
+        self._known: dict[str, tuple[tuple[Any, ...], RunRecord]] = {}
 
     def refresh(self) -> None:
         """Read what the run folders have new. Without folders nothing is written.
@@ -71,8 +72,16 @@ class Index:
                 self._ingest_all()
 
     def runs(self) -> list[RunRecord]:
-        """Return all runs, the latest planned first."""
-        return self._records("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
+        """Return all runs, the latest planned first; asked again, what has not changed is the same object."""
+        rows = self._read("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
+        before, self._known = self._known, {}
+        for row in rows:
+            run_id, values = row["id"], tuple(row)
+            known = before.get(run_id)
+            if known is None or known[0] != values:
+                known = values, self._record(row)
+            self._known[run_id] = known
+        return [record for _, record in self._known.values()]
 
     def run(self, run_id: str) -> RunRecord | None:
         """Return one run."""
@@ -137,8 +146,11 @@ class Index:
             raise self._unreadable(error) from None
 
     def _records(self, query: str, values: tuple[object, ...]) -> list[RunRecord]:
+        return [self._record(row) for row in self._read(query, values)]
+
+    def _record(self, row: sqlite3.Row) -> RunRecord:
         try:
-            return [_record(row) for row in self._read(query, values)]
+            return _record(row)
         except (ValueError, TypeError, KeyError) as error:
             raise self._unreadable(error) from None
 

@@ -24,7 +24,7 @@ from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
 from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import keys
+from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
@@ -39,6 +39,7 @@ from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.journal_screen import JournalScreen
+from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
@@ -60,6 +61,7 @@ class BranchlabApp(App[None]):
     Attributes:
         jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
+        kept: The overview's rows of the last start; None where there are none.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -102,10 +104,11 @@ class BranchlabApp(App[None]):
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
         self.jobs = Jobs(self._job_ended)
+        self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
-        self._said = Said("reading…", is_error=False)
+        self._said = Said(self.kept.words if self.kept else "reading…", is_error=False)
         self._is_reading_run = False
 
     @property
@@ -138,7 +141,8 @@ class BranchlabApp(App[None]):
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._leave, 128 + number)
-        self._poll()
+        # After the first frame: reading in a thread would hold it up.
+        self.call_after_refresh(self._poll)
         last = self.memory.text("place", among=frozenset(Place))
         if last and last != self.current_mode:
             await self.switch_mode(last)
@@ -269,8 +273,7 @@ class BranchlabApp(App[None]):
             self.push_screen(HelpScreen(screen.NAME, screen.KEYS), chosen)
 
     def action_leave(self) -> None:
-        self.feed.stop()
-        self.exit()
+        self._leave(0)
 
     def action_help_quit(self) -> None:
         """Quit with Ctrl-C where no text is selected; Textual would only say which key quits."""
@@ -372,3 +375,4 @@ class BranchlabApp(App[None]):
     def _leave(self, return_code: int) -> None:
         self.feed.stop()
         self.exit(return_code=return_code)
+        keep_what_stands(self)

@@ -95,6 +95,8 @@ class LabScreen(Screen[None]):
         return self.is_mounted and self.display
 
     def on_mount(self) -> None:
+        # Before the first frame, which is drawn before the first resize is told.
+        self.set_class(self.app.size.width >= WIDE, "-wide")
         self.show_place()
         self.show_said()
         self.lab.ask_for(self)

@@ -99,6 +99,7 @@ class LineTable(ScrollView, can_focus=True):
         self._natural: tuple[int, ...] = ()
         self._measured: Sequence[Row] | None = None
         self._known: dict[int, tuple[Row, Row]] = {}
+        self._cell_widths: dict[int, tuple[Row, tuple[int, ...]]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
 
     @property
@@ -130,9 +131,7 @@ class LineTable(ScrollView, can_focus=True):
         self.rows = self._made_safe(rows)
         if measured is None or measured is not self._measured or self.columns != before[0]:
             self._measured = measured
-            self._natural = natural_widths(
-                self.columns, self.rows if measured is None else measured
-            )
+            self._natural = self._widths_of(self.rows if measured is None else measured)
         self._layout()
         self._keep_selection(first=not old_rows)
         has_moved = [row.key for row in old_rows] != [row.key for row in self.rows]
@@ -140,7 +139,7 @@ class LineTable(ScrollView, can_focus=True):
             self.refresh()
         else:
             for number, (old, new) in enumerate(zip(old_rows, self.rows, strict=True)):
-                if old != new:
+                if old is not new and old != new:
                     self._refresh_row(number)
         if self.selected is not None and self.selected != old_selected:
             self.post_message(self.Selected(self.selected))
@@ -216,6 +215,13 @@ class LineTable(ScrollView, can_focus=True):
         for row in rows:
             self._known[id(row)] = known.get(id(row)) or (row, _safe(row))
         return tuple(self._known[id(row)][1] for row in rows)
+
+    def _widths_of(self, rows: Sequence[Row]) -> tuple[int, ...]:
+        """Return how wide each column's content is, as ``natural_widths``; a row that was measured is not measured again."""
+        known, self._cell_widths = self._cell_widths, {}
+        for row in rows:
+            self._cell_widths[id(row)] = known.get(id(row)) or (row, cell_widths(row))
+        return widest(self.columns, [widths for _, widths in self._cell_widths.values()])
 
     def _keep_selection(self, *, first: bool) -> None:
         number = next((i for i, row in enumerate(self.rows) if row.key == self._key), None)
@@ -313,11 +319,21 @@ class LineTable(ScrollView, can_focus=True):
 
 def natural_widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
     """Return how wide each column's content is; 0 for a column in which nothing stands."""
-    widths = []
-    for i, column in enumerate(columns):
-        widest = max((sum(cell_len(t) for t, _ in row.cells[i]) for row in rows), default=0)
-        widths.append(max(widest, cell_len(column.title)) if widest or not rows else 0)
-    return tuple(widths)
+    return widest(columns, [cell_widths(row) for row in rows])
+
+
+def cell_widths(row: Row) -> tuple[int, ...]:
+    """Return how wide each cell of a row is."""
+    return tuple(sum(cell_len(text) for text, _ in cell) for cell in row.cells)
+
+
+def widest(columns: Sequence[Column], widths: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the columns' widths for rows whose cells are so wide; a title counts where anything stands below it."""
+    content = [max(column) for column in zip(*widths, strict=True)] or [0] * len(columns)
+    return tuple(
+        max(most, cell_len(column.title)) if most or not widths else 0
+        for column, most in zip(columns, content, strict=True)
+    )
 
 
 def _safe(row: Row) -> Row:

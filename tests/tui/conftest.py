@@ -206,7 +206,7 @@ def watch(app: BranchlabApp, look, *, size: tuple[int, int] = (80, 24)) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch):
-    for name in ("_BUSY_PAUSE_S", "_IDLE_PAUSE_S", "_REFS_EVERY_S"):
+    for name in ("_BUSY_PAUSE_S", "_IDLE_PAUSE_S"):
         monkeypatch.setattr(feed, name, 0.1)
 
 
