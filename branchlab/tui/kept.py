@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from branchlab.lab.columns import Column
 from branchlab.terminal_text import safe_text
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look, plain
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.version import __version__
 
 FILE_NAME = "tui/branches.json"
