@@ -9,10 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from branchlab.lab.project import Project
+from branchlab.lab.sparkline import Points
 from branchlab.run_folder import from_text, read_events
 from branchlab.store.index import Index
-
-Points = Sequence[tuple[int, float]]
 
 
 class Axis(StrEnum):

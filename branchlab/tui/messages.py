@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from branchlab.tui.chart import Points
+from branchlab.lab.sparkline import Points
 from branchlab.tui.views import Snapshot
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.run_usage import Machine
+from branchlab.lab.sparkline import sparkline
 from branchlab.lab.words import duration
-from branchlab.tui.chart import sparkline
 from branchlab.tui.looks import Line, Look, cut
 from branchlab.tui.run_list import bar
 

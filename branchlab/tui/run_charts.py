@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from branchlab.lab.run_curves import Axis, RunCurves, value_at
+from branchlab.lab.sparkline import thinned
 from branchlab.lab.words import figure
-from branchlab.tui.chart import Series, legend, plot, smoothed, thinned
+from branchlab.tui.chart import Series, legend, plot, smoothed
 from branchlab.tui.looks import Line, Look, cut
 
 _SMOOTH = (0.0, 0.6, 0.9)

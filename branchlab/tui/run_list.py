@@ -14,12 +14,13 @@ from enum import StrEnum
 from rich.cells import cell_len
 
 from branchlab.domain import Goal, RunRecord, RunState
+from branchlab.lab.columns import Column
 from branchlab.lab.progress import fraction_of, left_s
 from branchlab.lab.run_curves import loss_of
 from branchlab.lab.run_pairs import RunPairs, queue_of
 from branchlab.lab.words import age, duration, figure
 from branchlab.tui.looks import Line, Look, Piece, state_mark
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.run_filter import RunFilter, moment_of, text_of
 
 _BAR = 8
