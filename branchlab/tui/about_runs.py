@@ -18,6 +18,8 @@ from branchlab.tui.log_view import LogView
 from branchlab.tui.run_charts import Curves, thin
 from branchlab.tui.verbs import VERBS
 
+_FIRST_BYTES = 64 << 10
+_AT_ONCE_BYTES = 8 << 20
 Part = Literal["curves", "machine", "log", ""]
 
 
@@ -87,6 +89,7 @@ class RunWatch:
         self._asked: dict[str, Hashable] = {}
         self._num_log_looks = 0
         self._part: LogPart | None = None
+        self._is_first_look = True
         self.run_id = ""
         self.curves: Curves | None = None
         self.machine: Machine | None = None
@@ -97,6 +100,7 @@ class RunWatch:
             return False
         self.run_id = run_id
         self.curves, self.machine, self._part = None, None, None
+        self._is_first_look = True
         self._asked = {}
         return True
 
@@ -119,11 +123,14 @@ class RunWatch:
 
     def look_at_log(self) -> None:
         """Ask for what the log has new; costs a look at its size where that is nothing."""
-        run_id, after, from_end = self.run_id, self._part, self._log_bytes
+        run_id, after = self.run_id, self._part
+        # The end of a long log is there at once, all of it a second later.
+        wanted = min(self._log_bytes, _FIRST_BYTES) if self._is_first_look else self._log_bytes
         self._num_log_looks += 1
 
         def read(project: Project) -> LogPart:
-            return read_log(project, run_id, after=after, from_end_bytes=from_end)
+            most = max(wanted, _AT_ONCE_BYTES)
+            return read_log(project, run_id, after=after, from_end_bytes=wanted, bytes_max=most)
 
         self._ask("log", (run_id, self._num_log_looks), read)
 
@@ -145,7 +152,12 @@ class RunWatch:
                 return ""
             self._part = value
             log.take(value)
-            if value.has_more:
+            is_end_only = self._is_first_look and value.is_left_out
+            self._is_first_look = False
+            if is_end_only and self._log_bytes > _FIRST_BYTES:
+                self._part = None
+                self.look_at_log()
+            elif value.has_more:
                 self.look_at_log()
             return "log"
         return ""

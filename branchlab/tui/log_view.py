@@ -54,6 +54,7 @@ class LogView(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
         self.is_following = True
+        self.is_left_out = False
         self.notice = "reading…"
         self._lines: list[str] = []
         self._unfinished = ""
@@ -84,6 +85,7 @@ class LogView(ScrollView, can_focus=True):
     def take(self, part: LogPart) -> None:
         """Append what a log has new, or begin anew."""
         if part.is_anew:
+            self.is_left_out = part.is_left_out
             self._lines, self._widest, self._left = [], 0, 0
             self._found, self._looked_at, self._here = [], 0, None
         elif not part.lines and part.unfinished == self._unfinished:
@@ -95,6 +97,7 @@ class LogView(ScrollView, can_focus=True):
         if len(self._lines) > LINES_MAX:
             num_cut = len(self._lines) - LINES_MAX
             del self._lines[:num_cut]
+            self.is_left_out = True
             self._found = [number - num_cut for number in self._found if number >= num_cut]
             self._looked_at = max(0, self._looked_at - num_cut)
             self._here = None

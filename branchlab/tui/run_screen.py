@@ -351,9 +351,10 @@ class RunScreen(AboutRuns):
         said = log.found_text()
         if said:
             line = ((f"/{self.query_one(FilterLine).text}  {said}   ", Look.WARN), *line)
-        state = "" if log.is_following else "log stands, . follows it  "
+        state = "" if log.is_following else "stands, . follows  "
         self.query_one("#views", Static).update(content([cut(line, self.size.width - 2)]))
-        self.show_place(((state, Look.WARN), (f"log {log.num_lines:,} lines", Look.DIM)))
+        counted = f"{'last ' if log.is_left_out else ''}{log.num_lines:,} lines"
+        self.show_place(((state, Look.WARN), (counted, Look.DIM)))
 
     def _follow_log(self) -> None:
         is_running = self._record is not None and self._record.state is RunState.RUNNING

@@ -310,7 +310,7 @@ class RunsScreen(AboutRuns):
         listed = self._listed
         if listed is None:
             return
-        self._marks &= listed.entries.keys()
+        self._marks = frozenset(mark for mark in self._marks if mark in listed.entries)
         shown = kept(
             listed.entries.values(),
             self._filter,
@@ -324,15 +324,14 @@ class RunsScreen(AboutRuns):
         self._shown = ordered(shown, self._sort, is_reversed=self._is_reversed, goal=goal)
         self.query_one(LineTable).show(
             list_columns(listed.metric, self._sort, is_reversed=self._is_reversed),
-            [self._row(entry) for entry in self._shown],
+            [self._row(entry.row) if self._marks else entry.row for entry in self._shown],
             notice=self._notice(),
             measured=listed.measured,
         )
         self._draw_place()
         self._draw_lower()
 
-    def _row(self, entry: Entry) -> Row:
-        row = entry.row
+    def _row(self, row: Row) -> Row:
         if row.key not in self._marks:
             return row
         known = self._marked_rows.get(row.key)
