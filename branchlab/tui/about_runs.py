@@ -118,6 +118,11 @@ class RunWatch:
             return Curves(own=own, beside=other, beside_id=beside_id)
 
         self._ask("curves", (run_id, beside_id, tuple(metrics), axis, stamps), read_curves)
+        how = (run_id, record.attempts, record.state)
+        if self._asked.get("how") != how:
+            # Of a run that is over the log is not looked at again, but for what it said last.
+            self._asked["how"] = how
+            self.look_at_log()
         taken = (run_id, record.attempts, record.state, tuple(record.usage.items()))
         self._ask("machine", taken, lambda project: machine_of(project, run_id))
 

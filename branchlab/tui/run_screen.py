@@ -128,7 +128,6 @@ class RunScreen(AboutRuns):
         self._chart = ChartView(axis=Axis(memory.text("runs.axis", "step", among=frozenset(Axis))))
         self._turn_to(View(memory.text("run.view", View.FACTS, among=frozenset(View))))
         self._watch.turn_to(self._run_id)
-        self._watch.look_at_log()
         self.set_interval(_LOG_EVERY_S, self._follow_log)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
@@ -146,6 +145,7 @@ class RunScreen(AboutRuns):
         if stamp != self._read_for and not self._is_gone:
             self._read_for = stamp
             self._read(record, snapshot)
+            self._look()
         self._draw()
 
     def show_answer(self, answer: Answer) -> None:

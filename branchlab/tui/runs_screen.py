@@ -65,6 +65,7 @@ class RunsScreen(AboutRuns):
     RunsScreen.-flat #lower { display: none; }
     RunsScreen.-log #lower { display: none; }
     RunsScreen.-log #log { height: 12; }
+    RunsScreen.-flat.-log #log { height: 4; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.RUNS)
     KEYS = keys.RUNS
@@ -379,7 +380,6 @@ class RunsScreen(AboutRuns):
         if self._watch.turn_to(record.run.id):
             log.clear("reading…")
             log.follow(is_on=True)
-            self._watch.look_at_log()
         beside = self._listed.partner(record.run.id) if self._listed is not None else None
         names = dict.fromkeys((self._loss(record), self._chart_metric()))
         self._watch.look(record, beside, [name for name in names if name], self._view.axis)
