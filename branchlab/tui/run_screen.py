@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -103,7 +103,7 @@ class RunScreen(AboutRuns):
         self._run_id = run_id
         self._record: RunRecord | None = None
         self._facts: _Facts | None = None
-        self._read_for: object = None
+        self._read_for: Hashable = None
         self._is_gone = False
         self._shown = View.FACTS
         self._metric = ""
@@ -141,11 +141,13 @@ class RunScreen(AboutRuns):
             self.query_one("#head", Static).update(content([((said, Look.BAD),)]))
             self.query_one(LogView).clear("")
             return
-        stamp = (record.attempts, record.state, record.epoch, record.step, record.usage)
+        # Events of a long run are many megabytes: they are read again once an epoch, unless they are what is shown.
+        step = record.step if self._shown is View.EVENTS else 0
+        stamp = (record.attempts, record.state, record.epoch, step)
         if stamp != self._read_for and not self._is_gone:
             self._read_for = stamp
-            self._read(record, snapshot)
-            self._look()
+            self._read(record, snapshot, stamp)
+        self._look()
         self._draw()
 
     def show_answer(self, answer: Answer) -> None:
@@ -259,7 +261,7 @@ class RunScreen(AboutRuns):
         verb = "logs" if self.has_class("-zoomed") else "show"
         return f"branchlab {verb} {self._run_id}"
 
-    def _read(self, record: RunRecord, snapshot: Snapshot) -> None:
+    def _read(self, record: RunRecord, snapshot: Snapshot, stamp: Hashable) -> None:
         records, main = snapshot.records, snapshot.status.overview.main.name
 
         def read(project: Project) -> _Facts:
@@ -268,16 +270,7 @@ class RunScreen(AboutRuns):
             details = details_of(project, record, num_log_lines=0)
             return _Facts(details=details, beside=pairs.of(record))
 
-        self.lab.ask("run-facts", self._read_for_key(record), read)
-
-    def _read_for_key(self, record: RunRecord) -> tuple[object, ...]:
-        return (
-            record.run.id,
-            record.attempts,
-            record.state,
-            record.step,
-            tuple(record.usage.items()),
-        )
+        self.lab.ask("run-facts", (record.run.id, stamp), read)
 
     def _look(self) -> None:
         """Ask for what the chart and the meters show."""
@@ -325,10 +318,10 @@ class RunScreen(AboutRuns):
             meters.update(content(meter_lines(self._record, self._watch.machine, width)))
 
     def _lines(self, facts: _Facts) -> list[Line]:
-        details, snapshot = facts.details, self.lab.snapshot
+        record = self._record or facts.details.record
+        details, snapshot = replace(facts.details, record=record), self.lab.snapshot
         match self._shown:
             case View.METRICS:
-                record = self._record or details.record
                 return metric_lines(record, facts.beside, self.lab.project.config.run.metric)
             case View.ENVIRONMENT:
                 return environment_lines(details)
