@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
+
+from textual.events import Key as KeyEvent
+from textual.events import Paste
 
 from branchlab.domain import RunRecord
 from branchlab.lab.project import Project
@@ -12,10 +15,11 @@ from branchlab.lab.run_log import LogPart, read_log
 from branchlab.lab.run_usage import Machine, machine_of
 from branchlab.lab.words import few
 from branchlab.tui.asking import Answer, Read
+from branchlab.tui.branches_screen import FilterLine
 from branchlab.tui.commands import Command, Manner
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.log_view import LogView
-from branchlab.tui.run_charts import Curves, thin
+from branchlab.tui.run_charts import ChartView, Curves, next_metric, thin
 from branchlab.tui.verbs import VERBS
 
 _FIRST_BYTES = 64 << 10
@@ -24,7 +28,90 @@ Part = Literal["curves", "machine", "log", ""]
 
 
 class AboutRuns(LabScreen):
-    """A screen on which runs are chosen."""
+    """A screen on which runs are chosen, with curves, a log, and a line to type in.
+
+    Attributes:
+        chart: How curves are looked at. ``metric``: whose; empty for the one that verdicts are about.
+        reading: The run that is looked at.
+    """
+
+    LOG_BYTES: ClassVar[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chart = ChartView()
+        self.metric = ""
+        self.reading = RunWatch(self, self.NAME, log_bytes=self.LOG_BYTES)
+
+    def draw_curves(self, *, is_other: bool) -> None:
+        """Draw the curves; ``is_other`` where another metric or axis has to be read."""
+        raise NotImplementedError
+
+    def typed(self, text: str) -> None:
+        """Take what stands in the line that is typed in."""
+        raise NotImplementedError
+
+    def recall_chart(self) -> None:
+        """Look at curves as at the last start."""
+        memory = self.lab.memory
+        self.metric = memory.text("runs.metric")
+        axis = Axis(memory.text("runs.axis", Axis.STEP, among=frozenset(Axis)))
+        self.chart = ChartView(axis=axis, smooth=0.6 if memory.is_set("runs.smooth") else 0.0)
+
+    def chart_metric(self) -> str:
+        """Return the metric of the chart."""
+        return self.metric or self.lab.project.config.run.metric
+
+    def on_key(self, event: KeyEvent) -> None:
+        line = self.query_one(FilterLine)
+        if line.display:
+            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
+                return
+            if line.take(event):
+                self.typed(line.text)
+        elif event.key == "slash":
+            line.open()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: Paste) -> None:
+        line = self.query_one(FilterLine)
+        if line.display:
+            line.set_text(line.text + (event.text.splitlines() or [""])[0])
+            self.typed(line.text)
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).open()
+
+    def action_follow(self) -> None:
+        log = self.query_one(LogView)
+        log.follow(is_on=not log.is_following)
+
+    def action_metric(self) -> None:
+        if self.reading.curves is not None:
+            self.metric = next_metric(self.reading.curves.own.names, self.chart_metric())
+            self.lab.memory.keep("runs.metric", self.metric)
+            self.draw_curves(is_other=True)
+
+    def action_smooth(self) -> None:
+        self.chart = self.chart.smoother()
+        self.lab.memory.keep("runs.smooth", bool(self.chart.smooth))
+        self.draw_curves(is_other=False)
+
+    def action_axis(self) -> None:
+        self.chart = self.chart.next_axis()
+        self.lab.memory.keep("runs.axis", self.chart.axis)
+        self.draw_curves(is_other=True)
+
+    def action_zoom(self, by: float) -> None:
+        self.chart = self.chart.zoomed(by)
+        self.draw_curves(is_other=False)
+
+    def action_pan(self, by: float) -> None:
+        self.chart = self.chart.moved(by)
+        self.draw_curves(is_other=False)
 
     def chosen_records(self) -> Sequence[RunRecord]:
         """Return the runs that are marked, else the one that is selected."""

@@ -186,7 +186,7 @@ JOURNAL: tuple[Key, ...] = ()
 RUN = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
     Key(keys="t", action="view", label="t", word="view", says="facts, curves, metrics, …"),
-    Key(keys="slash", action="find", label="/", word="find", says="find in the log as you type"),
+    Key(keys="slash", action="filter", label="/", word="find", says="find in the log as you type"),
     *_OF_RUNS,
     Key(keys="z", action="zoom_log", label="z", word="log", says="the log alone, or with the rest"),
     Key(

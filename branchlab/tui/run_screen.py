@@ -9,25 +9,23 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.events import Key as KeyEvent
-from textual.events import Paste
 from textual.widget import Widget
 from textual.widgets import Static
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.project import Project
-from branchlab.lab.run_curves import Axis, loss_of
+from branchlab.lab.run_curves import loss_of
 from branchlab.lab.run_pairs import RunPairs
 from branchlab.lab.runs import RunDetails, details_of
 from branchlab.tui import keys
-from branchlab.tui.about_runs import AboutRuns, RunWatch
+from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
 from branchlab.tui.branches_screen import FilterLine
 from branchlab.tui.frame import WIDE
 from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, content, cut
 from branchlab.tui.meters import meter_lines
-from branchlab.tui.run_charts import ChartView, chart_lines, next_metric
+from branchlab.tui.run_charts import chart_lines
 from branchlab.tui.run_facts import (
     environment_lines,
     event_lines,
@@ -38,7 +36,6 @@ from branchlab.tui.run_facts import (
 )
 from branchlab.tui.views import Snapshot
 
-_LOG_BYTES = 16 << 20
 _LOG_EVERY_S = 0.5
 
 
@@ -97,6 +94,7 @@ class RunScreen(AboutRuns):
     KEYS = keys.RUN
     NAME = "One run"
     AUTO_FOCUS = "#log"
+    LOG_BYTES = 16 << 20
 
     def __init__(self, run_id: str) -> None:
         super().__init__()
@@ -106,9 +104,6 @@ class RunScreen(AboutRuns):
         self._read_for: Hashable = None
         self._is_gone = False
         self._shown = View.FACTS
-        self._metric = ""
-        self._chart = ChartView()
-        self._watch = RunWatch(self, "run", log_bytes=_LOG_BYTES)
 
     def body(self) -> Iterable[Widget]:
         yield Static(id="head", classes="line", markup=False)
@@ -124,10 +119,9 @@ class RunScreen(AboutRuns):
 
     def on_mount(self) -> None:
         memory = self.lab.memory
-        self._metric = memory.text("runs.metric")
-        self._chart = ChartView(axis=Axis(memory.text("runs.axis", "step", among=frozenset(Axis))))
+        self.recall_chart()
         self._turn_to(View(memory.text("run.view", View.FACTS, among=frozenset(View))))
-        self._watch.turn_to(self._run_id)
+        self.reading.turn_to(self._run_id)
         self.set_interval(_LOG_EVERY_S, self._follow_log)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
@@ -157,43 +151,29 @@ class RunScreen(AboutRuns):
             self._facts = value
             self._look()
             self._draw()
-        elif self._watch.take(answer, self.query_one(LogView)):
+        elif self.reading.take(answer, self.query_one(LogView)):
             log = self.query_one(LogView)
             self.set_class(log.is_read and not log.num_lines, "-silent")
             self._draw()
 
-    def on_key(self, event: KeyEvent) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
-                return
-            if line.take(event):
-                self.query_one(LogView).find(line.text)
-                self._draw_views()
-        elif event.key == "slash":
-            line.open()
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-
-    def on_paste(self, event: Paste) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            line.set_text(line.text + (event.text.splitlines() or [""])[0])
-            self.query_one(LogView).find(line.text)
-            self._draw_views()
-
     def on_log_view_following(self) -> None:
         self._draw_views()
+
+    def typed(self, text: str) -> None:
+        self.query_one(LogView).find(text)
+        self._draw_views()
+
+    def draw_curves(self, *, is_other: bool) -> None:
+        if is_other:
+            self._look()
+        self._draw()
 
     def action_back(self) -> None:
         """Give up what is looked for, then the zoom, then the screen."""
         line = self.query_one(FilterLine)
         if line.text:
             line.set_text("")
-            self.query_one(LogView).find("")
-            self._draw_views()
+            self.typed("")
         elif self.has_class("-zoomed"):
             self.action_zoom_log()
         else:
@@ -202,9 +182,6 @@ class RunScreen(AboutRuns):
     def action_refresh(self) -> None:
         self._read_for = None
         super().action_refresh()
-
-    def action_find(self) -> None:
-        self.query_one(FilterLine).open()
 
     def action_find_next(self, by: int) -> None:
         self.query_one(LogView).find_next(by)
@@ -221,35 +198,6 @@ class RunScreen(AboutRuns):
         self.toggle_class("-zoomed")
         self.query_one(LogView).focus()
         self._draw_views()
-
-    def action_follow(self) -> None:
-        log = self.query_one(LogView)
-        log.follow(is_on=not log.is_following)
-
-    def action_metric(self) -> None:
-        if self._watch.curves is not None:
-            self._metric = next_metric(self._watch.curves.own.names, self._chart_metric())
-            self.lab.memory.keep("runs.metric", self._metric)
-            self._look()
-            self._draw()
-
-    def action_smooth(self) -> None:
-        self._chart = self._chart.smoother()
-        self._draw()
-
-    def action_axis(self) -> None:
-        self._chart = self._chart.next_axis()
-        self.lab.memory.keep("runs.axis", self._chart.axis)
-        self._look()
-        self._draw()
-
-    def action_zoom(self, by: float) -> None:
-        self._chart = self._chart.zoomed(by)
-        self._draw()
-
-    def action_pan(self, by: float) -> None:
-        self._chart = self._chart.moved(by)
-        self._draw()
 
     def chosen_records(self) -> Sequence[RunRecord]:
         return [self._record] if self._record is not None else []
@@ -275,13 +223,10 @@ class RunScreen(AboutRuns):
     def _look(self) -> None:
         """Ask for what the chart and the meters show."""
         if self._record is not None and self._facts is not None:
-            curves = self._watch.curves
+            curves = self.reading.curves
             names = curves.own.names if curves is not None else self._record.metrics
-            wanted = dict.fromkeys((loss_of(names) or "train/loss", self._chart_metric()))
-            self._watch.look(self._record, self._facts.beside, list(wanted), self._chart.axis)
-
-    def _chart_metric(self) -> str:
-        return self._metric or self.lab.project.config.run.metric
+            wanted = dict.fromkeys((loss_of(names) or "train/loss", self.chart_metric()))
+            self.reading.look(self._record, self._facts.beside, list(wanted), self.chart.axis)
 
     def _turn_to(self, view: View) -> None:
         self._shown = view
@@ -302,11 +247,11 @@ class RunScreen(AboutRuns):
             self.query_one("#lines", Static).update(content(self._lines(self._facts)))
         box = self.query_one("#chart", Static)
         width, height = box.content_size.width, box.content_size.height
-        if width and height and self._watch.curves is not None:
+        if width and height and self.reading.curves is not None:
             lines = chart_lines(
-                self._watch.curves,
-                self._chart_metric(),
-                self._chart,
+                self.reading.curves,
+                self.chart_metric(),
+                self.chart,
                 width=width,
                 height=height,
                 notice=self._record.reason,
@@ -315,7 +260,7 @@ class RunScreen(AboutRuns):
         meters = self.query_one("#meters", Static)
         if meters.content_size.width and self.size.width >= WIDE:
             width = meters.content_size.width
-            meters.update(content(meter_lines(self._record, self._watch.machine, width)))
+            meters.update(content(meter_lines(self._record, self.reading.machine, width)))
 
     def _lines(self, facts: _Facts) -> list[Line]:
         record = self._record or facts.details.record
@@ -352,7 +297,7 @@ class RunScreen(AboutRuns):
     def _follow_log(self) -> None:
         is_running = self._record is not None and self._record.state is RunState.RUNNING
         if is_running and self.is_current:
-            self._watch.look_at_log()
+            self.reading.look_at_log()
 
 
 def _branch_names(snapshot: Snapshot) -> frozenset[str]:

@@ -7,18 +7,17 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.events import Key as KeyEvent
-from textual.events import Paste, Resize
+from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.progress import left_s
 from branchlab.lab.project import Project
-from branchlab.lab.run_curves import Axis, loss_of
+from branchlab.lab.run_curves import loss_of
 from branchlab.lab.words import duration
 from branchlab.tui import keys
-from branchlab.tui.about_runs import AboutRuns, RunWatch
+from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
 from branchlab.tui.branches_screen import FilterLine
 from branchlab.tui.line_table import LineTable
@@ -26,7 +25,7 @@ from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, Piece, content, state_piece
 from branchlab.tui.meters import meter_lines
 from branchlab.tui.rows import Row
-from branchlab.tui.run_charts import ChartView, Curves, chart_lines, next_metric
+from branchlab.tui.run_charts import Curves, chart_lines
 from branchlab.tui.run_filter import RunFilter, parse_filter
 from branchlab.tui.run_list import (
     Entry,
@@ -41,7 +40,6 @@ from branchlab.tui.run_list import (
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import Snapshot
 
-_LOG_BYTES = 64 << 10
 _LOG_EVERY_S = 0.5
 _ROOMY = 140
 
@@ -72,6 +70,7 @@ class RunsScreen(AboutRuns):
     NAME = "Runs"
     PLACE = Place.RUNS
     AUTO_FOCUS = "#runs"
+    LOG_BYTES = 64 << 10
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,9 +83,6 @@ class RunsScreen(AboutRuns):
         self._sort, self._is_reversed = RunSort.LIVE, False
         self._is_live_only = self._is_marked_only = self._is_paused = False
         self._filter = RunFilter()
-        self._metric = ""
-        self._view = ChartView()
-        self._watch = RunWatch(self, "runs", log_bytes=_LOG_BYTES)
 
     def body(self) -> Iterable[Widget]:
         yield LineTable(id="runs")
@@ -105,9 +101,7 @@ class RunsScreen(AboutRuns):
         self._sort = RunSort(memory.text("runs.sort", RunSort.LIVE, among=frozenset(RunSort)))
         self._is_reversed = memory.is_set("runs.reversed")
         self._is_live_only = memory.is_set("runs.live")
-        self._metric = memory.text("runs.metric")
-        axis = Axis(memory.text("runs.axis", Axis.STEP, among=frozenset(Axis)))
-        self._view = ChartView(axis=axis, smooth=0.6 if memory.is_set("runs.smooth") else 0.0)
+        self.recall_chart()
         self.set_class(memory.is_set("runs.log"), "-log")
         line = self.query_one(FilterLine)
         line.set_text(memory.text("runs.filter"))
@@ -149,7 +143,7 @@ class RunsScreen(AboutRuns):
                 self._listed = answer.value
                 self._draw()
             return
-        match self._watch.take(answer, self.query_one(LogView)):
+        match self.reading.take(answer, self.query_one(LogView)):
             case "curves":
                 self._draw_charts()
             case "machine":
@@ -166,34 +160,23 @@ class RunsScreen(AboutRuns):
     def on_log_view_following(self) -> None:
         self._draw_place()
 
-    def on_key(self, event: KeyEvent) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
-                return
-            if line.take(event):
-                self._filter_changed()
-        elif event.key == "slash":
-            line.open()
+    def typed(self, text: str) -> None:
+        self._filter = parse_filter(text)
+        self.lab.memory.keep("runs.filter", text)
+        self._draw()
+        self.show_said()
+
+    def draw_curves(self, *, is_other: bool) -> None:
+        if is_other:
+            self._draw_lower()
         else:
-            return
-        event.stop()
-        event.prevent_default()
-
-    def on_paste(self, event: Paste) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            line.set_text(line.text + (event.text.splitlines() or [""])[0])
-            self._filter_changed()
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).open()
+            self._draw_charts()
 
     def action_back(self) -> None:
         """Give up the filter, then what else hides runs, then the marks."""
         if self.query_one(FilterLine).text:
             self.query_one(FilterLine).set_text("")
-            self._filter_changed()
+            self.typed("")
         elif self._is_marked_only or self._is_live_only:
             self._is_marked_only = self._is_live_only = False
             self.lab.memory.keep("runs.live", False)  # noqa: FBT003  a value
@@ -242,39 +225,10 @@ class RunsScreen(AboutRuns):
             self.lab.ask_for(self)
         self._draw_place()
 
-    def action_follow(self) -> None:
-        log = self.query_one(LogView)
-        log.follow(is_on=not log.is_following)
-
     def action_log(self) -> None:
         self.toggle_class("-log")
         self.lab.memory.keep("runs.log", self.has_class("-log"))
         self.call_after_refresh(self._draw_charts)
-
-    def action_metric(self) -> None:
-        curves = self._watch.curves
-        if curves is not None:
-            self._metric = next_metric(curves.own.names, self._chart_metric())
-            self.lab.memory.keep("runs.metric", self._metric)
-            self._draw_lower()
-
-    def action_smooth(self) -> None:
-        self._view = self._view.smoother()
-        self.lab.memory.keep("runs.smooth", bool(self._view.smooth))
-        self._draw_charts()
-
-    def action_axis(self) -> None:
-        self._view = self._view.next_axis()
-        self.lab.memory.keep("runs.axis", self._view.axis)
-        self._draw_lower()
-
-    def action_zoom(self, by: float) -> None:
-        self._view = self._view.zoomed(by)
-        self._draw_charts()
-
-    def action_pan(self, by: float) -> None:
-        self._view = self._view.moved(by)
-        self._draw_charts()
 
     def chosen_records(self) -> Sequence[RunRecord]:
         entries: Mapping[str, Entry] = self._listed.entries if self._listed is not None else {}
@@ -299,13 +253,6 @@ class RunsScreen(AboutRuns):
         self.lab.memory.keep("runs.sort", self._sort)
         self.lab.memory.keep("runs.reversed", self._is_reversed)
         self._draw()
-
-    def _filter_changed(self) -> None:
-        text = self.query_one(FilterLine).text
-        self._filter = parse_filter(text)
-        self.lab.memory.keep("runs.filter", text)
-        self._draw()
-        self.show_said()
 
     def _draw(self) -> None:
         listed = self._listed
@@ -372,17 +319,17 @@ class RunsScreen(AboutRuns):
         record = self._selected()
         log = self.query_one(LogView)
         if record is None:
-            self._watch.turn_to("")
+            self.reading.turn_to("")
             for name in ("about", "loss", "metric", "meters"):
                 self.query_one(f"#{name}", Static).update("")
             log.clear()
             return
-        if self._watch.turn_to(record.run.id):
+        if self.reading.turn_to(record.run.id):
             log.clear("reading…")
             log.follow(is_on=True)
         beside = self._listed.partner(record.run.id) if self._listed is not None else None
-        names = dict.fromkeys((self._loss(record), self._chart_metric()))
-        self._watch.look(record, beside, [name for name in names if name], self._view.axis)
+        names = dict.fromkeys((self._loss(record), self.chart_metric()))
+        self.reading.look(record, beside, [name for name in names if name], self.chart.axis)
         self.query_one("#about", Static).update(content([self._about(record)]))
         self._draw_charts()
         self._draw_meters()
@@ -403,22 +350,19 @@ class RunsScreen(AboutRuns):
         return (*line, (took, Look.PLAIN))
 
     def _loss(self, record: RunRecord) -> str:
-        curves = self._watch.curves
+        curves = self.reading.curves
         return loss_of(curves.own.names if curves is not None else record.metrics) or "train/loss"
-
-    def _chart_metric(self) -> str:
-        return self._metric or self.lab.project.config.run.metric
 
     def _draw_charts(self) -> None:
         """Draw the loss, or where there is room for one chart only and a metric was chosen, that."""
-        record, curves = self._selected(), self._watch.curves
+        record, curves = self._selected(), self.reading.curves
         if record is None:
             return
         is_roomy = self.has_class("-roomy")
-        first = self._loss(record) if is_roomy or not self._metric else self._metric
+        first = self._loss(record) if is_roomy or not self.metric else self.metric
         self._draw_chart("#loss", curves, first)
         if is_roomy:
-            self._draw_chart("#metric", curves, self._chart_metric())
+            self._draw_chart("#metric", curves, self.chart_metric())
 
     def _draw_chart(self, place: str, curves: Curves | None, metric: str) -> None:
         box = self.query_one(place, Static)
@@ -430,7 +374,7 @@ class RunsScreen(AboutRuns):
             return
         record = self._selected()
         why = record.reason if record is not None else ""
-        lines = chart_lines(curves, metric, self._view, width=width, height=height, notice=why)
+        lines = chart_lines(curves, metric, self.chart, width=width, height=height, notice=why)
         box.update(content(lines))
 
     def _draw_meters(self) -> None:
@@ -439,7 +383,7 @@ class RunsScreen(AboutRuns):
             return
         is_running = record.state is RunState.RUNNING
         left = left_s(record, self.lab.now()) if is_running else None
-        lines = meter_lines(record, self._watch.machine, box.content_size.width, left)
+        lines = meter_lines(record, self.reading.machine, box.content_size.width, left)
         box.update(content(lines))
 
     def _follow_log(self) -> None:
@@ -447,4 +391,4 @@ class RunsScreen(AboutRuns):
         if record is not None and self.is_current and not self._is_paused:
             is_open = record.state is RunState.RUNNING
             if is_open and self.query_one(LogView).is_following:
-                self._watch.look_at_log()
+                self.reading.look_at_log()
