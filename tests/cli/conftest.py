@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import warm_command
 
 TASK = """
 import torch
@@ -101,16 +104,10 @@ class UserRepository:
         self.git("switch", "-q", "main")
 
     def branchlab(
-        self, *arguments: str, cwd: Path | None = None
+        self, *arguments: str, cwd: Path | None = None, is_cold: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "branchlab.cli", *arguments],
-            cwd=cwd or self.root,
-            env=_environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
+        return warm_command.call(
+            arguments, cwd=cwd or self.root, env=_environment(), is_cold=is_cold
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -139,29 +136,41 @@ def empty_repository(tmp_path: Path) -> UserRepository:
     return repository
 
 
-@pytest.fixture
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], UserRepository]:
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a repository that is set up, with an experiment ahead, one behind, a conflict and a squash merge."""
+    root = tmp_path_factory.mktemp("made") / "project"
+    root.mkdir()
+    project = UserRepository(root)
+    project.git("init", "-q", "-b", "main")
+    first = project.commit(
+        {"tiny/task.py": TASK, ".gitignore": ".branchlab/\n", "notes.txt": "one\n"}, "first"
+    )
+    project.git("branch", "original")
+    project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
+    project.branch(
+        "exp/wide",
+        {"experiments/wide.toml": f'title = "Wide"\nflags = {{ hidden = 32 }}\n{HYPOTHESIS}'},
+    )
+    project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
+    project.branch("exp/clash", {"notes.txt": "theirs\n"})
+    project.branch("exp/squashed", {"tiny/extra.py": "EXTRA = 1\n"})
+    project.git("merge", "-q", "--squash", "exp/squashed")
+    project.commit({"notes.txt": "ours\n"}, "bring the extra in")
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_project(
+    made_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], UserRepository]:
+    """Return a maker of copies of that repository: git takes ten times as long."""
 
     def make() -> UserRepository:
         root = tmp_path_factory.mktemp("user") / "project"
-        root.mkdir()
+        shutil.copytree(made_once, root, symlinks=True)
         project = UserRepository(root)
-        project.git("init", "-q", "-b", "main")
-        first = project.commit(
-            {"tiny/task.py": TASK, ".gitignore": ".branchlab/\n", "notes.txt": "one\n"}, "first"
-        )
-        project.git("branch", "original")
-        project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
-        project.branch(
-            "exp/wide",
-            {"experiments/wide.toml": f'title = "Wide"\nflags = {{ hidden = 32 }}\n{HYPOTHESIS}'},
-        )
-        project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
-        project.branch("exp/clash", {"notes.txt": "theirs\n"})
-        project.branch("exp/squashed", {"tiny/extra.py": "EXTRA = 1\n"})
-        project.git("merge", "-q", "--squash", "exp/squashed")
-        project.commit({"notes.txt": "ours\n"}, "bring the extra in")
+        project.git("update-index", "-q", "--refresh")
         return project
 
     return make
@@ -172,12 +181,10 @@ def project(make_project: Callable[[], UserRepository]) -> UserRepository:
     return make_project()
 
 
-@pytest.fixture(scope="module")
-def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> UserRepository:
-    """A project whose branches have all been run once; tests of one module share it and only read."""
-    project: UserRepository = make_project.__wrapped__(tmp_path_factory)()  # type: ignore[attr-defined]
+@pytest.fixture(scope="session")
+def trained(make_project: Callable[[], UserRepository]) -> UserRepository:
+    """A project whose branches have all been run once; tests share it and only read."""
+    project = make_project()
     done = project.branchlab("run", "--all-branches", "--json")
     assert done.returncode == 1, done.stderr  # exp/broken fails
     project.first_run = done  # type: ignore[attr-defined]
