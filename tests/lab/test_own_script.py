@@ -396,15 +396,17 @@ def test_a_script_that_ignores_sigterm_is_killed_after_a_while(lab) -> None:
 def test_a_daemon_holds_no_run_up_and_does_not_outlive_it(lab) -> None:
     record = lab.one(
         "import os, time\n"
+        "told, tell = os.pipe()\n"
         "print('{\"a\": 1}', flush=True)\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork(): os._exit(0)\n"
         "    print('pids', os.getpid(), flush=True)\n"
+        "    os.write(tell, b'.')\n"
         "    while True:\n"
         "        time.sleep(0.01)\n"
         "        print('still here', flush=True)\n"
-        "time.sleep(0.3)\n"
+        "os.read(told, 1)\n"
     )
     assert record.state is RunState.DONE
     assert all(is_gone(pid) for pid in pids(lab.log(record)))
