@@ -48,9 +48,10 @@ def call(
         assert parent.stdout
         parent.stdin.write(json.dumps({**order, "out": str(out), "err": str(err)}) + "\n")
         parent.stdin.flush()
-        code = json.loads(parent.stdout.readline())
+        answer = parent.stdout.readline()
+        assert answer, "the process that forks has ended: see its complaint above"
         return subprocess.CompletedProcess(
-            [*_COLD, *arguments], code, out.read_text(), err.read_text()
+            [*_COLD, *arguments], json.loads(answer), out.read_text(), err.read_text()
         )
 
 
