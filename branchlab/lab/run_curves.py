@@ -42,7 +42,7 @@ def run_curves(project: Project, run_id: str, metrics: Sequence[str], axis: Axis
     index = Index(project.state)
     try:
         names = tuple(index.metrics_of(run_id))
-        rows = {name: index.told(run_id, name) for name in metrics if name in names}
+        rows = {name: index.points(run_id, name) for name in metrics if name in names}
     finally:
         index.close()
     seconds = _seconds(project, run_id) if axis is Axis.TIME and rows else {}

@@ -124,7 +124,7 @@ class Index:
         )
         return [(row["step"], row["value"]) for row in rows]
 
-    def told(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
+    def points(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
         """Return (step, epoch, value) of one metric."""
         rows = self._read(
             "SELECT step, epoch, value FROM metrics WHERE run = ? AND name = ? ORDER BY step",
