@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from branchlab.analysis.claims.claim import is_rising_better
 from branchlab.analysis.declared import declared
 from branchlab.analysis.results import (
     BranchResults,
@@ -41,7 +42,7 @@ from branchlab.lab.samples import other_sample
 from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
-_KIND = "verdicts-2"
+_KIND = "verdicts-3"
 """Raise the number when the method or the sentences change."""
 
 
@@ -135,7 +136,7 @@ def compare(
     }
     return Comparison(
         metric=metric,
-        goal=project.config.run.goal,
+        goal=_goal(project, metric),
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
@@ -303,13 +304,20 @@ def question_of(
     scales = [found.scale for found in results.values() if found.scale is not None]
     values = (v for found in (*results.values(), against) for v in found.seeds(metric).values())
     return Question(
-        goal=project.config.run.goal,
+        goal=_goal(project, metric),
         min_effect=project.config.run.min_effect,
         scale=scales[0] if scales else Scale.SAMPLE,
         against=other,
         is_share=is_share(metric, values),
         declared={name: declared(found, against) for name, found in results.items()},
     )
+
+
+def _goal(project: Project, metric: str) -> Goal:
+    """Return which values of a metric are better: a higher ``val/loss`` is no gain where accuracy is the goal."""
+    known, whole = project.config.run, metric.partition("[")[0]
+    is_up = is_rising_better(whole, metric_of_run=known.metric.partition("[")[0], goal=known.goal)
+    return Goal.MAX if is_up else Goal.MIN
 
 
 def _judged(

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from branchlab.lab.report import report
-from branchlab.report.markdown import escaped, markdown
+from branchlab.lab.markdown_text import escaped
+from branchlab.report.markdown import markdown
 
 SNAPSHOT = Path(__file__).parent / "report.md"
 
