@@ -12,67 +12,18 @@ from textual.events import Paste
 from textual.widget import Widget
 from textual.widgets import Static
 
-from branchlab.terminal_text import safe_text
 from branchlab.tui import keys
 from branchlab.tui.detail import chart_run, detail_lines
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, Piece, content
+from branchlab.tui.looks import Look, Piece, content
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
-_FILTER_LENGTH_MAX = 200
 _ROOMY = 180
-
-
-class FilterLine(Static):
-    """The filter while it is typed. Textual's Input would show pasted control characters as they are.
-
-    It never has the focus: a focus moves later than keys are dealt out, so that what is typed fast after ``/`` would
-    go to the table. The screen, which every key passes in order, hands keys in while the line is open.
-    """
-
-    DEFAULT_CSS = "FilterLine { height: 1; background: $boost; }"
-
-    def __init__(self) -> None:
-        super().__init__(markup=False)
-        self.text = ""
-        self.display = False
-
-    def open(self) -> None:
-        """Begin to type."""
-        self.display = True
-        self._draw()
-
-    def take(self, event: KeyEvent) -> bool:
-        """Take a key; return whether the text is another one."""
-        before = self.text
-        if event.key in {"enter", "escape"}:
-            self.display = False
-            if event.key == "escape":
-                self.set_text("")
-        elif event.key == "backspace":
-            self.set_text(self.text[:-1])
-        elif event.key == "ctrl+u":
-            self.set_text("")
-        elif event.is_printable and event.character:
-            self.set_text(self.text + event.character)
-        return self.text != before
-
-    def set_text(self, text: str) -> None:
-        """Set the filter."""
-        self.text = safe_text(text, length_max=_FILTER_LENGTH_MAX)
-        self._draw()
-
-    def _draw(self) -> None:
-        line: Line = (
-            (" / ", Look.STRONG),
-            (f"{self.text}▏", Look.LIVE),
-            ("   ⏎ keep  Esc clear", Look.DIM),
-        )
-        self.update(content([line]))
 
 
 class BranchesScreen(LabScreen):

@@ -19,6 +19,7 @@ from branchlab.tui.looks import (
 )
 from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
+from branchlab.tui.wrapping import wrapped
 
 _CHART_HEIGHT_MAX = 12
 _FILES_MAX = 6
@@ -41,7 +42,7 @@ def detail_lines(
     said = (*head, *advised, verdict_line(view), *hypothesis_lines(view), merge_line(view))
     sentences = [line for line in said if line]
     num_max = 4 if is_roomy else 2
-    top = [part for line in sentences for part in _wrapped(line, width, num_max=num_max)]
+    top = [part for line in sentences for part in wrapped(line, width, num_max=num_max)]
     if is_roomy:
         top.append(())
     shown = chart_run(view)
@@ -238,27 +239,3 @@ def _chart_lines(
         *(((line, Look.LIVE),) for line in drawn),
         ((f"step {curve[0][0]} to {curve[-1][0]}", Look.DIM),),
     ]
-
-
-def _wrapped(line: Line, width: int, *, num_max: int) -> list[Line]:
-    """Return a line wrapped to a width, cut with an ellipsis after ``num_max`` lines; looks are kept by word."""
-    words = [(word, look) for text, look in line for word in _words(text)]
-    lines: list[list[Piece]] = [[]]
-    used = 0
-    for word, look in words:
-        if used and used + len(word.rstrip()) > width:
-            if len(lines) == num_max:
-                lines[-1].append(("…", Look.DIM))
-                break
-            lines.append([])
-            used = 0
-        lines[-1].append((word, look))
-        used += len(word)
-    return [(*part[:-1], (part[-1][0].rstrip(), part[-1][1])) for part in lines if part]
-
-
-def _words(text: str) -> list[str]:
-    """Return words with the blanks behind them, so that joined they are the text."""
-    found = [f"{part} " for part in text.split(" ")]
-    found[-1] = found[-1][:-1]
-    return [word for word in found if word]

@@ -109,9 +109,101 @@ RUNS = (
     Key(keys="enter", action="open", label="⏎", word="open", says="open the run: facts and log"),
     _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
 )
-COMPARE: tuple[Key, ...] = ()
-MAP: tuple[Key, ...] = ()
-JOURNAL: tuple[Key, ...] = ()
+COMPARE = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    Key(keys="a", action="add", label="a", word="add", says="another branch beside these"),
+    Key(
+        keys="d,space",
+        action="take_away",
+        label="d",
+        word="take away",
+        says="take the selected branch away; Space does so, too",
+    ),
+    Key(
+        keys="w",
+        action="metric(1)",
+        label="w",
+        word="metric",
+        says="the next metric, for curves and verdicts; W goes back",
+    ),
+    Key(
+        keys="t",
+        action="view",
+        label="t",
+        word="table",
+        says="curves and table, curves alone, table alone",
+    ),
+    _verb("R", "pair", "missing seeds…", "run the seeds that have no partner yet"),
+    Key(
+        keys="b",
+        action="against",
+        label="b",
+        word="against",
+        says="hold them against main, the reference, or one of them",
+    ),
+    Key(
+        keys="m",
+        action="scale",
+        label="m",
+        word="scale",
+        says="runs of the sample, of the full set, or those with most seeds",
+    ),
+    Key(keys="o", action="smooth", label="o", word="smooth", says="smooth the curves"),
+    Key(keys="x", action="axis", label="x", word="axis", says="curves over epochs or steps"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="zoom",
+        says="the pane with the focus alone; Tab moves",
+    ),
+    Key(
+        keys="plus,equals_sign",
+        action="closer(1)",
+        label="+",
+        word="",
+        says="a shorter stretch of the curves",
+    ),
+    Key(
+        keys="minus", action="closer(-1)", label="-", word="", says="a longer stretch of the curves"
+    ),
+    Key(keys="h,left", action="pan(-1)", label="h", word="", says="the stretch before this one"),
+    Key(keys="l,right", action="pan(1)", label="l", word="", says="the stretch behind this one"),
+    Key(keys="W", action="metric(-1)", label="W", word="", says="the metric before"),
+    Key(keys="escape", action="back", label="Esc", word="", says="all of the curves, all panes"),
+)
+_FILTER = Key(
+    keys="slash", action="filter", label="/", word="filter", says="filter as you type; Esc clears"
+)
+_CLEAR = Key(keys="escape", action="back", label="Esc", word="", says="clear the filter")
+MAP = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    _FILTER,
+    Key(keys="t", action="view", label="t", word="tree/list", says="a tree, or a list by state"),
+    _verb("E", "note", "note…", "write down what it has taught"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="zoom",
+        says="what it tells of others alone, and back",
+    ),
+    _CLEAR,
+)
+JOURNAL = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch, or the run"),
+    _FILTER,
+    _verb("E", "note", "note…", "write down what an experiment has taught"),
+    Key(
+        keys="t",
+        action="kind",
+        label="t",
+        word="kind",
+        says="one kind of entry after the other, then all",
+    ),
+    Key(keys="z", action="zoom", label="z", word="zoom", says="the whole entry alone, and back"),
+    _CLEAR,
+)
 RUN = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
     _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),

@@ -1,0 +1,107 @@
+"""The filter while it is typed, and what screens that have one share."""
+
+from __future__ import annotations
+
+from textual.events import Key as KeyEvent
+from textual.events import Paste
+from textual.widgets import Static
+
+from branchlab.terminal_text import safe_text
+from branchlab.tui.frame import LabScreen
+from branchlab.tui.looks import Line, Look, content
+
+_LENGTH_MAX = 200
+_MOVES = {"up", "down", "pageup", "pagedown", "ctrl+c"}
+
+
+class FilterLine(Static):
+    """The filter while it is typed. Textual's Input would show pasted control characters as they are.
+
+    It never has the focus: a focus moves later than keys are dealt out, so that what is typed fast after ``/`` would
+    go to the table. The screen, which every key passes in order, hands keys in while the line is open.
+    """
+
+    DEFAULT_CSS = "FilterLine { height: 1; background: $boost; }"
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self.text = ""
+        self.display = False
+
+    def open(self) -> None:
+        """Begin to type."""
+        self.display = True
+        self._draw()
+
+    def take(self, event: KeyEvent) -> bool:
+        """Take a key; return whether the text is another one."""
+        before = self.text
+        if event.key in {"enter", "escape"}:
+            self.display = False
+            if event.key == "escape":
+                self.set_text("")
+        elif event.key == "backspace":
+            self.set_text(self.text[:-1])
+        elif event.key == "ctrl+u":
+            self.set_text("")
+        elif event.is_printable and event.character:
+            self.set_text(self.text + event.character)
+        return self.text != before
+
+    def set_text(self, text: str) -> None:
+        """Set the filter."""
+        self.text = safe_text(text, length_max=_LENGTH_MAX)
+        self._draw()
+
+    def _draw(self) -> None:
+        line: Line = (
+            (" / ", Look.STRONG),
+            (f"{self.text}▏", Look.LIVE),
+            ("   ⏎ keep  Esc clear", Look.DIM),
+        )
+        self.update(content([line]))
+
+
+class FilteredScreen(LabScreen):
+    """A screen whose list is filtered as one types; it yields a ``FilterLine`` in its body."""
+
+    def filter_changed(self) -> None:
+        """Draw the list for what is typed now."""
+        raise NotImplementedError
+
+    @property
+    def wanted(self) -> str:
+        """What is typed."""
+        return self.query_one(FilterLine).text
+
+    def on_key(self, event: KeyEvent) -> None:
+        line = self.query_one(FilterLine)
+        if line.display:
+            if event.key in _MOVES:
+                return
+            if line.take(event):
+                self.filter_changed()
+        elif event.key == "slash":
+            line.open()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: Paste) -> None:
+        line = self.query_one(FilterLine)
+        if line.display:
+            line.set_text(line.text + (event.text.splitlines() or [""])[0])
+            self.filter_changed()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).open()
+
+    def clear_filter(self) -> bool:
+        """Forget the filter; return whether there was one."""
+        line = self.query_one(FilterLine)
+        if not line.text:
+            return False
+        line.set_text("")
+        self.filter_changed()
+        return True
