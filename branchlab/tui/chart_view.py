@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from branchlab.lab.curves import Curve
-from branchlab.tui.chart import Series, key_of, plot, smoothed
+from branchlab.tui.chart import Points, Series, key_of, plot, smoothed
 from branchlab.tui.looks import CURVES, Line, Look
 from branchlab.tui.memory import Memory
 from branchlab.tui.wrapping import in_columns
@@ -23,16 +23,22 @@ _TEXT_MIN, _TEXT_ROOMY = 6, 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartView:
-    """How charts are looked at: over what, how smooth, between which shares of the axis."""
+    """How charts are looked at.
+
+    Attributes:
+        unit: Over what. ``smooth``: the weight of a moving average. ``window``: between which shares of the axis.
+        banded: Of which branches the lowest and the highest of the seeds are drawn: more than two bands hide one another.
+    """
 
     unit: str = "epoch"
     smooth: float = 0.0
     window: tuple[float, float] = (0.0, 1.0)
+    banded: frozenset[str] = frozenset()
 
     @property
     def said(self) -> str:
-        """What differs from a plain chart, in a few words."""
-        parts = [f"x {self.unit}"]
+        """What differs from the whole of a plain chart, in a few words."""
+        parts = []
         if self.smooth:
             parts.append(f"o smooth {self.smooth:g}")
         if self.window != (0.0, 1.0):
@@ -92,7 +98,7 @@ def chart_lines(
 ) -> list[Line]:
     """Return a chart under its name and legend; ``order`` gives each branch its dashes, drawn here or not."""
     by_branch = {curve.branch: curve for curve in curves}
-    series = [_series(name, by_branch.get(name), i, view.smooth) for i, name in enumerate(order)]
+    series = [_series(name, by_branch.get(name), i, view) for i, name in enumerate(order)]
     head: Line = ((f"{metric}  ", Look.STRONG),)
     names: list[tuple[str, Look]] = []
     for number, one in enumerate(series):
@@ -110,11 +116,22 @@ def chart_lines(
     return [*lines, *drawn][:height]
 
 
-def _series(name: str, curve: Curve | None, number: int, smooth: float) -> Series:
-    points = [(p.epoch, p.mean) for p in curve.points] if curve else []
-    is_banded = curve is not None and curve.num_seeds > 1
-    band = [(p.epoch, p.low, p.high) for p in curve.points] if curve and is_banded else []
-    return Series(name=name, points=smoothed(points, smooth), look=look_of(number), band=band)
+def _series(name: str, curve: Curve | None, number: int, view: ChartView) -> Series:
+    means, band = curve_points(curve, view.smooth)
+    is_banded = curve is not None and curve.num_seeds > 1 and name in view.banded
+    return Series(name=name, points=means, look=look_of(number), band=band if is_banded else ())
+
+
+def curve_points(
+    curve: Curve | None, smooth: float
+) -> tuple[Points, list[tuple[int, float, float]]]:
+    """Return a curve's means, and the lowest and the highest of its seeds; smoothed alike."""
+    points = curve.points if curve is not None else ()
+    means = smoothed([(p.epoch, p.mean) for p in points], smooth)
+    low = smoothed([(p.epoch, p.low) for p in points], smooth)
+    high = smoothed([(p.epoch, p.high) for p in points], smooth)
+    band = [(at, one, other) for (at, one), (_, other) in zip(low, high, strict=True)]
+    return means, band
 
 
 def chart_height(height: int, num_rows: int, *, is_alone: bool) -> int:

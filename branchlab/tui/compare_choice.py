@@ -116,6 +116,12 @@ def next_against(now: SideBySide, views: Mapping[str, BranchView]) -> str:
     return order[(order.index(now.base) + 1) % len(order)] if now.base in order else order[0]
 
 
+def is_needed(name: str, now: SideBySide, views: Mapping[str, BranchView]) -> bool:
+    """Whether no experiment would be left beside the base without a branch."""
+    left = [views[one].role for one in now.names if one != name and one in views]
+    return Role.EXPERIMENT not in left
+
+
 def choice_row(view: BranchView) -> Row:
     """Return a branch as the chooser shows it."""
     verdict = view.verdict

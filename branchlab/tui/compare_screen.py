@@ -23,6 +23,7 @@ from branchlab.tui.compare_choice import (
     Choice,
     SideBySide,
     choice_row,
+    is_needed,
     keep_choice,
     kept_choice,
     next_against,
@@ -135,6 +136,7 @@ class CompareScreen(LabScreen):
             self._draw_text()
 
     def on_line_table_selected(self) -> None:
+        self._draw_curves()
         self._draw_text()
         self.show_said()
 
@@ -167,16 +169,11 @@ class CompareScreen(LabScreen):
         name, names = self.query_one(LineTable).selected, self._now.names
         if name == self._now.base:
             self.lab.say("the others are held against it: b changes that")
-        elif name in names and not self._is_left_without(name):
+        elif name in names and not is_needed(name, self._now, self._views):
             left = tuple(one for one in names if one != name)
             self._choose(replace(self._choice, names=left))
         elif name in names:
             self.lab.say("one experiment has to stay: a adds another first")
-
-    def _is_left_without(self, name: str) -> bool:
-        """Whether no experiment would be left beside the base."""
-        left = [one for one in self._now.names if one != name and one in self._views]
-        return not any(self._views[one].role is Role.EXPERIMENT for one in left)
 
     def action_against(self) -> None:
         """Hold the branches against the next one: main, the reference, then each of them."""
@@ -329,7 +326,8 @@ class CompareScreen(LabScreen):
             right.append((f" · {scale} set alone", Look.WARN))
         if self._found is not None:
             goal = "higher" if self._found.comparison.goal == "max" else "lower"
-            right.append((f" · {goal} {self._found.comparison.metric} is better", Look.DIM))
+            about = f" {self._found.comparison.metric}" if self.size.width >= WIDE else ""
+            right.append((f" · {goal}{about} is better", Look.DIM))
         self.show_header(self._snapshot)
         self.show_place(tuple(right))
 
@@ -364,15 +362,17 @@ class CompareScreen(LabScreen):
             place.update("")
             return
         order = [one.branch for one in found.members]
+        chosen = self.query_one(LineTable).selected
+        view = replace(self._chart, banded=frozenset({self._now.base, chosen or ""}))
         room = self.size.width - 2
         is_two = self.size.width >= _TWO_CHARTS and bool(found.beside)
         width = (room - 3) // 2 if is_two else room
         lines = chart_lines(
-            found.comparison.metric, found.curves, order, self._chart, width=width, height=height
+            found.comparison.metric, found.curves, order, view, width=width, height=height
         )
         if is_two:
             other = chart_lines(
-                found.beside_metric, found.beside, order, self._chart, width=width, height=height
+                found.beside_metric, found.beside, order, view, width=width, height=height
             )
             lines = beside(lines, other, width + 3)
         place.update(content(lines))
