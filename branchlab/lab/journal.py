@@ -66,8 +66,13 @@ class Journal:
     complaints: tuple[str, ...] = ()
 
 
-def journal(project: Project, names: Sequence[str] = ()) -> Journal:
+def journal(project: Project, names: Sequence[str] = (), *, with_verdicts: bool = True) -> Journal:
     """Return what has happened to all experiments, or to some.
+
+    Args:
+        project: Whose.
+        names: Only these experiments.
+        with_verdicts: Whether verdicts as they were are among it: in a big lab they take most of the time.
 
     Raises:
         RepositoryError: There is no main, or an experiment is unknown.
@@ -80,7 +85,7 @@ def journal(project: Project, names: Sequence[str] = ()) -> Journal:
     entries = [
         *_from_files(project, list(known.by_name.values()), main=known.main.tip),
         *_from_runs(records, by_branch, project),
-        *_verdicts(project, records, by_branch),
+        *(_verdicts(project, records, by_branch) if with_verdicts else ()),
     ]
     wanted = set()
     for name in names:
