@@ -42,7 +42,7 @@ from branchlab.lab.samples import other_sample
 from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
-_KIND = "verdicts-3"
+KIND = "verdicts-3"
 """Raise the number when the method or the sentences change."""
 
 
@@ -326,18 +326,18 @@ def _judged(
     """Return verdicts, from what is kept where the same figures were judged before: 1,000 branches take a second."""
     asked = json.dumps([branches, other, asdict(question)], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()
-    kept = memo.get(_KIND, [key]).get(key)
-    if kept is not None and (known := _verdicts_kept(kept)) is not None:
-        return known
+    kept = memo.get(KIND, [key]).get(key)
+    if kept is not None and (known := verdicts_kept(kept)) is not None:
+        return {verdict.branch: verdict for verdict in known}
     verdicts = judge(branches, other, question)
-    memo.put(_KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
+    memo.put(KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
     return verdicts
 
 
-def _verdicts_kept(content: bytes) -> dict[str, Verdict] | None:
-    """Return what was kept; None when it is damaged, or of another version."""
+def verdicts_kept(content: bytes) -> list[Verdict] | None:
+    """Return the verdicts that were kept; None when they are damaged, or of another version."""
     try:
-        return {one["branch"]: _verdict(one) for one in json.loads(content)}
+        return [_verdict(one) for one in json.loads(content)]
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -178,7 +178,9 @@ class CompareScreen(LabScreen):
     def action_against(self) -> None:
         """Hold the branches against the next one: main, the reference, then each of them."""
         if self._now.names:
-            names = tuple(dict.fromkeys((self._now.base, *self._now.names)))
+            base = self._now.base
+            own = (base,) if self._views[base].role is Role.EXPERIMENT else ()
+            names = tuple(dict.fromkeys((*own, *self._now.names)))
             following = next_against(self._now, self._views)
             self._choose(replace(self._choice, names=names, against=following))
 

@@ -133,10 +133,13 @@ def keyed(entries: Sequence[Entry]) -> dict[str, Entry]:
 
 def journal_rows(entries: Mapping[str, Entry]) -> list[Row]:
     """Return entries as rows, the latest first; a day stands at the first of its entries."""
-    rows, day = [], ""
+    rows, day, year = [], "", None
     for key, entry in reversed(list(entries.items())):
         moment = entry.at.astimezone()
-        today = f"{moment:%a %d %b %Y}"
+        today = (
+            f"{moment:%a %d %b}" if moment.year == (year or moment.year) else f"{moment:%d %b %Y}"
+        )
+        year = year or moment.year
         shown, day = (today if today != day else ""), today
         mark, look = _mark(entry)
         cells: tuple[Line, ...] = (

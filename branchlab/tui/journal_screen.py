@@ -197,7 +197,11 @@ class JournalScreen(FilteredScreen):
             notice = self._failed or meant.wrong or _notice(len(every), len(kept), wanted)
             if not self._is_whole and not notice:
                 notice = "verdicts as they were: reading…"
-            table.show(COLUMNS, journal_rows(kept), notice=notice)
+            was_latest = not table.rows or table.selected == table.rows[0].key
+            rows = journal_rows(kept)
+            table.show(COLUMNS, rows, notice=notice)
+            if rows and was_latest:  # what is newer comes before it
+                table.select(rows[0].key)
             counted = f"{len(kept)} of {len(every)}" if wanted else f"{len(every)}"
             reading = "" if self._is_whole else " · reading verdicts…"
             right.append((f"{counted} entries{reading}", Look.DIM))
