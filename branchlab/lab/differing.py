@@ -117,7 +117,8 @@ def _changed(
         return _NOTHING
     if is_first or not base:
         return said(mean)
-    return f"{said(mean)} {100 * (mean / base - 1):+.0f}%"
+    change = round(100 * (mean / base - 1))
+    return f"{said(mean)} {change:+d}%" if change else said(mean)
 
 
 def _of_mappings(mappings: Sequence[Mapping[str, object]]) -> list[Fact]:

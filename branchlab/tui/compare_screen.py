@@ -41,7 +41,7 @@ from branchlab.tui.detail import merge_line
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, Piece, content
+from branchlab.tui.looks import Look, Piece, content
 from branchlab.tui.scroll import TextPane, blocks
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import VERBS, command_of
@@ -79,7 +79,6 @@ class CompareScreen(LabScreen):
     CompareScreen.-zoomed #curves { display: none; }
     CompareScreen.-zoomed.-on-text #verdicts { display: none; }
     CompareScreen.-zoomed.-on-table #below { display: none; }
-    CompareScreen.-zoomed.-on-table #verdicts { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.COMPARE)
     KEYS = keys.COMPARE
@@ -144,9 +143,8 @@ class CompareScreen(LabScreen):
         self.lab.open_branch(event.key)
 
     def on_descendant_focus(self) -> None:
-        is_table = isinstance(self.focused, LineTable)
-        self.set_class(is_table, "-on-table")
-        self.set_class(not is_table, "-on-text")
+        self.set_class(isinstance(self.focused, LineTable), "-on-table")
+        self.set_class(isinstance(self.focused, TextPane), "-on-text")
 
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
@@ -185,9 +183,9 @@ class CompareScreen(LabScreen):
             self._choose(replace(self._choice, names=names, against=following))
 
     def action_metric(self, by: int) -> None:
-        if self._found is not None and self._snapshot is not None:
-            own = self._snapshot.status.metric
-            self._choose(self._choice.next_metric(self._found.metrics, own, by))
+        if self._snapshot is not None:
+            own, known = self._snapshot.status.metric, self._found.metrics if self._found else ()
+            self._choose(self._choice.next_metric(known, own, by))
 
     def action_scale(self) -> None:
         self._choose(self._choice.next_scale())
@@ -211,6 +209,8 @@ class CompareScreen(LabScreen):
         self.lab.memory.keep("compare.view", self._view)
         self.remove_class("-zoomed")
         self._draw()
+        # What was hidden has lost the focus.
+        self.call_after_refresh(self.query_one(LineTable).focus)
 
     def action_zoom(self) -> None:
         if self._view is not View.CURVES:
@@ -325,7 +325,7 @@ class CompareScreen(LabScreen):
         scale = self._choice.scale
         right: list[Piece] = [(f"against {self._now.base}", Look.LIVE)]
         if scale:
-            right.append((f" · {scale} set alone", Look.WARN))
+            right.append((f" · {scale}", Look.WARN))
         if self._found is not None:
             goal = "higher" if self._found.comparison.goal == "max" else "lower"
             about = f" {self._found.comparison.metric}" if self.size.width >= WIDE else ""
@@ -337,21 +337,18 @@ class CompareScreen(LabScreen):
         table = self.query_one("#verdicts", LineTable)
         found = self._found
         if found is None:
-            table.show((), (), notice=self._failed or self._nothing())
+            none = "no experiment branch yet; start one: branchlab new-exp NAME"
+            table.show((), (), notice=self._failed or ("reading…" if self._now.names else none))
             return
         width = max(12, min(60, self.size.width // 2 - 24))
         title, rows = verdict_rows(found, forest_width=width)
         notice = self._failed
-        is_first = not table.rows
+        is_first, num_said = not table.rows, 2 if self._failed else 0
         table.show(verdict_columns(found, title), rows, notice=notice)
         if is_first and len(rows) > 1:
             table.select(rows[1].key)
-        table.styles.height = len(rows) + 2 + (2 if notice else 0)
-
-    def _nothing(self) -> str:
-        if not self._now.names:
-            return "no experiment branch yet; start one: branchlab new-exp NAME"
-        return "reading…"
+        is_alone = self.has_class("-zoomed") and self.has_class("-on-table")
+        table.styles.height = "1fr" if is_alone else len(rows) + 2 + num_said
 
     def _draw_curves(self) -> None:
         place, found = self.query_one("#curves", Static), self._found
@@ -383,14 +380,14 @@ class CompareScreen(LabScreen):
         found, name = self._found, self.query_one(LineTable).selected
         more, side = self.query_one("#more", TextPane), self.query_one("#beside", TextPane)
         if found is None or name is None:
-            more.show([])
-            side.show([])
             return
         self._ask_code(name)
         is_wide = self.size.width >= WIDE
         room, side_room = more.room, side.room if is_wide else more.room
         code = self._code if self._code is not None and self._code.branch == name else None
-        told = blocks(said_lines(found, name, room), self._merge_lines(name, room))
+        merge = merge_line(self._views[name]) if name in self._views else ()
+        merged = wrapped(merge, room, num_max=3) if merge else []
+        told = blocks(said_lines(found, name, room), merged)
         facts = fact_lines(found, name, side_room)
         slices = slice_lines(found, name, room)
         changes = code_lines(code, side_room)
@@ -400,7 +397,3 @@ class CompareScreen(LabScreen):
             side.show(blocks(facts, changes), from_top=is_new)
         else:
             more.show(blocks(told, facts, slices, changes), from_top=is_new)
-
-    def _merge_lines(self, name: str, room: int) -> list[Line]:
-        line = merge_line(self._views[name]) if name in self._views else ()
-        return wrapped(line, room, num_max=3) if line else []
