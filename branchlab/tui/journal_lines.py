@@ -133,18 +133,18 @@ def keyed(entries: Sequence[Entry]) -> dict[str, Entry]:
 
 def journal_rows(entries: Mapping[str, Entry]) -> list[Row]:
     """Return entries as rows, the latest first; a day stands at the first of its entries."""
-    rows, day, year = [], "", None
+    rows: list[Row] = []
+    day = year = None
     for key, entry in reversed(list(entries.items())):
         moment = entry.at.astimezone()
-        today = (
-            f"{moment:%a %d %b}" if moment.year == (year or moment.year) else f"{moment:%d %b %Y}"
-        )
-        year = year or moment.year
-        shown, day = (today if today != day else ""), today
+        shown = ""
+        if day != (day := moment.date()):
+            year = year or moment.year
+            shown = f"{moment:%a %d %b}" if moment.year == year else f"{moment:%d %b %Y}"
         mark, look = _mark(entry)
         cells: tuple[Line, ...] = (
             ((shown, Look.STRONG),),
-            ((f"{moment:%H:%M}", Look.DIM),),
+            ((f"{moment.hour:02}:{moment.minute:02}", Look.DIM),),
             ((f"{mark} {entry.what}", look),),
             ((entry.experiment, Look.PLAIN),),
             _text(entry),

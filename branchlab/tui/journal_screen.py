@@ -58,6 +58,7 @@ class JournalScreen(FilteredScreen):
         self._asked: Hashable = None
         self._failed = ""
         self._told_about: str | None = None
+        self._drawn: Hashable = None
 
     def body(self) -> Iterable[Widget]:
         yield Container(LineTable(id="entries"), TextPane(id="entry"))
@@ -185,8 +186,14 @@ class JournalScreen(FilteredScreen):
         complaints = found.complaints if found is not None else ()
         self.show_warnings([*snapshot.status.warnings, *complaints])
         self.show_header(snapshot)
-        wanted = self.wanted
-        meant = filter_of(wanted, self.lab.now())
+        wanted, now = self.wanted, self.lab.now()
+        meant = filter_of(wanted, now)
+        # Thousands of rows are not made again for every epoch of a run: 90 ms for 5,000 of them.
+        drawn = (id(found), self._is_whole, self._failed, wanted, meant.since and now.minute)
+        if drawn == self._drawn:
+            self._draw_entry()
+            return
+        self._drawn = drawn
         right: list[Piece] = [(f"[/{wanted}]  ", Look.WARN)] if wanted else []
         table = self.query_one(LineTable)
         if found is None:
