@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from branchlab.lab.curves import Curve
-from branchlab.tui.chart import Points, Series, key_of, plot, smoothed
+from branchlab.lab.sparkline import Points
+from branchlab.tui.chart import Series, key_of, plot, smoothed
 from branchlab.tui.looks import CURVES, Line, Look
 from branchlab.tui.memory import Memory
 from branchlab.tui.wrapping import in_columns

@@ -13,10 +13,11 @@ from textual.events import Paste
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from branchlab.lab.columns import Column
 from branchlab.terminal_text import safe_text
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, content, plain
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 
 _LENGTH_MAX = 100
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from rich.cells import cell_len
 
-from branchlab.analysis.wording import difference_text, interval_text
+from branchlab.analysis.wording import amount, difference_text, interval_text
 from branchlab.domain import Outcome, Verdict
+from branchlab.lab.columns import Column
+from branchlab.lab.interval_line import MARGIN, ZERO, Axis, axis_of, axis_title, interval_line
 from branchlab.lab.line_up import LineUp, Member, p_text
 from branchlab.lab.own_changes import OwnChanges
 from branchlab.lab.words import figure
 from branchlab.tui.chart import key_of
 from branchlab.tui.chart_view import look_of, short
-from branchlab.tui.forest import forest_axis, forest_line
 from branchlab.tui.looks import Line, Look, outcome_piece
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.wrapping import in_columns, wrapped
 
 _OUTCOMES = {
@@ -24,6 +26,7 @@ _OUTCOMES = {
     Outcome.NO_DIFFERENCE: Look.PLAIN,
     Outcome.UNDECIDED: Look.WARN,
 }
+_GUIDES = f" {ZERO}{MARGIN}"
 _SLICES_MAX = 300
 _FILES_MAX = 12
 _NAME_WIDTH = 16
@@ -52,7 +55,7 @@ def verdict_columns(found: LineUp, forest_title: str) -> tuple[Column, ...]:
 def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
     """Return the title of the forest plot, and a row a branch, the one that the others are held against first."""
     verdicts = [one.verdict for one in found.members if one.verdict is not None]
-    axis = forest_axis(verdicts, min_effect=found.min_effect, width=forest_width)
+    axis = axis_of(verdicts, margin=found.min_effect, width=forest_width)
     rows = []
     for number, one in enumerate(found.members):
         verdict = one.verdict
@@ -64,7 +67,7 @@ def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
             ((figure(one.mean), Look.PLAIN if one.mean is not None else Look.DIM),),
             ((spread, Look.DIM),),
             ((difference_text(verdict) if verdict else "", look),),
-            forest_line(verdict, axis, look),
+            _interval(verdict, axis, look),
             ((interval_text(verdict) if verdict else "", Look.DIM),),
             (_outcome(one, is_base=not number),),
             ((str(verdict.seeds if verdict else one.num_seeds), Look.PLAIN),),
@@ -72,7 +75,22 @@ def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
             (("!" if one.remarks else "", Look.WARN),),
         )
         rows.append(Row(key=one.branch, cells=cells))
-    return axis.title, rows
+    return _axis_text(axis, in_points=any(one.is_share for one in verdicts)), rows
+
+
+def _axis_text(axis: Axis | None, *, in_points: bool) -> str:
+    if axis is None:
+        return ""
+    unit = "pt" if in_points else ""
+    low, high = (f"{amount(end, in_points=in_points, sign=True)}" for end in (axis.low, axis.high))
+    return axis_title(axis, low=low, high=f"{high}{unit}")
+
+
+def _interval(verdict: Verdict | None, axis: Axis | None, look: Look) -> Line:
+    """Return an interval in the look of its verdict; the upright lines behind it stay dim."""
+    text = interval_line(verdict, axis) if axis is not None else ""
+    parts = groupby(text, key=lambda cell: cell in _GUIDES)
+    return tuple(("".join(cells), Look.DIM if is_guide else look) for is_guide, cells in parts)
 
 
 def _outcome(one: Member, *, is_base: bool) -> tuple[str, Look]:

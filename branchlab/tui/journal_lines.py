@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from branchlab.domain import Outcome
+from branchlab.lab.columns import Column
 from branchlab.lab.journal import Entry, Happening
 from branchlab.lab.words import OUTCOME_MARKS, RELATION_WORDS
 from branchlab.tui.looks import Line, Look, Piece, outcome_piece
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.wrapping import wrapped
 
 COLUMNS = (

@@ -7,11 +7,12 @@ from enum import StrEnum
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Fate, Relation
+from branchlab.lab.columns import Column
 from branchlab.lab.experiment_tree import TreeLine, tree_lines
 from branchlab.lab.relations import Edge, ExperimentMap, Node
 from branchlab.lab.words import RELATION_WORDS, figure
 from branchlab.tui.looks import Line, Look, Piece, outcome_piece
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.wrapping import wrapped
 
 MAIN = ""

@@ -6,54 +6,14 @@ import json
 
 import pytest
 
-from branchlab.domain import Outcome, Scale, Verdict
 from branchlab.lab.curves import Curve, Point
 from branchlab.tui.chart_view import ChartView, chart_height, chart_lines, curve_points
 from branchlab.tui.chooser import narrowed
 from branchlab.tui.compare_choice import Choice, SideBySide, is_needed, next_against
-from branchlab.tui.forest import forest_axis, forest_line
 from branchlab.tui.looks import Look, plain
 from branchlab.tui.rows import Row
 from branchlab.tui.views import BranchView, Role
 from branchlab.tui.wrapping import beside, in_columns, wrapped
-
-
-def verdict(low: float | None, high: float | None, difference: float | None, **more) -> Verdict:
-    known = {
-        "branch": "exp/a",
-        "outcome": Outcome.BETTER,
-        "difference": difference,
-        "interval": None if low is None else (low, high),
-        "confidence": 0.95,
-        "seeds": 3,
-        "p_better": 0.9,
-        "seeds_needed": None,
-        "scale": Scale.SAMPLE,
-        "sentence": "",
-    }
-    return Verdict(**{**known, **more})
-
-
-def drawn(one: Verdict | None, among: list[Verdict], width: int = 21) -> str:
-    axis = forest_axis(among, min_effect=0.5, width=width)
-    return plain(forest_line(one, axis, Look.GOOD))
-
-
-def test_intervals_share_an_axis_on_which_nothing_and_the_effect_that_matters_are_marked():
-    one, other = verdict(1.0, 3.0, 2.0), verdict(-1.0, 0.8, -0.1)
-    text = drawn(one, [one, other])
-    assert len(text) == 21
-    assert text.index("├") < text.index("●") < text.index("┤")
-    assert text.index("│") < text.index("├"), "an interval above nothing lies right of it"
-    crossing = drawn(other, [one, other])
-    assert "┼" in crossing, "an interval that crosses nothing is drawn over its mark, visibly"
-    assert drawn(None, [one, other]).strip().count("┊") == 2
-
-
-@pytest.mark.parametrize("width", [1, 2, 5, 60])
-def test_a_forest_plot_fits_its_cells_also_without_interval_or_difference(width):
-    for one in (verdict(None, None, 0.3), verdict(None, None, None), verdict(0.0, 0.0, 0.0)):
-        assert len(drawn(one, [one], width)) == width
 
 
 def curve(*means: float) -> Curve:
