@@ -30,7 +30,6 @@ from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
-from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
@@ -38,10 +37,8 @@ from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.jobs import Job, Jobs, run_in_terminal
-from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
-from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
@@ -53,6 +50,25 @@ from branchlab.tui.views import Snapshot
 
 _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+# What is not seen at the start is imported when one goes there: together that takes a fifth of a second.
+def _compare_screen() -> LabScreen:
+    from branchlab.tui.compare_screen import CompareScreen
+
+    return CompareScreen()
+
+
+def _map_screen() -> LabScreen:
+    from branchlab.tui.map_screen import MapScreen
+
+    return MapScreen()
+
+
+def _journal_screen() -> LabScreen:
+    from branchlab.tui.journal_screen import JournalScreen
+
+    return JournalScreen()
 
 
 class BranchlabApp(App[None]):
@@ -74,9 +90,9 @@ class BranchlabApp(App[None]):
     MODES: ClassVar[Mapping[str, Callable[[], LabScreen]]] = {  # type: ignore[assignment]
         Place.BRANCHES: BranchesScreen,
         Place.RUNS: RunsScreen,
-        Place.COMPARE: CompareScreen,
-        Place.MAP: MapScreen,
-        Place.JOURNAL: JournalScreen,
+        Place.COMPARE: _compare_screen,
+        Place.MAP: _map_screen,
+        Place.JOURNAL: _journal_screen,
     }
     DEFAULT_MODE = Place.BRANCHES
 

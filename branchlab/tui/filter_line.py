@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.events import Key as KeyEvent
-from textual.events import Paste
+from textual.events import Paste, Resize
 from textual.widgets import Static
 
 from branchlab.terminal_text import safe_text
@@ -11,6 +11,7 @@ from branchlab.tui.frame import LabScreen
 from branchlab.tui.looks import Line, Look, content
 
 _LENGTH_MAX = 200
+_LOW = 20
 _MOVES = {"up", "down", "pageup", "pagedown", "ctrl+c"}
 
 
@@ -63,7 +64,10 @@ class FilterLine(Static):
 
 
 class FilteredScreen(LabScreen):
-    """A screen whose list is filtered as one types; it yields a ``FilterLine`` in its body."""
+    """A screen whose list is filtered as one types; it yields a ``FilterLine`` in its body.
+
+    On a terminal of few lines it has the class ``-low``, so that the list gets most of them.
+    """
 
     def filter_changed(self) -> None:
         """Draw the list for what is typed now."""
@@ -73,6 +77,11 @@ class FilteredScreen(LabScreen):
     def wanted(self) -> str:
         """What is typed."""
         return self.query_one(FilterLine).text
+
+    def on_resize(self, event: Resize) -> None:
+        super().on_resize(event)
+        event.prevent_default()  # Textual calls the handler of every class by itself
+        self.set_class(event.size.height < _LOW, "-low")
 
     def on_key(self, event: KeyEvent) -> None:
         line = self.query_one(FilterLine)

@@ -38,6 +38,7 @@ class MapScreen(FilteredScreen):
     DEFAULT_CSS = """
     MapScreen #middle { height: 1fr; layout: vertical; }
     MapScreen #told { height: 7; border-top: solid $panel-lighten-2; }
+    MapScreen.-low #told { height: 4; }
     MapScreen.-wide #middle { layout: horizontal; }
     MapScreen.-wide #map { width: 1fr; height: 100%; }
     MapScreen.-wide #told { width: 40%; max-width: 64; height: 100%; border-top: none;

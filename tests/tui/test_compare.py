@@ -187,6 +187,13 @@ def test_every_key_of_the_comparison(full_lab, tui):
         await choose(eyes)
         await look_closer(eyes)
 
+        # What is marked elsewhere stands here, also where it has failed.
+        eyes.app.marked = ["exp/focal"]
+        await eyes.press("1", "3")
+        await eyes.see("- no result")
+        await eyes.press("G")
+        await eyes.see("1 failed: ValueError: logits are NaN at step 12")
+
     tui.watch(lab.app(), look)
     kept = json.loads((lab.root / ".branchlab/tui/state.json").read_text())
     assert kept["compare.against"] == "exp/gelu"
