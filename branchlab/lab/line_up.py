@@ -205,6 +205,9 @@ def _no_result(results: BranchResults) -> str:
         return (
             f"{len(failed)} failed: {failed[0].reason}" if failed[0].reason else "its runs failed"
         )
+    num_running = results.count(RunState.RUNNING)
+    if num_running:
+        return f"no run of it is done; {num_running} running"
     return "no run of it is done" if results.records else "it has not run yet"
 
 

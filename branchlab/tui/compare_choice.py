@@ -103,7 +103,8 @@ def side_by_side(
     if not [one for one in wanted if one != main]:
         experiments = [view for view in views.values() if view.role is Role.EXPERIMENT]
         best = sorted_views(experiments, Sort.DIFFERENCE, snapshot.status.goal)
-        wanted = [view.name for view in best if view.name != base][:_BEST_MAX]
+        judged = [view for view in best if view.verdict is not None]
+        wanted = [view.name for view in (judged or best) if view.name != base][:_BEST_MAX]
     names = [one for one in dict.fromkeys((main, *wanted)) if one != base]
     kept = names[: MEMBERS_MAX - 1]
     return SideBySide(base=base, names=tuple(kept), is_full=len(names) >= MEMBERS_MAX - 1)
