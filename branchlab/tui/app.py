@@ -177,8 +177,8 @@ class BranchlabApp(App[None]):
         if self._snapshot is not None and screen.is_current:
             screen.show_snapshot(self._snapshot)
 
-    def open_branch(self, name: str) -> None:
-        self.push_screen(BranchScreen(name))
+    def open_branch(self, name: str, pane: str = "summary") -> None:
+        self.push_screen(BranchScreen(name, pane))
 
     def open_run(self, run_id: str) -> None:
         self.push_screen(RunScreen(run_id))

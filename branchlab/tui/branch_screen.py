@@ -1,119 +1,507 @@
-"""One branch: what is said of it, and all its runs."""
+"""One branch: what comes next, what it changes, how it trained, what it claims, and what was written down about it.
+
+The snapshot is drawn at once; all else is read in threads when a pane needs it, and again when a tip or a run has changed.
+A branch that is deleted keeps its last place: its commits and runs are still there to be looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.binding import BindingType
+from textual.containers import Container, Vertical
+from textual.events import Click, Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
-from branchlab.lab.words import figure
+from branchlab.lab.diff import Base, BranchDiff
+from branchlab.lab.feature_reading import BranchFeatures
+from branchlab.lab.next_step import next_step
+from branchlab.lab.status import BranchStatus
 from branchlab.tui import keys
-from branchlab.tui.chart import sparkline
-from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
-from branchlab.tui.frame import LabScreen
+from branchlab.tui.asking import Answer
+from branchlab.tui.branch_drawing import (
+    diff_line,
+    facts_line,
+    looked_lines,
+    spark_line,
+    summary_lines,
+)
+from branchlab.tui.branch_lines import (
+    feature_columns,
+    feature_lines,
+    feature_rows,
+    hypotheses_text,
+    notes_text,
+)
+from branchlab.tui.branch_panes import (
+    FOCUS,
+    LEFT,
+    RIGHT,
+    Pane,
+    command_of_pane,
+    pane_at,
+    pane_line,
+    shown_in,
+    step_lines,
+)
+from branchlab.tui.branch_parts import Curves, Hunks
+from branchlab.tui.branch_reads import Chosen, Drawn, Looked, Wish, Written, read_patch, wishes
+from branchlab.tui.diff_lines import DrawnPatch, file_columns, file_rows
+from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, content, state_piece
+from branchlab.tui.line_view import LineView, Row
+from branchlab.tui.looks import Line, Look, content
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import run_columns, run_row
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
+if TYPE_CHECKING:
+    from branchlab.domain import Feature
+
+_T = TypeVar("_T")
+_PATCHES_MAX = 40
+_READING: Line = (("reading…", Look.DIM),)
+
 
 class BranchScreen(LabScreen):
-    """The runs of one branch."""
+    """All about one branch, a pane at a time; where there is room, with its neighbours beside it."""
 
     DEFAULT_CSS = """
-    BranchScreen #facts { height: auto; max-height: 12; padding: 0 1; }
-    BranchScreen #curve { height: auto; max-height: 4; padding: 0 1; }
+    BranchScreen #step { height: auto; max-height: 3; padding: 0 1; }
+    BranchScreen #panes { background: $panel; }
+    BranchScreen #body { layout: vertical; height: 1fr; }
+    BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
+    BranchScreen #text { padding: 0 0 0 1; }
+    BranchScreen #hunks, BranchScreen #chart { padding: 0 0 0 1; }
+    BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
+    BranchScreen.-two #body { layout: horizontal; }
+    BranchScreen.-two #left { border-right: solid $panel-lighten-2; }
+    BranchScreen.-two.-features #about, BranchScreen.-two.-diff #about { max-height: 16; }
+    BranchScreen.-two.-diff #left { width: 30%; min-width: 44; }
+    BranchScreen.-two.-features #left { width: 40%; }
+    BranchScreen.-two.-diff #right { width: 1fr; }
+    BranchScreen.-two.-diff #chart { height: 14; border-top: solid $panel-lighten-2; }
+    BranchScreen.-two.-runs #chart, BranchScreen.-two.-summary #chart { height: 55%; }
+    BranchScreen.-one.-summary #left { height: auto; max-height: 60%; }
+    BranchScreen.-one.-summary #text { height: auto; max-height: 100%; }
+    BranchScreen.-one.-diff #left { height: auto; max-height: 6; }
+    BranchScreen.-one.-diff #files { height: auto; max-height: 6; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCH)
     KEYS = keys.BRANCH
     NAME = "One branch"
-    AUTO_FOCUS = "#runs"
+    AUTO_FOCUS = ""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, pane: str = Pane.SUMMARY) -> None:
         super().__init__()
         self._branch = name
-        self._metric = ""
+        self._pane = Pane(pane)
+        self._snapshot: Snapshot | None = None
         self._view: BranchView | None = None
+        self._status: BranchStatus | None = None
+        self._base = Base.MAIN
+        self._is_zoomed = False
+        self._asked: dict[str, Hashable] = {}
+        self._answers: dict[str, tuple[Hashable, object]] = {}
+        self._patches: dict[Hashable, DrawnPatch] = {}
+        self._wanted_line: int | None = None
+        self._arriving = 0
+        self._feature: str | None = None
         self._curve: CurveRead | None = None
 
     def body(self) -> Iterable[Widget]:
-        yield Static(id="facts", markup=False)
-        yield LineTable(id="runs")
-        yield Static(id="curve", markup=False)
+        yield Static(content([_READING]), id="step", markup=False)
+        yield Static(id="panes", classes="line", markup=False)
+        yield Static(id="strip", classes="line", markup=False)
+        with Container(id="body"):
+            with Vertical(id="left"):
+                yield LineView(id="text")
+                yield LineTable(id="files")
+                yield LineTable(id="features")
+                yield Static(id="about", markup=False)
+            with Vertical(id="right"):
+                yield Hunks(id="hunks")
+                yield LineTable(id="runs")
+                yield Static(id="spark", markup=False)
+                yield Curves(id="chart")
+
+    def on_mount(self) -> None:
+        self.query_one(Curves).recall(self.lab.memory)
+        self._arrange()
+        self.query_one(f"#{FOCUS[self._pane]}").focus()
+
+    def on_resize(self, event: Resize) -> None:
+        self._arrange()
+
+    def on_screen_resume(self) -> None:
+        # An answer that came while another screen was seen went there.
+        self._asked = {slot: key for slot, (key, _) in self._answers.items()}
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        metric = self._metric = snapshot.status.metric
+        self._snapshot = snapshot
         found = {view.name: view for view in branch_views(snapshot)}
-        view = self._view = found.get(self._branch) or _gone(self._branch, snapshot)
+        view = found.get(self._branch)
+        if view is not None and self._view is not None and view.tip != self._view.tip:
+            self.lab.say(f"{view.name} has a new tip, {view.tip[:10]}: read anew")
+        self._view = view or _gone(self._branch, snapshot, self._view)
+        by_name = {one.standing.branch.name: one for one in snapshot.status.branches}
+        self._status = by_name.get(self._branch)
+        if self._view.role is Role.MAIN and self._base is Base.MAIN:
+            self._base = Base.REFERENCE
         self.show_header(snapshot)
-        self.show_place(((view.name, Look.LIVE),))
+        self.show_place(((self._branch, Look.LIVE),))
         self.show_warnings(snapshot.status.warnings)
-        said = (verdict_line(view), *hypothesis_lines(view), merge_line(view))
-        lines = [*head_lines(view), *said]
-        self.query_one("#facts", Static).update(content([line for line in lines if line]))
-        now = self.lab.now()
-        self.query_one(LineTable).show(
-            run_columns(metric),
-            [run_row(record, view, metric, now) for record in view.runs],
-            notice="" if view.runs else f"no runs yet; R runs it: branchlab run {view.name}",
-        )
-        self._draw_curve()
+        self._draw()
+
+    def show_answer(self, answer: Answer) -> None:
+        room, _, slot = answer.slot.partition(".")
+        if room != "branch" or self._asked.get(slot) != answer.key:
+            return
+        if answer.value is not None:
+            self._answers[slot] = answer.key, answer.value
+        if slot == "patch" and isinstance(answer.value, DrawnPatch):
+            while len(self._patches) >= _PATCHES_MAX:
+                self._patches.pop(next(iter(self._patches)))
+            self._patches[answer.key] = answer.value
+        self._draw()
 
     def show_curve(self, read: CurveRead) -> None:
         self._curve = read
-        self._draw_curve()
+        self._draw_spark()
 
     def on_line_table_selected(self) -> None:
-        self._draw_curve()
+        self._draw_files()
+        self._draw_about()
+        self._draw_spark()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
-        self.lab.open_run(event.key)
+        if self.focused is not None and self.focused.id == "runs":
+            self.lab.open_run(event.key)
+        elif self.focused is not None and self.focused.id == "features":
+            self._jump_to_feature(int(event.key))
+
+    async def on_click(self, event: Click) -> None:
+        if event.widget is not None and event.widget.id == "panes":
+            pane = pane_at(self._pane, self._counts(), event.x)
+            if pane is not None:
+                self.action_pane(pane)
+
+    def action_pane(self, pane: str) -> None:
+        self._pane = Pane(pane)
+        self._arrange()
+        self.query_one(f"#{FOCUS[self._pane]}").focus()
+        self.query_one("#text", LineView).action_to_line(0)
+        self._draw()
+        self.show_said()
+
+    def action_turn(self, by: int) -> None:
+        panes = list(Pane)
+        self.action_pane(panes[(panes.index(self._pane) + by) % len(panes)])
+
+    def action_zoom_pane(self) -> None:
+        self._is_zoomed = not self._is_zoomed
+        self._arrange()
+        self._draw()
 
     def action_open(self) -> None:
-        self.query_one(LineTable).action_open()
+        if isinstance(self.focused, LineTable):
+            self.focused.action_open()
 
     def action_back(self) -> None:
         self.lab.pop_screen()
 
+    def action_refresh(self) -> None:
+        self._asked.clear()
+        super().action_refresh()
+
+    def action_base(self) -> None:
+        bases = list(Base)
+        self._base = bases[(bases.index(self._base) + 1) % len(bases)]
+        self._draw()
+        self.show_said()
+
+    def action_change(self, by: int) -> None:
+        if self._pane is not Pane.DIFF:
+            self.action_pane(Pane.DIFF)
+        elif not self.query_one(Hunks).step(by) and not self._turn_file(by):
+            self.lab.say("no change after this one" if by > 0 else "no change before this one")
+
+    def action_file(self, by: int) -> None:
+        self._turn_file(by)
+
+    def action_metric(self) -> None:
+        self._turn_curves(Curves.turn_metric)
+
+    def action_axis(self) -> None:
+        self._turn_curves(Curves.turn_axis)
+
+    def action_smooth(self) -> None:
+        self._turn_curves(Curves.turn_smooth)
+
+    def action_zoom(self, by: float) -> None:
+        self.query_one(Curves).zoom(by)
+
+    def action_edit(self) -> None:
+        edit = getattr(self.lab, "edit", None)
+        places = self._status.standing.checked_out if self._status is not None else ()
+        hunks = self.query_one(Hunks)
+        if not places:
+            self.lab.say(f"{self._branch} is checked out nowhere: git switch {self._branch}")
+        elif edit is None or hunks.patch is None:
+            self.lab.say("open a file of the diff first: d")
+        else:
+            edit(places[0].path / hunks.patch.path, hunks.source_line())
+
     def equivalent(self) -> str:
-        return f"branchlab status {self._branch}"
+        found = self._answer("diff", BranchDiff)
+        return command_of_pane(
+            self._pane,
+            self._branch,
+            base=found.base.commit[:10] if found is not None and found.base else "main",
+            path=self.query_one("#files", LineTable).selected,
+            metric=self.query_one(Curves).metric,
+        )
 
     def chosen(self) -> BranchView | None:
         return self._view
 
-    def _draw_curve(self) -> None:
-        run_id = self.query_one(LineTable).selected
-        self.lab.feed.watch_run(run_id)
-        lines: list[Line] = []
-        record = (
-            next((r for r in self._view.runs if r.run.id == run_id), None) if self._view else None
+    def chosen_runs(self) -> tuple[str, ...]:
+        selected = self.query_one("#runs", LineTable).selected
+        return (selected,) if selected else ()
+
+    def _arrange(self) -> None:
+        """Show the parts of the pane, beside one another where there is room."""
+        is_wide = self.size.width >= WIDE and not self._is_zoomed
+        parts = shown_in(self._pane, self.size.width, self.size.height, is_wide=is_wide)
+        for name in (*LEFT, *RIGHT):
+            self.query_one(f"#{name}").display = name in parts
+        for name, inside in (("left", LEFT), ("right", RIGHT)):
+            self.query_one(f"#{name}").display = any(one in parts for one in inside)
+        is_two = any(one in parts for one in LEFT) and any(one in parts for one in RIGHT)
+        self.set_class(is_wide and is_two, "-two")
+        self.set_class(not is_wide or not is_two, "-one")
+        for pane in Pane:
+            self.set_class(pane is self._pane, f"-{pane}")
+
+    def _is_shown(self, name: str) -> bool:
+        return bool(self.query_one(f"#{name}").display)
+
+    def _draw(self) -> None:
+        """Draw what is known into every part that is seen, and have the rest read."""
+        view, snapshot = self._view, self._snapshot
+        if view is None or snapshot is None:
+            return
+        self._ask_for_all(view, snapshot)
+        width = self.size.width - 2
+        step = None
+        if self._status is not None:
+            step = next_step(self._status, num_open=len(view.open_runs))
+        lines = step_lines(step, width) if step is not None else _about_line(view)
+        self.query_one("#step", Static).update(content(lines))
+        self.query_one("#panes", Static).update(
+            content([pane_line(self._pane, self._counts(), self.size.width)])
         )
-        if record is not None and record.reason:
-            lines.append((state_piece(record.state), (f"  {record.reason}", Look.PLAIN)))
-        if self._curve is not None and self._curve.run_id == run_id and self._curve.points:
-            points = self._curve.points
-            room = min(100, self.size.width - len(self._metric) - 14)
-            lines.append(
-                (
-                    (f"{self._metric} ", Look.DIM),
-                    (sparkline(points, room), Look.LIVE),
-                    (f" {figure(points[-1][1])}", Look.PLAIN),
+        self._draw_text(view)
+        self._draw_runs(view, snapshot)
+        self._draw_features()
+        self._draw_files()
+        self._draw_spark()
+        if self._is_shown("chart"):
+            self.query_one(Curves).draw(self._answer("curves", Drawn))
+
+    def _draw_text(self, view: BranchView) -> None:
+        text = self.query_one("#text", LineView)
+        if not text.display:
+            return
+        width = max(20, text.size.width - 2)
+        lines: Sequence[Row] = (_READING,)
+        match self._pane:
+            case Pane.HYPOTHESES:
+                lines = hypotheses_text(view.hypotheses, view.remark, view.name, width)
+            case Pane.NOTES:
+                written = self._answer("notes", Written)
+                if written is not None:
+                    lines = notes_text(written.known, written.others, view.name, width)
+            case Pane.PROBE:
+                looked = self._answer("probe", Looked)
+                if looked is not None:
+                    lines = looked_lines(looked, view, width)
+            case _:
+                features = self._answer("features", BranchFeatures)
+                lines = summary_lines(view, features, width)
+        text.show(lines)
+
+    def _draw_runs(self, view: BranchView, snapshot: Snapshot) -> None:
+        metric, now = snapshot.status.metric, self.lab.now()
+        self.query_one("#runs", LineTable).show(
+            run_columns(metric),
+            [run_row(record, view, metric, now) for record in view.runs],
+            notice="" if view.runs else f"no runs yet; R runs it: branchlab run {view.name}",
+        )
+
+    def _draw_features(self) -> None:
+        found = self._answer("features", BranchFeatures)
+        notice = (
+            "reading…"
+            if found is None
+            else found.problem or "nothing that main's code would notice"
+        )
+        if self._view is not None and self._view.role is not Role.EXPERIMENT:
+            notice = "features are what experiments bring"
+        self.query_one("#features", LineTable).show(
+            feature_columns(),
+            feature_rows(found) if found is not None else (),
+            notice="" if found is not None and found.features else notice,
+        )
+        self._draw_about()
+
+    def _draw_about(self) -> None:
+        about = self.query_one("#about", Static)
+        one = self._selected_feature()
+        width = max(20, self.query_one("#left").size.width - 3)
+        about.update(content(feature_lines(one, width) if one is not None else ()))
+        selected = self.query_one("#features", LineTable).selected
+        if selected != self._feature and one is not None:
+            is_first, self._feature = self._feature is None, selected
+            if self._pane is Pane.FEATURES and self._is_shown("hunks") and not is_first:
+                self._show_place(one)
+
+    def _draw_files(self) -> None:
+        """Draw the files, and the hunks of the one that is selected."""
+        found, files = self._answer("diff", BranchDiff), self.query_one("#files", LineTable)
+        hunks = self.query_one(Hunks)
+        features = self._features() if self._base is Base.MAIN else ()
+        files.show(file_columns(), file_rows(found, features) if found is not None else ())
+        path = files.selected
+        file = next((f for f in found.files if f.path == path), None) if found is not None else None
+        if found is None or file is None:
+            hunks.show_nothing()
+        elif self._is_shown("hunks"):
+            key = (self._asked.get("diff"), file.path)
+            patch = self._patches.get(key)
+            if patch is None:
+                self._ask(
+                    Wish(slot="patch", key=key, read=partial(read_patch, found=found, file=file))
                 )
-            )
-        self.query_one("#curve", Static).update(content(lines))
+            hunks.show_patch(patch, features)
+            if patch is not None:
+                self._arrive(hunks)
+        strip = facts_line(self._view, self.size.width - 2) if self._view is not None else ()
+        if self._is_shown("hunks"):
+            strip = diff_line(found, hunks.patch, self.size.width - 2)
+        self.query_one("#strip", Static).update(content([((" ", Look.PLAIN), *strip)]))
+
+    def _arrive(self, hunks: Hunks) -> None:
+        """Go to the place that somebody wanted while its file was read."""
+        if self._wanted_line is not None:
+            hunks.to_source(self._wanted_line)
+        elif self._arriving:
+            hunks.to_end(self._arriving)
+        self._wanted_line, self._arriving = None, 0
+
+    def _draw_spark(self) -> None:
+        selected = self.query_one("#runs", LineTable).selected
+        self.lab.feed.watch_run(selected)
+        runs = self._view.runs if self._view is not None else ()
+        record = next((one for one in runs if one.run.id == selected), None)
+        metric = self._snapshot.status.metric if self._snapshot is not None else ""
+        known = self._curve is not None and self._curve.run_id == selected
+        points = self._curve.points if self._curve is not None and known else ()
+        width = self.query_one("#right").size.width - 2
+        self.query_one("#spark", Static).update(content(spark_line(record, metric, points, width)))
+
+    def _ask_for_all(self, view: BranchView, snapshot: Snapshot) -> None:
+        parts = {name for name in RIGHT if self._is_shown(name)} | {str(self._pane)}
+        chosen = Chosen(
+            base=self._base,
+            curves=self.query_one(Curves).how,
+            width=min(120, max(20, self.size.width - 4)),
+        )
+        for wish in wishes(view, snapshot, chosen, parts):
+            self._ask(wish)
+
+    def _ask(self, wish: Wish) -> None:
+        if self._asked.get(wish.slot) != wish.key:
+            self._asked[wish.slot] = wish.key
+            self.lab.ask(f"branch.{wish.slot}", wish.key, wish.read)
+
+    def _answer(self, slot: str, kind: type[_T]) -> _T | None:
+        """Return what was read last for a part, which may be older than what is asked for now."""
+        value = self._answers.get(slot, (None, None))[1]
+        return value if isinstance(value, kind) else None
+
+    def _counts(self) -> dict[Pane, int | None]:
+        """Return how many things the panes hold, as far as that is known."""
+        diff, written = self._answer("diff", BranchDiff), self._answer("notes", Written)
+        features = self._answer("features", BranchFeatures)
+        known = written.known if written is not None else None
+        return {
+            Pane.DIFF: len(diff.files) + diff.num_left_out if diff is not None else None,
+            Pane.FEATURES: len(features.features) if features is not None else None,
+            Pane.RUNS: len(self._view.runs) if self._view is not None else None,
+            Pane.HYPOTHESES: len(self._view.hypotheses) if self._view is not None else None,
+            Pane.NOTES: len(known.notes) if known is not None else None,
+        }
+
+    def _features(self) -> tuple[Feature, ...]:
+        found = self._answer("features", BranchFeatures)
+        return found.features if found is not None else ()
+
+    def _selected_feature(self) -> Feature | None:
+        selected, features = self.query_one("#features", LineTable).selected, self._features()
+        at = int(selected) if selected is not None else len(features)
+        return features[at] if at < len(features) else None
+
+    def _jump_to_feature(self, number: int) -> None:
+        features = self._features()
+        if number < len(features):
+            if not self._is_shown("hunks") or self._pane is Pane.DIFF:
+                self.action_pane(Pane.DIFF)
+            self._show_place(features[number])
+
+    def _show_place(self, one: Feature) -> None:
+        """Show where a change stands, in the diff against main, which is what features are about."""
+        self._wanted_line = one.line or 1
+        self._base = Base.MAIN
+        self.query_one("#files", LineTable).select(one.path)
+        self._draw()
+
+    def _turn_file(self, by: int) -> bool:
+        files = self.query_one("#files", LineTable)
+        before = files.selected
+        files.action_move(by)
+        if files.selected == before:
+            return False
+        self._arriving = by
+        self._draw_files()
+        return True
+
+    def _turn_curves(self, turn: Callable[[Curves], None]) -> None:
+        curves = self.query_one(Curves)
+        if not curves.display:
+            self.action_pane(Pane.CURVES)
+            return
+        turn(curves)
+        curves.keep(self.lab.memory)
+        self._draw()
+        self.show_said()
 
 
-def _gone(name: str, snapshot: Snapshot) -> BranchView:
-    """A branch that was deleted keeps its runs."""
+def _about_line(view: BranchView) -> list[Line]:
+    """Return what a branch is that has no next step."""
+    role = {Role.MAIN: "the integration branch", Role.REFERENCE: "the frozen reference"}
+    return [((view.name, Look.STRONG), (f"  {role.get(view.role, view.title)}", Look.DIM))]
+
+
+def _gone(name: str, snapshot: Snapshot, before: BranchView | None) -> BranchView:
+    """A branch that was deleted keeps its runs, and its last tip while the screen is open."""
     runs = tuple(record for record in snapshot.records if record.run.branch == name)
-    return BranchView(
-        name=name,
-        role=Role.EXPERIMENT,
-        tip="",
-        title="the branch is gone; its runs stay",
-        runs=runs,
-    )
+    title = "the branch is gone; its runs stay"
+    tip = runs[0].run.commit if runs else ""
+    if before is not None:
+        return replace(before, title=title, runs=runs)
+    return BranchView(name=name, role=Role.EXPERIMENT, tip=tip, title=title, runs=runs)

@@ -49,7 +49,7 @@ def failed(reason):
     return RunRecord(run=run, state=RunState.FAILED, reason=reason)
 
 
-def branch(
+def branch(  # noqa: PLR0913  a branch in all its states
     outcome=Outcome.BETTER,
     merge_back=MergeBack.READY,
     *,
