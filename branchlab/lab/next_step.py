@@ -187,7 +187,7 @@ def _road_back(branch: BranchStatus, name: str) -> NextStep:
     advice, conflicts = branch.recommendation, branch.standing.conflicts
     alone = ""
     if branch.verdict is not None and branch.verdict.scale is Scale.SAMPLE:
-        alone = f"; so far on the sample alone ({_command('promote', name)})"
+        alone = "; so far on the sample alone"
     because = f"{advice.reason}{alone}"
     if conflicts:
         because = f"better than main, but it conflicts in {few(conflicts)}{alone}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from textual.strip import Strip
 
@@ -12,7 +13,8 @@ from branchlab.lab.diff import BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.words import drift_text, figure
 from branchlab.tui.branch_lines import parity_lines, probe_lines, stage_lines
-from branchlab.tui.branch_reads import Drawn, Looked
+from branchlab.tui.branch_panes import Pane
+from branchlab.tui.branch_reads import Drawn, Looked, Written
 from branchlab.tui.chart import Points, legend, plot, sparkline
 from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
 from branchlab.tui.diff_lines import DrawnPatch
@@ -29,7 +31,7 @@ from branchlab.tui.looks import (
 )
 from branchlab.tui.rows import runs_cell
 from branchlab.tui.verdicts import feature_piece
-from branchlab.tui.views import BranchView, Role
+from branchlab.tui.views import BranchView, Role, Snapshot
 
 _CHART_HEIGHT_MAX = 40
 
@@ -176,3 +178,36 @@ def spark_line(record: RunRecord | None, metric: str, points: Points, width: int
             ((f"{metric} ", Look.DIM), (sparkline(points, room), Look.LIVE), (last, Look.PLAIN))
         )
     return [cut(line, width) for line in lines]
+
+
+def counts_of(
+    view: BranchView | None,
+    diff: BranchDiff | None,
+    features: BranchFeatures | None,
+    written: Written | None,
+) -> dict[Pane, int | None]:
+    """Return how many things the panes hold; None where that is not known yet."""
+    known = written.known if written is not None else None
+    return {
+        Pane.DIFF: len(diff.files) + diff.num_left_out if diff is not None else None,
+        Pane.FEATURES: len(features.features) if features is not None else None,
+        Pane.RUNS: len(view.runs) if view is not None else None,
+        Pane.HYPOTHESES: len(view.hypotheses) if view is not None else None,
+        Pane.NOTES: len(known.notes) if known is not None else None,
+    }
+
+
+def role_lines(view: BranchView) -> list[Line]:
+    """Return what a branch is that has no next step."""
+    role = {Role.MAIN: "the integration branch", Role.REFERENCE: "the frozen reference"}
+    return [((view.name, Look.STRONG), (f"  {role.get(view.role, view.title)}", Look.DIM))]
+
+
+def gone_view(name: str, snapshot: Snapshot, before: BranchView | None) -> BranchView:
+    """Return a branch that was deleted: it keeps its runs, and its last tip while the screen is open."""
+    runs = tuple(record for record in snapshot.records if record.run.branch == name)
+    title = "the branch is gone; its runs stay"
+    tip = runs[0].run.commit if runs else ""
+    if before is not None:
+        return replace(before, title=title, runs=runs)
+    return BranchView(name=name, role=Role.EXPERIMENT, tip=tip, title=title, runs=runs)

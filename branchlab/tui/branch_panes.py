@@ -69,6 +69,28 @@ _WIDE: Mapping[Pane, frozenset[str]] = {
 }
 LEFT = ("text", "files", "features", "about")
 RIGHT = ("hunks", "runs", "spark", "chart")
+LAYOUT = """
+BranchScreen #step { height: auto; max-height: 3; padding: 0 1; }
+BranchScreen #panes { background: $panel; }
+BranchScreen #body { layout: vertical; height: 1fr; }
+BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
+BranchScreen #text { padding: 0 0 0 1; }
+BranchScreen #hunks, BranchScreen #chart { padding: 0 0 0 1; }
+BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
+BranchScreen.-two #body { layout: horizontal; }
+BranchScreen.-two #left { border-right: solid $panel-lighten-2; }
+BranchScreen.-two.-features #about, BranchScreen.-two.-diff #about { max-height: 16; }
+BranchScreen.-two.-diff #left { width: 36%; min-width: 44; }
+BranchScreen.-two.-features #left { width: 40%; }
+BranchScreen.-two.-diff #right { width: 1fr; }
+BranchScreen.-two.-diff #chart { height: 14; border-top: solid $panel-lighten-2; }
+BranchScreen.-two.-runs #chart, BranchScreen.-two.-summary #chart { height: 55%; }
+BranchScreen.-one.-summary #left { height: auto; max-height: 60%; }
+BranchScreen.-one.-summary #text { height: auto; max-height: 100%; }
+BranchScreen.-one.-diff #left { height: auto; max-height: 6; }
+BranchScreen.-one.-diff #files { height: auto; max-height: 6; }
+"""
+"""Of the screen: ``-two`` where left and right stand beside one another, ``-one`` else, and the name of the pane."""
 _ROOMY_WIDTH, _ROOMY_HEIGHT = 140, 36
 STEP_KEYS = {
     Step.RUN: "R",

@@ -7,9 +7,7 @@ A branch that is deleted keeps its last place: its commits and runs are still th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
@@ -22,11 +20,14 @@ from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.next_step import next_step
 from branchlab.lab.status import BranchStatus
 from branchlab.tui import keys
-from branchlab.tui.asking import Answer
+from branchlab.tui.asking import Answer, Read
 from branchlab.tui.branch_drawing import (
+    counts_of,
     diff_line,
     facts_line,
+    gone_view,
     looked_lines,
+    role_lines,
     spark_line,
     summary_lines,
 )
@@ -39,6 +40,7 @@ from branchlab.tui.branch_lines import (
 )
 from branchlab.tui.branch_panes import (
     FOCUS,
+    LAYOUT,
     LEFT,
     RIGHT,
     Pane,
@@ -48,49 +50,29 @@ from branchlab.tui.branch_panes import (
     shown_in,
     step_lines,
 )
-from branchlab.tui.branch_parts import Curves, Hunks
-from branchlab.tui.branch_reads import Chosen, Drawn, Looked, Wish, Written, read_patch, wishes
-from branchlab.tui.diff_lines import DrawnPatch, file_columns, file_rows
+from branchlab.tui.branch_reads import Chosen, Drawn, Looked, Written, wishes
+from branchlab.tui.curves_view import Curves
+from branchlab.tui.diff_desk import DiffDesk, Hunks
+from branchlab.tui.diff_lines import DrawnPatch
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.line_view import LineView, Row
 from branchlab.tui.looks import Line, Look, content
 from branchlab.tui.messages import CurveRead
+from branchlab.tui.readings import Readings
 from branchlab.tui.rows import run_columns, run_row
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
 if TYPE_CHECKING:
     from branchlab.domain import Feature
 
-_T = TypeVar("_T")
-_PATCHES_MAX = 40
 _READING: Line = (("reading…", Look.DIM),)
 
 
 class BranchScreen(LabScreen):
     """All about one branch, a pane at a time; where there is room, with its neighbours beside it."""
 
-    DEFAULT_CSS = """
-    BranchScreen #step { height: auto; max-height: 3; padding: 0 1; }
-    BranchScreen #panes { background: $panel; }
-    BranchScreen #body { layout: vertical; height: 1fr; }
-    BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
-    BranchScreen #text { padding: 0 0 0 1; }
-    BranchScreen #hunks, BranchScreen #chart { padding: 0 0 0 1; }
-    BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
-    BranchScreen.-two #body { layout: horizontal; }
-    BranchScreen.-two #left { border-right: solid $panel-lighten-2; }
-    BranchScreen.-two.-features #about, BranchScreen.-two.-diff #about { max-height: 16; }
-    BranchScreen.-two.-diff #left { width: 30%; min-width: 44; }
-    BranchScreen.-two.-features #left { width: 40%; }
-    BranchScreen.-two.-diff #right { width: 1fr; }
-    BranchScreen.-two.-diff #chart { height: 14; border-top: solid $panel-lighten-2; }
-    BranchScreen.-two.-runs #chart, BranchScreen.-two.-summary #chart { height: 55%; }
-    BranchScreen.-one.-summary #left { height: auto; max-height: 60%; }
-    BranchScreen.-one.-summary #text { height: auto; max-height: 100%; }
-    BranchScreen.-one.-diff #left { height: auto; max-height: 6; }
-    BranchScreen.-one.-diff #files { height: auto; max-height: 6; }
-    """
+    DEFAULT_CSS = LAYOUT
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCH)
     KEYS = keys.BRANCH
     NAME = "One branch"
@@ -105,13 +87,9 @@ class BranchScreen(LabScreen):
         self._status: BranchStatus | None = None
         self._base = Base.MAIN
         self._is_zoomed = False
-        self._asked: dict[str, Hashable] = {}
-        self._answers: dict[str, tuple[Hashable, object]] = {}
-        self._patches: dict[Hashable, DrawnPatch] = {}
-        self._wanted_line: int | None = None
-        self._arriving = 0
-        self._feature: str | None = None
+        self._feature: Feature | None = None
         self._curve: CurveRead | None = None
+        self._read = Readings("branch", self._ask)
 
     def body(self) -> Iterable[Widget]:
         yield Static(content([_READING]), id="step", markup=False)
@@ -130,6 +108,7 @@ class BranchScreen(LabScreen):
                 yield Curves(id="chart")
 
     def on_mount(self) -> None:
+        self._desk = DiffDesk(self.query_one("#files", LineTable), self.query_one(Hunks))
         self.query_one(Curves).recall(self.lab.memory)
         self._arrange()
         self.query_one(f"#{FOCUS[self._pane]}").focus()
@@ -138,8 +117,7 @@ class BranchScreen(LabScreen):
         self._arrange()
 
     def on_screen_resume(self) -> None:
-        # An answer that came while another screen was seen went there.
-        self._asked = {slot: key for slot, (key, _) in self._answers.items()}
+        self._read.forget_open()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -147,7 +125,7 @@ class BranchScreen(LabScreen):
         view = found.get(self._branch)
         if view is not None and self._view is not None and view.tip != self._view.tip:
             self.lab.say(f"{view.name} has a new tip, {view.tip[:10]}: read anew")
-        self._view = view or _gone(self._branch, snapshot, self._view)
+        self._view = view or gone_view(self._branch, snapshot, self._view)
         by_name = {one.standing.branch.name: one for one in snapshot.status.branches}
         self._status = by_name.get(self._branch)
         if self._view.role is Role.MAIN and self._base is Base.MAIN:
@@ -158,16 +136,10 @@ class BranchScreen(LabScreen):
         self._draw()
 
     def show_answer(self, answer: Answer) -> None:
-        room, _, slot = answer.slot.partition(".")
-        if room != "branch" or self._asked.get(slot) != answer.key:
-            return
-        if answer.value is not None:
-            self._answers[slot] = answer.key, answer.value
-        if slot == "patch" and isinstance(answer.value, DrawnPatch):
-            while len(self._patches) >= _PATCHES_MAX:
-                self._patches.pop(next(iter(self._patches)))
-            self._patches[answer.key] = answer.value
-        self._draw()
+        if self._read.take(answer):
+            if isinstance(answer.value, DrawnPatch):
+                self._desk.keep(answer.key, answer.value)
+            self._draw()
 
     def show_curve(self, read: CurveRead) -> None:
         self._curve = read
@@ -191,11 +163,12 @@ class BranchScreen(LabScreen):
                 self.action_pane(pane)
 
     def action_pane(self, pane: str) -> None:
-        self._pane = Pane(pane)
+        self._pane, self._feature = Pane(pane), None
         self._arrange()
         self.query_one(f"#{FOCUS[self._pane]}").focus()
         self.query_one("#text", LineView).action_to_line(0)
-        self._draw()
+        # Lines are broken for the width that a part gets now.
+        self.call_after_refresh(self._draw)
         self.show_said()
 
     def action_turn(self, by: int) -> None:
@@ -205,7 +178,7 @@ class BranchScreen(LabScreen):
     def action_zoom_pane(self) -> None:
         self._is_zoomed = not self._is_zoomed
         self._arrange()
-        self._draw()
+        self.call_after_refresh(self._draw)
 
     def action_open(self) -> None:
         if isinstance(self.focused, LineTable):
@@ -215,7 +188,7 @@ class BranchScreen(LabScreen):
         self.lab.pop_screen()
 
     def action_refresh(self) -> None:
-        self._asked.clear()
+        self._read.forget()
         super().action_refresh()
 
     def action_base(self) -> None:
@@ -227,11 +200,11 @@ class BranchScreen(LabScreen):
     def action_change(self, by: int) -> None:
         if self._pane is not Pane.DIFF:
             self.action_pane(Pane.DIFF)
-        elif not self.query_one(Hunks).step(by) and not self._turn_file(by):
+        elif not self._desk.turn(by):
             self.lab.say("no change after this one" if by > 0 else "no change before this one")
 
     def action_file(self, by: int) -> None:
-        self._turn_file(by)
+        self._desk.turn_file(by)
 
     def action_metric(self) -> None:
         self._turn_curves(Curves.turn_metric)
@@ -257,7 +230,7 @@ class BranchScreen(LabScreen):
             edit(places[0].path / hunks.patch.path, hunks.source_line())
 
     def equivalent(self) -> str:
-        found = self._answer("diff", BranchDiff)
+        found = self._read.of("diff", BranchDiff)
         return command_of_pane(
             self._pane,
             self._branch,
@@ -287,6 +260,9 @@ class BranchScreen(LabScreen):
         for pane in Pane:
             self.set_class(pane is self._pane, f"-{pane}")
 
+    def _ask(self, slot: str, key: Hashable, read: Read) -> None:
+        self.lab.ask(slot, key, read)
+
     def _is_shown(self, name: str) -> bool:
         return bool(self.query_one(f"#{name}").display)
 
@@ -300,7 +276,7 @@ class BranchScreen(LabScreen):
         step = None
         if self._status is not None:
             step = next_step(self._status, num_open=len(view.open_runs))
-        lines = step_lines(step, width) if step is not None else _about_line(view)
+        lines = step_lines(step, width) if step is not None else role_lines(view)
         self.query_one("#step", Static).update(content(lines))
         self.query_one("#panes", Static).update(
             content([pane_line(self._pane, self._counts(), self.size.width)])
@@ -311,7 +287,7 @@ class BranchScreen(LabScreen):
         self._draw_files()
         self._draw_spark()
         if self._is_shown("chart"):
-            self.query_one(Curves).draw(self._answer("curves", Drawn))
+            self.query_one(Curves).draw(self._read.of("curves", Drawn))
 
     def _draw_text(self, view: BranchView) -> None:
         text = self.query_one("#text", LineView)
@@ -323,15 +299,15 @@ class BranchScreen(LabScreen):
             case Pane.HYPOTHESES:
                 lines = hypotheses_text(view.hypotheses, view.remark, view.name, width)
             case Pane.NOTES:
-                written = self._answer("notes", Written)
+                written = self._read.of("notes", Written)
                 if written is not None:
                     lines = notes_text(written.known, written.others, view.name, width)
             case Pane.PROBE:
-                looked = self._answer("probe", Looked)
+                looked = self._read.of("probe", Looked)
                 if looked is not None:
                     lines = looked_lines(looked, view, width)
             case _:
-                features = self._answer("features", BranchFeatures)
+                features = self._read.of("features", BranchFeatures)
                 lines = summary_lines(view, features, width)
         text.show(lines)
 
@@ -344,7 +320,7 @@ class BranchScreen(LabScreen):
         )
 
     def _draw_features(self) -> None:
-        found = self._answer("features", BranchFeatures)
+        found = self._read.of("features", BranchFeatures)
         notice = (
             "reading…"
             if found is None
@@ -364,44 +340,22 @@ class BranchScreen(LabScreen):
         one = self._selected_feature()
         width = max(20, self.query_one("#left").size.width - 3)
         about.update(content(feature_lines(one, width) if one is not None else ()))
-        selected = self.query_one("#features", LineTable).selected
-        if selected != self._feature and one is not None:
-            is_first, self._feature = self._feature is None, selected
-            if self._pane is Pane.FEATURES and self._is_shown("hunks") and not is_first:
+        if self._pane is Pane.FEATURES and one is not None and one != self._feature:
+            self._feature = one
+            if self._is_shown("hunks"):
                 self._show_place(one)
 
     def _draw_files(self) -> None:
-        """Draw the files, and the hunks of the one that is selected."""
-        found, files = self._answer("diff", BranchDiff), self.query_one("#files", LineTable)
-        hunks = self.query_one(Hunks)
+        found = self._read.of("diff", BranchDiff)
         features = self._features() if self._base is Base.MAIN else ()
-        files.show(file_columns(), file_rows(found, features) if found is not None else ())
-        path = files.selected
-        file = next((f for f in found.files if f.path == path), None) if found is not None else None
-        if found is None or file is None:
-            hunks.show_nothing()
-        elif self._is_shown("hunks"):
-            key = (self._asked.get("diff"), file.path)
-            patch = self._patches.get(key)
-            if patch is None:
-                self._ask(
-                    Wish(slot="patch", key=key, read=partial(read_patch, found=found, file=file))
-                )
-            hunks.show_patch(patch, features)
-            if patch is not None:
-                self._arrive(hunks)
-        strip = facts_line(self._view, self.size.width - 2) if self._view is not None else ()
+        wish = self._desk.draw(found, features, self._read.key("diff"))
+        if wish is not None:
+            self._read.ask(wish)
+        width = self.size.width - 2
+        strip = facts_line(self._view, width) if self._view is not None else ()
         if self._is_shown("hunks"):
-            strip = diff_line(found, hunks.patch, self.size.width - 2)
+            strip = diff_line(found, self.query_one(Hunks).patch, width)
         self.query_one("#strip", Static).update(content([((" ", Look.PLAIN), *strip)]))
-
-    def _arrive(self, hunks: Hunks) -> None:
-        """Go to the place that somebody wanted while its file was read."""
-        if self._wanted_line is not None:
-            hunks.to_source(self._wanted_line)
-        elif self._arriving:
-            hunks.to_end(self._arriving)
-        self._wanted_line, self._arriving = None, 0
 
     def _draw_spark(self) -> None:
         selected = self.query_one("#runs", LineTable).selected
@@ -422,33 +376,18 @@ class BranchScreen(LabScreen):
             width=min(120, max(20, self.size.width - 4)),
         )
         for wish in wishes(view, snapshot, chosen, parts):
-            self._ask(wish)
-
-    def _ask(self, wish: Wish) -> None:
-        if self._asked.get(wish.slot) != wish.key:
-            self._asked[wish.slot] = wish.key
-            self.lab.ask(f"branch.{wish.slot}", wish.key, wish.read)
-
-    def _answer(self, slot: str, kind: type[_T]) -> _T | None:
-        """Return what was read last for a part, which may be older than what is asked for now."""
-        value = self._answers.get(slot, (None, None))[1]
-        return value if isinstance(value, kind) else None
+            self._read.ask(wish)
 
     def _counts(self) -> dict[Pane, int | None]:
-        """Return how many things the panes hold, as far as that is known."""
-        diff, written = self._answer("diff", BranchDiff), self._answer("notes", Written)
-        features = self._answer("features", BranchFeatures)
-        known = written.known if written is not None else None
-        return {
-            Pane.DIFF: len(diff.files) + diff.num_left_out if diff is not None else None,
-            Pane.FEATURES: len(features.features) if features is not None else None,
-            Pane.RUNS: len(self._view.runs) if self._view is not None else None,
-            Pane.HYPOTHESES: len(self._view.hypotheses) if self._view is not None else None,
-            Pane.NOTES: len(known.notes) if known is not None else None,
-        }
+        return counts_of(
+            self._view,
+            self._read.of("diff", BranchDiff),
+            self._read.of("features", BranchFeatures),
+            self._read.of("notes", Written),
+        )
 
     def _features(self) -> tuple[Feature, ...]:
-        found = self._answer("features", BranchFeatures)
+        found = self._read.of("features", BranchFeatures)
         return found.features if found is not None else ()
 
     def _selected_feature(self) -> Feature | None:
@@ -465,20 +404,9 @@ class BranchScreen(LabScreen):
 
     def _show_place(self, one: Feature) -> None:
         """Show where a change stands, in the diff against main, which is what features are about."""
-        self._wanted_line = one.line or 1
         self._base = Base.MAIN
-        self.query_one("#files", LineTable).select(one.path)
+        self._desk.show_place(one.path, one.line or 1)
         self._draw()
-
-    def _turn_file(self, by: int) -> bool:
-        files = self.query_one("#files", LineTable)
-        before = files.selected
-        files.action_move(by)
-        if files.selected == before:
-            return False
-        self._arriving = by
-        self._draw_files()
-        return True
 
     def _turn_curves(self, turn: Callable[[Curves], None]) -> None:
         curves = self.query_one(Curves)
@@ -489,19 +417,3 @@ class BranchScreen(LabScreen):
         curves.keep(self.lab.memory)
         self._draw()
         self.show_said()
-
-
-def _about_line(view: BranchView) -> list[Line]:
-    """Return what a branch is that has no next step."""
-    role = {Role.MAIN: "the integration branch", Role.REFERENCE: "the frozen reference"}
-    return [((view.name, Look.STRONG), (f"  {role.get(view.role, view.title)}", Look.DIM))]
-
-
-def _gone(name: str, snapshot: Snapshot, before: BranchView | None) -> BranchView:
-    """A branch that was deleted keeps its runs, and its last tip while the screen is open."""
-    runs = tuple(record for record in snapshot.records if record.run.branch == name)
-    title = "the branch is gone; its runs stay"
-    tip = runs[0].run.commit if runs else ""
-    if before is not None:
-        return replace(before, title=title, runs=runs)
-    return BranchView(name=name, role=Role.EXPERIMENT, tip=tip, title=title, runs=runs)

@@ -122,6 +122,10 @@ BRANCH = (
         word="features",
         says="what it changes in the code, and what each change needs",
     ),
+    _verb("R", "run", "run…", "run the branch, and main beside it"),
+    _verb("B", "merge-back", "merge back…", "merge it back into main, behind its flag"),
+    _verb("V", "parity", "parity…", "prove by training that a merge leaves main what it is"),
+    _verb("F", "guard", "flag…", "the patch that puts an unguarded change behind a flag"),
     Key(
         keys="right_square_bracket",
         action="change(1)",
@@ -129,10 +133,6 @@ BRANCH = (
         word="change",
         says="the next change; on into the next file",
     ),
-    _verb("R", "run", "run…", "run the branch, and main beside it"),
-    _verb("B", "merge-back", "merge back…", "merge it back into main, behind its flag"),
-    _verb("V", "parity", "parity…", "prove by training that a merge leaves main what it is"),
-    _verb("F", "guard", "flag…", "the patch that puts an unguarded change behind a flag"),
     Key(
         keys="b",
         action="base",

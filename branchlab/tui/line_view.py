@@ -67,6 +67,7 @@ class LineView(ScrollView, can_focus=True):
         self.lines: tuple[Row, ...] = ()
         self._tints: Mapping[int, Look] = {}
         self._left = 0
+        self._marked: int | None = None
         self._styles: dict[tuple[Look, Look | None], Style] = {}
 
     @property
@@ -95,9 +96,10 @@ class LineView(ScrollView, can_focus=True):
             self.scroll_to(y=0, animate=False)
         self.refresh()
 
-    def go_to(self, number: int) -> None:
-        """Let a line stand near the top."""
-        self.scroll_to(y=max(0, number - 3), animate=False)
+    def mark(self, number: int | None) -> None:
+        """Let a line stand out by a bar at its beginning."""
+        self._marked = number
+        self.refresh()
 
     def action_by(self, number: int) -> None:
         self.scroll_to(y=self.scroll_offset.y + number, animate=False)
@@ -130,7 +132,11 @@ class LineView(ScrollView, can_focus=True):
         if isinstance(line, Strip):
             return line.crop_extend(0, width, blank)
         segments = [Segment(safe_text(text), self._style(look, tint)) for text, look in line]
-        return Strip(segments).crop_extend(self._left, self._left + width, blank)
+        strip = Strip(segments).crop_extend(self._left, self._left + width, blank)
+        if number != self._marked:
+            return strip
+        bar = Segment("▌", self._style(Look.MARKED, tint))
+        return Strip.join([Strip([bar], 1), strip.crop(1, width)])
 
     def _style(self, look: Look, tint: Look | None) -> Style:
         known = self._styles.get((look, tint))

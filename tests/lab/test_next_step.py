@@ -131,8 +131,8 @@ def test_when_all_runs_failed_the_reason_is_said_before_anything_else():
 
 
 def test_better_on_the_sample_alone_says_so():
-    assert "branchlab promote exp/a" in next_step(branch(scale=Scale.SAMPLE)).because
-    assert "promote" not in next_step(branch(scale=Scale.FULL)).because
+    assert "on the sample alone" in next_step(branch(scale=Scale.SAMPLE)).because
+    assert "alone" not in next_step(branch(scale=Scale.FULL)).because
 
 
 def test_a_revert_on_main_does_not_count_as_landed():
