@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from textual.strip import Strip
@@ -12,7 +13,13 @@ from branchlab.domain import FeatureVerdict, RunRecord
 from branchlab.lab.diff import BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.words import drift_text, figure
-from branchlab.tui.branch_lines import parity_lines, probe_lines, stage_lines
+from branchlab.tui.branch_lines import (
+    hypotheses_text,
+    notes_text,
+    parity_lines,
+    probe_lines,
+    stage_lines,
+)
 from branchlab.tui.branch_panes import Pane
 from branchlab.tui.branch_reads import Drawn, Looked, Written
 from branchlab.tui.chart import Points, legend, plot, sparkline
@@ -29,10 +36,12 @@ from branchlab.tui.looks import (
     state_piece,
     wrapped,
 )
+from branchlab.tui.readings import Readings
 from branchlab.tui.rows import runs_cell
 from branchlab.tui.verdicts import feature_piece
 from branchlab.tui.views import BranchView, Role, Snapshot
 
+READING: Line = (("reading…", Look.DIM),)
 _CHART_HEIGHT_MAX = 40
 
 
@@ -57,6 +66,23 @@ def facts_line(view: BranchView, width: int) -> Line:
     if view.merge_back is not None:
         pieces.append((f"{view.merge_back}   ", Look.PLAIN))
     return cut((*pieces, *runs_cell(view, is_wide=False)), width)
+
+
+def text_lines(pane: Pane, view: BranchView, read: Readings, width: int) -> Sequence[Line | Strip]:
+    """Return what a pane says in lines, or that it is being read."""
+    match pane:
+        case Pane.HYPOTHESES:
+            return hypotheses_text(view.hypotheses, view.remark, view.name, width)
+        case Pane.NOTES:
+            written = read.of("notes", Written)
+            if written is None:
+                return [READING]
+            return notes_text(written.known, written.others, view.name, width)
+        case Pane.PROBE:
+            looked = read.of("probe", Looked)
+            return looked_lines(looked, view, width) if looked is not None else [READING]
+        case _:
+            return summary_lines(view, read.of("features", BranchFeatures), width)
 
 
 def summary_lines(view: BranchView, found: BranchFeatures | None, width: int) -> list[Line]:
@@ -97,7 +123,7 @@ def _features_line(found: BranchFeatures | None, width: int) -> list[Line]:
 def diff_line(found: BranchDiff | None, patch: DrawnPatch | None, width: int) -> Line:
     """Return what is compared with what, and the file that is shown."""
     if found is None:
-        return (("reading…", Look.DIM),)
+        return READING
     if found.base is None:
         return ((found.problem, Look.WARN),)
     base = found.base
@@ -132,7 +158,7 @@ def chart_lines(
 ) -> list[Line]:
     """Return the curves of a branch and of main, with what is drawn above them."""
     if drawn is None:
-        return [(("reading…", Look.DIM),)]
+        return [READING]
     beside = drawn.beside
     if not beside.metrics or beside.curve is None:
         return [(("no run that counts has logged anything yet", Look.DIM),)]

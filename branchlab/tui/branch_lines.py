@@ -32,6 +32,7 @@ _PARITY = {
     ParityStatus.NOT_RUN: ("○", Look.WARN),
 }
 _NOTHING: Line = ()
+_ROOMY = 100
 
 
 def feature_columns() -> tuple[Column, ...]:
@@ -111,32 +112,49 @@ def hypotheses_text(
         if one.registration is Registration.POST_HOC:
             was = "another" if one.original is not None else "not there"
             lines.append(((f"    it was {was} before the first run", Look.WARN),))
-        lines.append(
-            ((f"    {'':9} {'PREDICTED':34} {'SEEN':>10}  {'95% INTERVAL':20}", Look.DIM),)
-        )
-        for word, claims in (("expect", one.expect), ("guard", one.guard)):
-            for claim in claims:
-                lines += _claim_lines(word, claim, width)
+        lines += _claims_lines(one, width)
         lines.append(_NOTHING)
     if remark:
         lines += wrapped(((f"! {remark}", Look.WARN),), width, indent=2)
     return lines
 
 
-def _claim_lines(word: str, claim: JudgedClaim, width: int) -> list[Line]:
+def _claims_lines(one: JudgedHypothesis, width: int) -> list[Line]:
+    """Return expectations and guards under a header; where there is no room for it the interval stands in the sentence alone."""
+    claims = [*(("expect", c) for c in one.expect), *(("guard", c) for c in one.guard)]
+    if not claims:
+        return []
+    keys = max(len(f"{word} {claim.key}") for word, claim in claims)
+    texts = min(48, max(9, *(len(claim.text) for _, claim in claims)))
+    is_roomy = width >= _ROOMY
+    interval = f"{'95% INTERVAL':20} " if is_roomy else ""
+    head = f"    {'':{keys}} {'PREDICTED':{texts}} {'SEEN':>8}  {interval}VERDICT"
+    lines: list[Line] = [((head, Look.DIM),)]
+    for word, claim in claims:
+        lines += _claim_lines(word, claim, (keys, texts, width), is_roomy=is_roomy)
+    return lines
+
+
+def _claim_lines(
+    word: str, claim: JudgedClaim, widths: tuple[int, int, int], *, is_roomy: bool
+) -> list[Line]:
+    keys, texts, width = widths
     seen = figure(claim.estimate, sign=True) if claim.estimate is not None else "-"
     interval = ""
     if claim.interval is not None:
         low, high = (figure(end, sign=True) for end in claim.interval)
         interval = f"[{low}, {high}]"
+    between = f"{interval:20} " if is_roomy else ""
     is_broken = word == "guard" and claim.state is HypothesisState.REFUTED
     head: Line = (
-        (f"    {f'{word} {claim.key}':9} ", Look.DIM),
-        (f"{claim.text:34} {seen:>10}  {interval:20} ", Look.PLAIN),
+        (f"    {f'{word} {claim.key}':{keys}} ", Look.DIM),
+        (f"{claim.text:{texts}} {seen:>8}  {between}", Look.PLAIN),
         hypothesis_piece(claim.state, "broke" if is_broken else str(claim.state)),
     )
-    said = wrapped(((f"{'':14}{claim.sentence}", Look.DIM),), width, indent=14)
-    return [*wrapped(head, width, indent=14), *(said if claim.sentence else [])]
+    lines = wrapped(head, width, indent=keys + 5)
+    if claim.sentence:
+        lines += wrapped(((f"      {claim.sentence}", Look.DIM),), width, indent=6)
+    return lines
 
 
 def notes_text(

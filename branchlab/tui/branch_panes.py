@@ -51,7 +51,7 @@ FOCUS = {
     Pane.PROBE: "text",
 }
 _NARROW: Mapping[Pane, frozenset[str]] = {
-    Pane.SUMMARY: frozenset({"text", "runs"}),
+    Pane.SUMMARY: frozenset({"text", "runs", "spark"}),
     Pane.DIFF: frozenset({"files", "hunks"}),
     Pane.FEATURES: frozenset({"features", "about"}),
     Pane.CURVES: frozenset({"chart"}),
@@ -62,7 +62,7 @@ _NARROW: Mapping[Pane, frozenset[str]] = {
 }
 _WIDE: Mapping[Pane, frozenset[str]] = {
     **_NARROW,
-    Pane.SUMMARY: frozenset({"text", "features", "runs", "chart"}),
+    Pane.SUMMARY: frozenset({"text", "features", "runs", "spark", "chart"}),
     Pane.DIFF: frozenset({"files", "features", "about", "hunks"}),
     Pane.FEATURES: frozenset({"features", "about", "hunks"}),
     Pane.RUNS: frozenset({"runs", "spark", "chart"}),
@@ -70,7 +70,7 @@ _WIDE: Mapping[Pane, frozenset[str]] = {
 LEFT = ("text", "files", "features", "about")
 RIGHT = ("hunks", "runs", "spark", "chart")
 LAYOUT = """
-BranchScreen #step { height: auto; max-height: 3; padding: 0 1; }
+BranchScreen #step { height: auto; max-height: 3; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
 BranchScreen #panes { background: $panel; }
 BranchScreen #body { layout: vertical; height: 1fr; }
 BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
@@ -171,6 +171,14 @@ def command_of_pane(pane: Pane, name: str, *, base: str, path: str | None, metri
             return f"branchlab status {branch}"
         case Pane.FEATURES | Pane.RUNS | Pane.HYPOTHESES:
             return f"branchlab {pane} {branch}"
+
+
+def step_line(step: NextStep, width: int) -> Line:
+    """Return what comes next in one line, without why: for panes that need the room."""
+    word = step.sentence.partition(": ")[0]
+    key = STEP_KEYS.get(step.step, "")
+    command: Line = ((f"  {key} " if key else "  ", Look.STRONG), (step.command, Look.LIVE))
+    return cut(((f"next: {word}", Look.GOOD), *(command if step.command else ())), width)
 
 
 def _spans(pane: Pane, counts: Mapping[Pane, int | None]) -> Iterator[tuple[Pane, str, int]]:

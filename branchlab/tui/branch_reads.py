@@ -19,7 +19,7 @@ from branchlab.lab.curves import Curve
 from branchlab.lab.diff import Base, BranchDiff, Side, branch_diff, last_run_side, patch_of
 from branchlab.lab.project import Project
 from branchlab.lab.status import Status
-from branchlab.tui.chart import Series, smoothed, thinned
+from branchlab.tui.chart import Points, Series, smoothed, thinned
 from branchlab.tui.diff_lines import DrawnPatch, drawn_patch
 from branchlab.tui.looks import Line, Look, wrapped
 from branchlab.tui.views import BranchView, Role, Snapshot
@@ -71,11 +71,20 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What somebody has chosen to see: the base of the diff, and metric, axis and smoothing of the curves."""
+    """What somebody has chosen to see: the base of the diff; metric, axis and smoothing of the curves; a run, "" for none."""
 
     base: Base
     curves: tuple[str, Axis, bool]
     width: int
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spark:
+    """The curve of one run."""
+
+    run: str
+    points: Points
 
 
 def wishes(
@@ -108,6 +117,9 @@ def wishes(
         now = tuple((r.run.id, r.state, r.step) for r in records if r.run.id in ids)
         read = partial(read_curves, branch=branch, main=beside, how=chosen.curves)
         wish("curves", (chosen.curves, now), read)
+    record = next((one for one in view.runs if one.run.id == chosen.run), None)
+    if "spark" in parts and record is not None:
+        wish("spark", (chosen.run, record.step), partial(read_spark, run_id=chosen.run))
     if "notes" in parts:
         read = partial(read_notes, name=name, records=records)
         wish("notes", (view.tip, main_tip), read)
@@ -185,6 +197,14 @@ def read_curves(
     curves = [(beside.curve, Look.CURVE_1), (beside.main, Look.CURVE_3)]
     series = [series_of(one, look, is_smooth=is_smooth) for one, look in curves if one is not None]
     return Drawn(beside=beside, series=tuple(series))
+
+
+def read_spark(project: Project, run_id: str) -> Spark:
+    """Return how the metric of one run went."""
+    index = project.index()
+    points = index.curve(run_id, project.config.run.metric)
+    index.close()
+    return Spark(run=run_id, points=tuple(thinned(points)))
 
 
 def series_of(curve: Curve, look: Look, *, is_smooth: bool) -> Series:

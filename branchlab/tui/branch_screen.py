@@ -6,7 +6,7 @@ A branch that is deleted keeps its last place: its commits and runs are still th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -22,21 +22,19 @@ from branchlab.lab.status import BranchStatus
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer, Read
 from branchlab.tui.branch_drawing import (
+    READING,
     counts_of,
     diff_line,
     facts_line,
     gone_view,
-    looked_lines,
     role_lines,
     spark_line,
-    summary_lines,
+    text_lines,
 )
 from branchlab.tui.branch_lines import (
     feature_columns,
     feature_lines,
     feature_rows,
-    hypotheses_text,
-    notes_text,
 )
 from branchlab.tui.branch_panes import (
     FOCUS,
@@ -48,25 +46,23 @@ from branchlab.tui.branch_panes import (
     pane_at,
     pane_line,
     shown_in,
+    step_line,
     step_lines,
 )
-from branchlab.tui.branch_reads import Chosen, Drawn, Looked, Written, wishes
+from branchlab.tui.branch_reads import Chosen, Drawn, Spark, Written, wishes
 from branchlab.tui.curves_view import Curves
 from branchlab.tui.diff_desk import DiffDesk, Hunks
 from branchlab.tui.diff_lines import DrawnPatch
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.line_view import LineView, Row
-from branchlab.tui.looks import Line, Look, content
-from branchlab.tui.messages import CurveRead
+from branchlab.tui.line_view import LineView
+from branchlab.tui.looks import Look, content
 from branchlab.tui.readings import Readings
 from branchlab.tui.rows import run_columns, run_row
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
 if TYPE_CHECKING:
     from branchlab.domain import Feature
-
-_READING: Line = (("reading…", Look.DIM),)
 
 
 class BranchScreen(LabScreen):
@@ -88,11 +84,10 @@ class BranchScreen(LabScreen):
         self._base = Base.MAIN
         self._is_zoomed = False
         self._feature: Feature | None = None
-        self._curve: CurveRead | None = None
         self._read = Readings("branch", self._ask)
 
     def body(self) -> Iterable[Widget]:
-        yield Static(content([_READING]), id="step", markup=False)
+        yield Static(content([READING]), id="step", markup=False)
         yield Static(id="panes", classes="line", markup=False)
         yield Static(id="strip", classes="line", markup=False)
         with Container(id="body"):
@@ -140,15 +135,14 @@ class BranchScreen(LabScreen):
             if isinstance(answer.value, DrawnPatch):
                 self._desk.keep(answer.key, answer.value)
             self._draw()
-
-    def show_curve(self, read: CurveRead) -> None:
-        self._curve = read
-        self._draw_spark()
+            self.show_said()
 
     def on_line_table_selected(self) -> None:
         self._draw_files()
         self._draw_about()
         self._draw_spark()
+        if self._view is not None and self._snapshot is not None:
+            self._ask_for_all(self._view, self._snapshot)
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
         if self.focused is not None and self.focused.id == "runs":
@@ -273,10 +267,11 @@ class BranchScreen(LabScreen):
             return
         self._ask_for_all(view, snapshot)
         width = self.size.width - 2
-        step = None
+        lines = role_lines(view)
         if self._status is not None:
             step = next_step(self._status, num_open=len(view.open_runs))
-        lines = step_lines(step, width) if step is not None else role_lines(view)
+            is_roomy = self._pane is Pane.SUMMARY or self.size.width >= WIDE
+            lines = step_lines(step, width) if is_roomy else [step_line(step, width)]
         self.query_one("#step", Static).update(content(lines))
         self.query_one("#panes", Static).update(
             content([pane_line(self._pane, self._counts(), self.size.width)])
@@ -293,23 +288,7 @@ class BranchScreen(LabScreen):
         text = self.query_one("#text", LineView)
         if not text.display:
             return
-        width = max(20, text.size.width - 2)
-        lines: Sequence[Row] = (_READING,)
-        match self._pane:
-            case Pane.HYPOTHESES:
-                lines = hypotheses_text(view.hypotheses, view.remark, view.name, width)
-            case Pane.NOTES:
-                written = self._read.of("notes", Written)
-                if written is not None:
-                    lines = notes_text(written.known, written.others, view.name, width)
-            case Pane.PROBE:
-                looked = self._read.of("probe", Looked)
-                if looked is not None:
-                    lines = looked_lines(looked, view, width)
-            case _:
-                features = self._read.of("features", BranchFeatures)
-                lines = summary_lines(view, features, width)
-        text.show(lines)
+        text.show(text_lines(self._pane, view, self._read, max(20, text.size.width - 2)))
 
     def _draw_runs(self, view: BranchView, snapshot: Snapshot) -> None:
         metric, now = snapshot.status.metric, self.lab.now()
@@ -358,15 +337,15 @@ class BranchScreen(LabScreen):
         self.query_one("#strip", Static).update(content([((" ", Look.PLAIN), *strip)]))
 
     def _draw_spark(self) -> None:
+        if self._view is None or self._snapshot is None:
+            return
         selected = self.query_one("#runs", LineTable).selected
-        self.lab.feed.watch_run(selected)
-        runs = self._view.runs if self._view is not None else ()
-        record = next((one for one in runs if one.run.id == selected), None)
-        metric = self._snapshot.status.metric if self._snapshot is not None else ""
-        known = self._curve is not None and self._curve.run_id == selected
-        points = self._curve.points if self._curve is not None and known else ()
+        record = next((one for one in self._view.runs if one.run.id == selected), None)
+        spark = self._read.of("spark", Spark)
+        points = spark.points if spark is not None and spark.run == selected else ()
         width = self.query_one("#right").size.width - 2
-        self.query_one("#spark", Static).update(content(spark_line(record, metric, points, width)))
+        lines = spark_line(record, self._snapshot.status.metric, points, width)
+        self.query_one("#spark", Static).update(content(lines))
 
     def _ask_for_all(self, view: BranchView, snapshot: Snapshot) -> None:
         parts = {name for name in RIGHT if self._is_shown(name)} | {str(self._pane)}
@@ -374,6 +353,7 @@ class BranchScreen(LabScreen):
             base=self._base,
             curves=self.query_one(Curves).how,
             width=min(120, max(20, self.size.width - 4)),
+            run=self.query_one("#runs", LineTable).selected or "",
         )
         for wish in wishes(view, snapshot, chosen, parts):
             self._read.ask(wish)
