@@ -12,6 +12,7 @@ from branchlab.analysis.wording import difference_text
 from branchlab.domain import FeatureVerdict, RunRecord
 from branchlab.lab.diff import BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
+from branchlab.lab.sparkline import Points, sparkline
 from branchlab.lab.words import drift_text, figure
 from branchlab.tui.branch_lines import (
     hypotheses_text,
@@ -22,7 +23,7 @@ from branchlab.tui.branch_lines import (
 )
 from branchlab.tui.branch_panes import Pane
 from branchlab.tui.branch_reads import Drawn, Looked, Written
-from branchlab.tui.chart import Points, legend, plot, sparkline
+from branchlab.tui.chart import legend, plot
 from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
 from branchlab.tui.diff_lines import DrawnPatch
 from branchlab.tui.looks import (

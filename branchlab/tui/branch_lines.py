@@ -18,12 +18,13 @@ from branchlab.domain import (
     StageKind,
     WrittenNote,
 )
+from branchlab.lab.columns import Column
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.kept_probes import SeenThen
 from branchlab.lab.known_experiments import KnownExperiment
 from branchlab.lab.words import REGISTRATION_WORDS, RELATION_WORDS, figure
 from branchlab.tui.looks import Line, Look, Piece, hypothesis_piece, wrapped
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.verdicts import feature_piece
 
 _PARITY = {

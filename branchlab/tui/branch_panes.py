@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from rich.cells import cell_len
 
-from branchlab.lab.next_step import NextStep, Step
+from branchlab.lab.next_of_branch import NextStep, Step
 from branchlab.tui.looks import Line, Look, Piece, cut, wrapped
 
 

@@ -18,8 +18,9 @@ from branchlab.lab.branch_curves import Axis, Beside, beside_main
 from branchlab.lab.curves import Curve
 from branchlab.lab.diff import Base, BranchDiff, Side, branch_diff, last_run_side, patch_of
 from branchlab.lab.project import Project
+from branchlab.lab.sparkline import Points, thinned
 from branchlab.lab.status import Status
-from branchlab.tui.chart import Points, Series, smoothed, thinned
+from branchlab.tui.chart import Series, smoothed
 from branchlab.tui.diff_lines import DrawnPatch, drawn_patch
 from branchlab.tui.looks import Line, Look, wrapped
 from branchlab.tui.views import BranchView, Role, Snapshot

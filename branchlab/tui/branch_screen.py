@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from branchlab.lab.diff import Base, BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
-from branchlab.lab.next_step import next_step
+from branchlab.lab.next_of_branch import next_step
 from branchlab.lab.status import BranchStatus
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer, Read
@@ -213,15 +213,13 @@ class BranchScreen(LabScreen):
         self.query_one(Curves).zoom(by)
 
     def action_edit(self) -> None:
-        edit = getattr(self.lab, "edit", None)
-        places = self._status.standing.checked_out if self._status is not None else ()
         hunks = self.query_one(Hunks)
-        if not places:
-            self.lab.say(f"{self._branch} is checked out nowhere: git switch {self._branch}")
-        elif edit is None or hunks.patch is None:
-            self.lab.say("open a file of the diff first: d")
-        else:
-            edit(places[0].path / hunks.patch.path, hunks.source_line())
+        if not hunks.display or hunks.patch is None:
+            super().action_edit()
+            return
+        folder = self._work_tree()
+        if folder is not None:
+            self.lab.edit(folder / hunks.patch.path, hunks.source_line())
 
     def equivalent(self) -> str:
         found = self._read.of("diff", BranchDiff)

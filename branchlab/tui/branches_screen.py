@@ -16,10 +16,11 @@ from branchlab.terminal_text import safe_text
 from branchlab.tui import keys
 from branchlab.tui.detail import chart_run, detail_lines
 from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
-from branchlab.tui.rows import Row, Sort, branch_columns, branch_row, matches, sorted_views
+from branchlab.tui.rows import BranchRows, Row, Sort, branch_columns, sorted_views
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
 
@@ -97,6 +98,7 @@ class BranchesScreen(LabScreen):
         self._snapshot: Snapshot | None = None
         self._views: dict[str, BranchView] = {}
         self._rows: dict[str, Row] = {}
+        self._made = BranchRows()
         self._measured: list[Row] = []
         self._sort = Sort.DIFFERENCE
         self._curve: CurveRead | None = None
@@ -107,16 +109,20 @@ class BranchesScreen(LabScreen):
         yield FilterLine()
 
     def on_mount(self) -> None:
-        self.query_one(LineTable).show((), (), notice="reading branches…")
+        table, kept = self.query_one(LineTable), self.lab.kept
         self.show_header(None)
+        if kept is None:
+            table.show((), (), notice="reading branches…")
+        else:
+            table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
+            table.select(kept.selected)
+            self.show_warnings(kept.warnings)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._views = {view.name: view for view in branch_views(snapshot)}
         now, is_wide = self.lab.now(), self.size.width >= _ROOMY
-        self._rows = {
-            name: branch_row(view, now, is_wide=is_wide) for name, view in self._views.items()
-        }
+        self._rows = self._made.rows(self._views.values(), now, is_wide=is_wide)
         self._measured = list(self._rows.values())
         self.show_warnings(snapshot.status.warnings)
         self._draw_table()
@@ -172,6 +178,13 @@ class BranchesScreen(LabScreen):
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
 
+    def rows_to_keep(self) -> KeptRows | None:
+        """Return what the table shows, for the next start; None while a filter hides some of it."""
+        snapshot, table = self._snapshot, self.query_one(LineTable)
+        if snapshot is None or self.query_one(FilterLine).text:
+            return None
+        return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
+
     def equivalent(self) -> str:
         return "branchlab status"
 
@@ -186,7 +199,7 @@ class BranchesScreen(LabScreen):
         views = list(self._views.values())
         pinned = [view for view in views if view.role is not Role.EXPERIMENT]
         experiments = [view for view in views if view.role is Role.EXPERIMENT]
-        kept = [view for view in experiments if matches(view, wanted)]
+        kept = self._made.matching(experiments, wanted)
         ordered = sorted_views(kept, self._sort, snapshot.status.goal)
         self.query_one(LineTable).show(
             branch_columns(snapshot.status.metric, self._sort),

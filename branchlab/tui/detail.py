@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from branchlab.domain import Freshness, JudgedHypothesis, Parity, Registration, RunRecord, RunState
+from branchlab.lab.sparkline import Points, sparkline
 from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
-from branchlab.tui.chart import Points, braille, sparkline
+from branchlab.tui.chart import braille
 from branchlab.tui.looks import (
     Line,
     Look,

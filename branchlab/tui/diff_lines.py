@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from branchlab.domain import Feature
 from branchlab.git.hunks import DiffLine, FilePatch, Hunk, Mark
+from branchlab.lab.columns import Column
 from branchlab.lab.diff import BranchDiff
 from branchlab.tui.inks import inked
 from branchlab.tui.looks import Line, Look, Piece, wrapped
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.verdicts import feature_piece
 
 _LINES_MAX = 6_000

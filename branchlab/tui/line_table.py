@@ -20,9 +20,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from branchlab.lab.columns import Column, fit
 from branchlab.terminal_text import safe_text
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 
 _GAP = 2
 _NARROW = 100
@@ -98,6 +99,7 @@ class LineTable(ScrollView, can_focus=True):
         self._natural: tuple[int, ...] = ()
         self._measured: Sequence[Row] | None = None
         self._known: dict[int, tuple[Row, Row]] = {}
+        self._cell_widths: dict[int, tuple[Row, tuple[int, ...]]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
 
     @property
@@ -129,9 +131,7 @@ class LineTable(ScrollView, can_focus=True):
         self.rows = self._made_safe(rows)
         if measured is None or measured is not self._measured or self.columns != before[0]:
             self._measured = measured
-            self._natural = natural_widths(
-                self.columns, self.rows if measured is None else measured
-            )
+            self._natural = self._widths_of(self.rows if measured is None else measured)
         self._layout()
         self._keep_selection(first=not old_rows)
         has_moved = [row.key for row in old_rows] != [row.key for row in self.rows]
@@ -139,7 +139,7 @@ class LineTable(ScrollView, can_focus=True):
             self.refresh()
         else:
             for number, (old, new) in enumerate(zip(old_rows, self.rows, strict=True)):
-                if old != new:
+                if old is not new and old != new:
                     self._refresh_row(number)
         if self.selected is not None and self.selected != old_selected:
             self.post_message(self.Selected(self.selected))
@@ -215,6 +215,13 @@ class LineTable(ScrollView, can_focus=True):
         for row in rows:
             self._known[id(row)] = known.get(id(row)) or (row, _safe(row))
         return tuple(self._known[id(row)][1] for row in rows)
+
+    def _widths_of(self, rows: Sequence[Row]) -> tuple[int, ...]:
+        """Return how wide each column's content is, as ``natural_widths``; a row that was measured is not measured again."""
+        known, self._cell_widths = self._cell_widths, {}
+        for row in rows:
+            self._cell_widths[id(row)] = known.get(id(row)) or (row, cell_widths(row))
+        return widest(self.columns, [widths for _, widths in self._cell_widths.values()])
 
     def _keep_selection(self, *, first: bool) -> None:
         number = next((i for i, row in enumerate(self.rows) if row.key == self._key), None)
@@ -312,46 +319,21 @@ class LineTable(ScrollView, can_focus=True):
 
 def natural_widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
     """Return how wide each column's content is; 0 for a column in which nothing stands."""
-    widths = []
-    for i, column in enumerate(columns):
-        widest = max((sum(cell_len(t) for t, _ in row.cells[i]) for row in rows), default=0)
-        widths.append(max(widest, cell_len(column.title)) if widest or not rows else 0)
-    return tuple(widths)
+    return widest(columns, [cell_widths(row) for row in rows])
 
 
-def fit(
-    columns: Sequence[Column], natural: Sequence[int], width: int, *, gap: int
-) -> tuple[int, ...]:
-    """Return the columns' widths within ``width``: flexible ones are cut, then columns left out, by rank."""
-    widths = list(natural)
-    for rank in sorted({column.rank for column in columns}, reverse=True):
-        over = _width(widths, gap) - width
-        if over <= 0:
-            break
-        least = [_least(column, full) for column, full in zip(columns, widths, strict=True)]
-        if _width(least, gap) <= width:
-            break
-        if rank:
-            widths = [
-                0 if column.rank == rank else full
-                for column, full in zip(columns, widths, strict=True)
-            ]
-    over = _width(widths, gap) - width
-    for i, column in reversed(list(enumerate(columns))):
-        if over > 0 and widths[i]:
-            least_width = _least(column, widths[i])
-            less = min(over, widths[i] - least_width)
-            widths[i] -= less
-            over -= less + (gap if widths[i] == 0 else 0)
-    return tuple(widths)
+def cell_widths(row: Row) -> tuple[int, ...]:
+    """Return how wide each cell of a row is."""
+    return tuple(sum(cell_len(text) for text, _ in cell) for cell in row.cells)
 
 
-def _least(column: Column, full: int) -> int:
-    return full if column.width_min is None else min(full, column.width_min)
-
-
-def _width(widths: Sequence[int], gap: int) -> int:
-    return sum(width + gap for width in widths if width) - gap
+def widest(columns: Sequence[Column], widths: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the columns' widths for rows whose cells are so wide; a title counts where anything stands below it."""
+    content = [max(column) for column in zip(*widths, strict=True)] or [0] * len(columns)
+    return tuple(
+        max(most, cell_len(column.title)) if most or not widths else 0
+        for column, most in zip(columns, content, strict=True)
+    )
 
 
 def _safe(row: Row) -> Row:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import (
@@ -39,11 +40,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that the screens draw from, at one moment."""
+    """All that the screens draw from, at one moment.
+
+    Attributes:
+        views: Main, the reference and every experiment, in this order.
+    """
 
     status: Status
     records: tuple[RunRecord, ...]
     read_at: datetime
+    views: tuple[BranchView, ...] = ()
 
     @property
     def num_running(self) -> int:
@@ -58,6 +64,7 @@ class BranchView:
         runs: Every run of the branch, by name or by content, the latest planned first.
         counted: Ids of those that its mean and verdict are made of.
         spread: Standard deviation over seeds; None below two.
+        work_tree: Where it is checked out; None where it is not.
     """
 
     name: str
@@ -83,6 +90,7 @@ class BranchView:
     verdict: Verdict | None = None
     freshness: Freshness = Freshness.NONE
     is_stale: bool = False
+    work_tree: Path | None = None
     runs: tuple[RunRecord, ...] = ()
     counted: frozenset[str] = frozenset()
 
@@ -100,8 +108,31 @@ class BranchView:
         return tuple(run for run in self.runs if not run.state.is_over)
 
 
+def snapshot_of(
+    status: Status,
+    records: tuple[RunRecord, ...],
+    *,
+    read_at: datetime,
+    before: Snapshot | None = None,
+) -> Snapshot:
+    """Return the lab at one moment. What is as it was ``before`` stays the same object, so that only news is drawn."""
+    if before is not None and status is not before.status:
+        known = {branch.standing.branch.name: branch for branch in before.status.branches}
+        settled = (known.get(one.standing.branch.name, one) for one in status.branches)
+        branches = tuple(
+            old if old == new else new for old, new in zip(settled, status.branches, strict=True)
+        )
+        status = replace(status, branches=branches)
+    made = Snapshot(status=status, records=records, read_at=read_at)
+    return replace(made, views=_views(made, before))
+
+
 def branch_views(snapshot: Snapshot) -> tuple[BranchView, ...]:
     """Return main, the reference and every experiment, in this order."""
+    return snapshot.views or _views(snapshot, None)
+
+
+def _views(snapshot: Snapshot, before: Snapshot | None) -> tuple[BranchView, ...]:
     by_name: dict[str, list[RunRecord]] = defaultdict(list)
     for record in snapshot.records:
         by_name[record.run.branch].append(record)
@@ -110,8 +141,22 @@ def branch_views(snapshot: Snapshot) -> tuple[BranchView, ...]:
     views = [_main_view(status, by_name, by_id)]
     if status.overview.reference is not None:
         views.append(_reference_view(status, by_name, by_id))
-    views += [_experiment_view(branch, status.metric, by_name, by_id) for branch in status.branches]
+    known = _known_views(before)
+    for branch in status.branches:
+        runs = _runs(branch.standing.branch.name, branch.results, by_name, by_id)
+        old = known.get(id(branch))
+        if old is None or old.runs != runs:
+            old = _experiment_view(branch, status.metric, runs)
+        views.append(old)
     return tuple(views)
+
+
+def _known_views(before: Snapshot | None) -> dict[int, BranchView]:
+    """Return the views of experiments by the identity of what they were made from, which ``before`` keeps alive."""
+    if before is None:
+        return {}
+    views = [view for view in before.views if view.role is Role.EXPERIMENT]
+    return {id(one): view for one, view in zip(before.status.branches, views, strict=True)}
 
 
 def _main_view(
@@ -160,12 +205,7 @@ def _reference_view(
     )
 
 
-def _experiment_view(
-    branch: BranchStatus,
-    metric: str,
-    by_name: Mapping[str, list[RunRecord]],
-    by_id: Mapping[str, RunRecord],
-) -> BranchView:
+def _experiment_view(branch: BranchStatus, metric: str, runs: tuple[RunRecord, ...]) -> BranchView:
     standing = branch.standing
     return BranchView(
         name=standing.branch.name,
@@ -191,7 +231,8 @@ def _experiment_view(
         verdict=branch.verdict,
         freshness=branch.freshness,
         is_stale=branch.is_stale,
-        runs=_runs(standing.branch.name, branch.results, by_name, by_id),
+        work_tree=next((place.path for place in standing.checked_out), None),
+        runs=runs,
         counted=_ids(branch.results),
     )
 

@@ -22,7 +22,7 @@ from branchlab.git.hunks import ChangedFile, DiffLine, FilePatch, Hunk, Mark
 from branchlab.lab.branch_curves import Axis, Beside
 from branchlab.lab.curves import Curve, Point
 from branchlab.lab.diff import BranchDiff, Side
-from branchlab.lab.next_step import NextStep, Step
+from branchlab.lab.next_of_branch import NextStep, Step
 from branchlab.tui.branch_drawing import chart_lines, diff_line
 from branchlab.tui.branch_lines import hypotheses_text, notes_text, parity_lines
 from branchlab.tui.branch_panes import (

@@ -2,7 +2,7 @@
 
 ``analysis.recommendation`` says where a branch should go in the end; this says what stands before it now, read from the top:
 what is over is put away, what goes on is waited for, what is broken is mended, what is not measured is run, and only what
-did well takes the road back to main.
+did well takes the road back to main. ``next_steps`` is about a whole lab.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from branchlab.domain import (
 )
 from branchlab.lab.status import BranchStatus
 from branchlab.lab.words import few
+
+_SEEDS_MAX = 20
+"""More seeds than that are not advised: the difference is smaller than what they cost."""
 
 
 class Step(StrEnum):
@@ -171,6 +174,9 @@ def _measured(branch: BranchStatus, name: str) -> NextStep:
     assert verdict is not None
     if verdict.outcome is Outcome.UNDECIDED:
         needed = verdict.seeds_needed
+        if needed and needed > _SEEDS_MAX:
+            command = f"{_command('note', name)} 'why' --dropped"
+            return NextStep(step=Step.DROP, because=advice.reason, command=command)
         seeds = f" --seeds {needed}" if needed else ""
         return NextStep(step=Step.RUN, because=advice.reason, command=_command("run", name) + seeds)
     if verdict.outcome is not Outcome.BETTER:
