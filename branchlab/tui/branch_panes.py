@@ -62,7 +62,7 @@ _NARROW: Mapping[Pane, frozenset[str]] = {
 }
 _WIDE: Mapping[Pane, frozenset[str]] = {
     **_NARROW,
-    Pane.SUMMARY: frozenset({"text", "features", "runs", "spark", "chart"}),
+    Pane.SUMMARY: frozenset({"text", "features", "about", "runs", "spark", "chart"}),
     Pane.DIFF: frozenset({"files", "features", "about", "hunks"}),
     Pane.FEATURES: frozenset({"features", "about", "hunks"}),
     Pane.RUNS: frozenset({"runs", "spark", "chart"}),
@@ -85,6 +85,7 @@ BranchScreen.-two.-features #left { width: 40%; }
 BranchScreen.-two.-diff #right { width: 1fr; }
 BranchScreen.-two.-diff #chart { height: 14; border-top: solid $panel-lighten-2; }
 BranchScreen.-two.-runs #chart, BranchScreen.-two.-summary #chart { height: 55%; }
+BranchScreen.-two.-summary #text { height: auto; max-height: 60%; margin: 0 0 1 0; }
 BranchScreen.-one.-summary #left { height: auto; max-height: 60%; }
 BranchScreen.-one.-summary #text { height: auto; max-height: 100%; }
 BranchScreen.-one.-diff #left { height: auto; max-height: 6; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -259,6 +260,8 @@ def _drawn(content: bytes, width: int) -> list[Line | Strip]:
     """Return a picture's rows, or in a line why it cannot be drawn."""
     from branchlab.lab.blocks import picture_cells
 
+    if os.environ.get("NO_COLOR"):
+        return [(("a picture is drawn in colours, which NO_COLOR has switched off", Look.DIM),)]
     try:
         rows = picture_cells(content, columns=max(8, width), rows=_PICTURE_ROWS)
     except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for damaged files
