@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from branchlab.analysis.results import BranchResults, protocol_of
+from branchlab.domain import RunState
 from branchlab.lab.curves import Curve, EpochCurves, curve_of
 from branchlab.lab.project import Project
 
@@ -24,6 +25,7 @@ class Beside:
     Attributes:
         metric: What is drawn: the one that was asked for, else the first there is.
         metrics: All that its runs have logged, the project's own first.
+        running: Of runs that go on while others are done, a curve each, named by the seed.
         said: Why main is not beside it; empty where it is.
     """
 
@@ -32,6 +34,7 @@ class Beside:
     metrics: tuple[str, ...] = ()
     curve: Curve | None = None
     main: Curve | None = None
+    running: tuple[Curve, ...] = ()
     said: str = ""
 
 
@@ -59,11 +62,13 @@ def beside_main(
         index.close()
     curves = {run: _along(axis, found) for run, found in points.items()}
     said = _why_alone(branch[1], main, curves, wanted)
+    curve = curve_of(branch[0], branch[1], curves)
     return Beside(
         metric=wanted,
         axis=axis,
         metrics=names,
-        curve=curve_of(branch[0], branch[1], curves),
+        curve=curve,
+        running=_running(branch[1], curves) if curve is not None and not curve.is_running else (),
         main=None if said else curve_of(main[0], main[1], curves),
         said=said,
     )
@@ -74,6 +79,16 @@ def _along(axis: Axis, points: list[tuple[int, int, float]]) -> list[tuple[int, 
     if axis is Axis.STEP:
         return [(step, value) for step, _, value in points]
     return sorted({epoch: value for _, epoch, value in points}.items())
+
+
+def _running(results: BranchResults, curves: EpochCurves) -> tuple[Curve, ...]:
+    """Return a curve for each run that goes on: it is in no mean yet, and is what somebody watches."""
+    found = []
+    for record in results.records:
+        if record.state is RunState.RUNNING:
+            alone = curve_of(f"seed {record.run.seed}", BranchResults(records=(record,)), curves)
+            found += [alone] if alone is not None else []
+    return tuple(found)
 
 
 def _why_alone(

@@ -196,7 +196,11 @@ def read_curves(
     """Return curves of a metric over an axis, smoothed or not."""
     metric, axis, is_smooth = how
     beside = beside_main(project, branch, main, metric=metric, axis=axis)
-    curves = [(beside.curve, Look.CURVE_1), (beside.main, Look.CURVE_3)]
+    curves: list[tuple[Curve | None, Look]] = [
+        (beside.curve, Look.CURVE_1),
+        (beside.main, Look.CURVE_3),
+    ]
+    curves += zip(beside.running, (Look.CURVE_2, Look.CURVE_4, Look.CURVE_5), strict=False)
     series = [series_of(one, look, is_smooth=is_smooth) for one, look in curves if one is not None]
     return Drawn(beside=beside, series=tuple(series))
 

@@ -192,9 +192,12 @@ def test_a_branch_looks_as_it_did(lab, tui, size):
         await eyes.see("val/accuracy ▁")
         if size[0] > 100:
             await eyes.see("main (3 seeds)")
+            await eyes.see("Net.layer_1 was 1 and is now -1")
         seen["branch"] = eyes.rows()
         await eyes.press("d", "right_square_bracket")
         await eyes.see("▌ 3 -     layer_1 = 1")
+        await eyes.see("▲ default-changed: Net.layer_1 was 1")
+        await eyes.see("Y copies: git diff 5d055290bc exp/deeper -- net.py")
         if size[0] > 100:
             await eyes.see("main (3 seeds)")
         seen["branch_diff"] = eyes.rows()
