@@ -40,6 +40,7 @@ class Step(StrEnum):
     FLIP = "flip-default"
     PROVE = "parity"
     MERGE = "merge-back"
+    DECIDE = "decide"
     DROP = "drop"
     RETIRE = "retire"
     NOTHING = "nothing"
@@ -70,6 +71,7 @@ _WORDS = {
     Step.FLIP: "turn its default round",
     Step.PROVE: "prove parity",
     Step.MERGE: "merge it back",
+    Step.DECIDE: "go on with the idea, or drop it",
     Step.DROP: "drop it, and say why",
     Step.RETIRE: "retire it",
     Step.NOTHING: "nothing to do",
@@ -176,7 +178,7 @@ def _measured(branch: BranchStatus, name: str) -> NextStep:
         needed = verdict.seeds_needed
         if needed and needed > _SEEDS_MAX:
             command = f"{_command('note', name)} 'why' --dropped"
-            return NextStep(step=Step.DROP, because=advice.reason, command=command)
+            return NextStep(step=Step.DECIDE, because=advice.reason, command=command)
         seeds = f" --seeds {needed}" if needed else ""
         return NextStep(step=Step.RUN, because=advice.reason, command=_command("run", name) + seeds)
     if verdict.outcome is not Outcome.BETTER:

@@ -103,6 +103,7 @@ STEP_KEYS = {
     Step.FLIP: "f",
     Step.PROVE: "V",
     Step.MERGE: "B",
+    Step.DECIDE: "E",
     Step.DROP: "E",
     Step.RETIRE: "D",
 }

@@ -267,6 +267,7 @@ MOVES = (
     ("↑ ↓ j k", "one line"),
     ("PgUp PgDn ^u ^d", "one page"),
     ("g G Home End", "first, last"),
+    ("← → h l", "sideways, where lines are longer than the screen"),
     ("Tab", "the next pane"),
     ("mouse", "click selects, double click opens; the keys below can be clicked"),
     ("Shift+drag", "selects text as the terminal does"),

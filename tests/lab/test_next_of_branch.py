@@ -90,7 +90,7 @@ def branch(  # noqa: PLR0913  a branch in all its states
         (branch(fresh=Freshness.BRANCH_MOVED, results_behind=2), Step.RUN, "branchlab run exp/a"),
         (branch(declared=5), Step.RUN, "branchlab run exp/a"),
         (branch(Outcome.UNDECIDED, seeds_needed=7), Step.RUN, "branchlab run exp/a --seeds 7"),
-        (branch(Outcome.UNDECIDED, seeds_needed=400), Step.DROP, "branchlab note exp/a 'why' --dropped"),
+        (branch(Outcome.UNDECIDED, seeds_needed=400), Step.DECIDE, "branchlab note exp/a 'why' --dropped"),
         (branch(Outcome.WORSE), Step.DROP, "branchlab note exp/a 'why' --dropped"),
         (branch(conflicts=("net.py",)), Step.SYNC, "branchlab sync exp/a"),
         (branch(merge_back=MergeBack.NEEDS_FLAG), Step.GUARD, "branchlab guard exp/a"),
