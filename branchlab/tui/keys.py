@@ -121,7 +121,7 @@ BRANCH = (
         word="open",
         says="open the run, or jump to where a change stands",
     ),
-    Key(keys="tab", action="turn(1)", label="⇥", word="pane", says="the next pane"),
+    Key(keys="tab", action="turn(1)", label="Tab", word="pane", says="the next pane"),
     Key(
         keys="d",
         action="pane('diff')",
@@ -206,7 +206,7 @@ BRANCH = (
         word="",
         says="what is said of it, and its runs",
     ),
-    Key(keys="shift+tab", action="turn(-1)", label="⇧⇥", word="", says="the pane before"),
+    Key(keys="shift+tab", action="turn(-1)", label="S-Tab", word="", says="the pane before"),
     Key(
         keys="left_square_bracket",
         action="change(-1)",
