@@ -15,6 +15,7 @@ from branchlab.tui.diff_lines import DrawnPatch, annotated, file_columns, file_r
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Look
+from branchlab.tui.rows import Row
 
 _ABOVE = 3
 """Lines that stay above one that is jumped to."""
@@ -29,6 +30,7 @@ class Hunks(LineView):
         self.patch: DrawnPatch | None = None
         self._row = 0
         self._row_top = 0
+        self._drawn: tuple[DrawnPatch, tuple[tuple[Feature, ...], int]] | None = None
 
     def show_patch(self, patch: DrawnPatch | None, features: Sequence[Feature] = ()) -> None:
         """Show a file, with what was found in its code; another one is looked at from its beginning."""
@@ -37,7 +39,15 @@ class Hunks(LineView):
             self.patch = None
             self.show([(("reading…", Look.DIM),)], is_new=True)
             return
-        self.patch = annotated(patch, features, max(20, self.size.width - 2))
+        width = max(20, self.size.width - 2)
+        before, how = self._drawn, (tuple(features), width)
+        # A patch is known by itself: comparing ten thousand lines would cost more than drawing them.
+        if not is_new and before is not None and before[0] is patch and before[1] == how:
+            return
+        if before is None or before[0] is not patch:
+            self.mark(None)
+        self._drawn = patch, how
+        self.patch = annotated(patch, features, width)
         self.show(self.patch.lines, tints=self.patch.tints, is_new=is_new)
         if is_new:
             self._row = self._row_top = 0
@@ -97,6 +107,7 @@ class DiffDesk:
         self._wanted_line: int | None = None
         self._arriving = 0
         self._is_fresh = True
+        self._drawn: tuple[BranchDiff, tuple[Feature, ...], Sequence[Row]] | None = None
 
     def keep(self, key: Hashable, patch: DrawnPatch) -> None:
         """Keep the lines of a file."""
@@ -108,8 +119,7 @@ class DiffDesk:
         self, found: BranchDiff | None, features: Sequence[Feature], key: Hashable
     ) -> Wish | None:
         """Draw the files, and the hunks of the one that is selected; return what has to be read for that."""
-        rows = file_rows(found, features) if found is not None else ()
-        self._files.show(file_columns(), rows)
+        self._files.show(file_columns(), self._file_rows(found, features))
         worst = min(features, key=lambda one: one.verdict.rank, default=None)
         if self._is_fresh and worst is not None and found is not None:
             self._is_fresh = False
@@ -129,6 +139,14 @@ class DiffDesk:
             return Wish(slot="patch", key=(key, file.path), read=read)
         self._arrive()
         return None
+
+    def _file_rows(self, found: BranchDiff | None, features: Sequence[Feature]) -> Sequence[Row]:
+        """Return the rows of files, the same ones while nothing has changed: there may be thousands."""
+        if found is None:
+            return ()
+        if self._drawn is None or self._drawn[0] is not found or self._drawn[1] != tuple(features):
+            self._drawn = found, tuple(features), file_rows(found, features)
+        return self._drawn[2]
 
     def show_place(self, path: str, line: int) -> None:
         """Choose a file and a line of it, which is gone to once it is drawn."""

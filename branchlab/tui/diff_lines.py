@@ -116,10 +116,12 @@ def file_columns() -> tuple[Column, ...]:
 
 def file_rows(found: BranchDiff, features: Sequence[Feature]) -> list[Row]:
     """Return the changed files; each says what its most demanding change needs."""
+    inside: dict[str, Feature] = {}
+    for one in sorted(features, key=lambda one: one.verdict.rank):
+        inside.setdefault(one.path, one)
     rows = []
     for file in found.files:
-        inside = [one for one in features if one.path == file.path]
-        worst = min(inside, key=lambda one: one.verdict.rank, default=None)
+        worst = inside.get(file.path)
         note: Piece = (file.remark, Look.DIM)
         if worst is not None:
             text, look = feature_piece(worst.verdict)
