@@ -152,6 +152,10 @@ def test_what_entered_the_model_is_drawn_and_what_is_no_picture_is_not(lab, tui)
         await eyes.see("inputs, 40x20: seed 0 after epoch 4")
         await eyes.see("▀" * 40)
         await eyes.see("it cannot be drawn:")
+        await eyes.pilot.click("#panes", offset=(11, 0))
+        await eyes.see("[diff 3]")
+        await eyes.pilot.click("#files", offset=(4, 1))
+        await eyes.see('+ title = "A deeper net"')
 
     tui.watch(lab.app(), look, size=(80, 40))
 
