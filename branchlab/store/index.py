@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -120,6 +120,28 @@ class Index:
         return [
             row["name"] for row in self._read("SELECT DISTINCT name FROM metrics ORDER BY name", ())
         ]
+
+    def metric_names_of(self, run_ids: Sequence[str]) -> list[str]:
+        """Return the names of the metrics that some runs have recorded; without looking at those of others."""
+        marks = ", ".join("?" * len(run_ids))
+        query = f"SELECT DISTINCT name FROM metrics WHERE run IN ({marks}) ORDER BY name"  # noqa: S608  marks alone
+        return [row["name"] for row in self._read(query, tuple(run_ids))]
+
+    def points(
+        self, run_ids: Sequence[str], metric: str
+    ) -> dict[str, list[tuple[int, int, float]]]:
+        """Return (step, epoch, value) of one metric, by run; runs that have not recorded it are left out."""
+        found = {
+            run_id: [
+                (row["step"], row["epoch"], row["value"])
+                for row in self._read(
+                    "SELECT step, epoch, value FROM metrics WHERE run = ? AND name = ? ORDER BY step",
+                    (run_id, metric),
+                )
+            ]
+            for run_id in run_ids
+        }
+        return {run_id: points for run_id, points in found.items() if points}
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written (costs 4 microseconds)."""

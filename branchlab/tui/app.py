@@ -26,7 +26,6 @@ from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
 from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
-from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
@@ -207,8 +206,11 @@ class BranchlabApp(App[None]):
         if self._snapshot is not None and screen.is_current:
             screen.show_snapshot(self._snapshot)
 
-    def open_branch(self, name: str) -> None:
-        self.push_screen(BranchScreen(name))
+    def open_branch(self, name: str, pane: str = "summary") -> None:
+        # Its many parts are needed by nobody who only looks at the overview.
+        from branchlab.tui.branch_screen import BranchScreen
+
+        self.push_screen(BranchScreen(name, pane))
 
     def open_run(self, run_id: str) -> None:
         self.push_screen(RunScreen(run_id))
