@@ -68,6 +68,15 @@ def left_s(record: RunRecord, now: datetime) -> float | None:
     return max(0.0, elapsed_s * (record.steps - record.step) / record.step)
 
 
+def fraction_of(record: RunRecord) -> float | None:
+    """Return which share of a run is done, by steps or else by epochs; None where its end is not known."""
+    if record.state is RunState.DONE:
+        return 1.0
+    if record.steps:
+        return min(1.0, record.step / record.steps)
+    return min(1.0, record.epoch / record.epochs) if record.epochs else None
+
+
 class Watcher:
     """Looks at a plan's runs through the index; one a batch, owned by the loop that carries it out.
 

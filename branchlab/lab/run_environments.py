@@ -13,6 +13,7 @@ from branchlab.domain import Origin, RunRecord, RunState
 from branchlab.lab.project import Project
 from branchlab.lab.words import few
 from branchlab.run_folder import JSON
+from branchlab.store.index import Index
 from branchlab.train.installed import without_user
 
 _SECRET = re.compile(r"(?i)([\w-]*(?:token|secret|passw|credential|api[_-]?key)[\w-]*=).+")
@@ -77,12 +78,12 @@ def difference_of_pairs(
 def difference_from_main(project: Project, record: RunRecord) -> str:
     """Return in what a run's environment differs from that of main's run of the same seed and protocol, the latest one."""
     main, run = project.config.branches.main, record.run
-    index = project.index()
+    index = Index(project.state)
     partner = next(
         (
             other
-            for other in index.runs()
-            if (other.run.branch, other.run.seed, other.state) == (main, run.seed, RunState.DONE)
+            for other in index.runs_of_branch(main)
+            if (other.run.seed, other.state) == (run.seed, RunState.DONE)
             and protocol_of(other.run) == protocol_of(run)
         ),
         None,

@@ -99,7 +99,11 @@ def find_run(project: Project, run_id: str) -> RunRecord:
 
 def show(project: Project, run_id: str, *, num_log_lines: int = 10) -> RunDetails:
     """Return everything about one run."""
-    record = find_run(project, run_id)
+    return details_of(project, find_run(project, run_id), num_log_lines=num_log_lines)
+
+
+def details_of(project: Project, record: RunRecord, *, num_log_lines: int) -> RunDetails:
+    """Return what the folder of a run holds beyond its record; of one that is deleted, nothing."""
     folder = project.state.run(record.run.id)
     attempt = folder.latest()
     return RunDetails(

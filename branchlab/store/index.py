@@ -11,6 +11,7 @@ Durability: none is needed, the folders are the truth; a damaged file is put asi
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class Index:
     def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._reader: sqlite3.Connection | None = None
+        self._file = 0
         self._known: dict[str, tuple[tuple[Any, ...], RunRecord]] = {}
 
     def refresh(self) -> None:
@@ -83,6 +85,26 @@ class Index:
             self._known[run_id] = known
         return [record for _, record in self._known.values()]
 
+    def runs_of_branch(self, branch: str) -> list[RunRecord]:
+        """Return the runs that were planned for a branch, the latest planned first."""
+        return self._records(
+            "SELECT * FROM runs WHERE branch = ? ORDER BY planned_at DESC, id", (branch,)
+        )
+
+    def runs_since(self, change: int) -> tuple[list[RunRecord], int]:
+        """Return the runs that have changed after a change, and the latest change among them; -1 is before all."""
+        rows = self._read("SELECT * FROM runs WHERE changed > ?", (change,))
+        return self._to_records(rows), max((row["changed"] for row in rows), default=change)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all runs."""
+        return {row["id"] for row in self._read("SELECT id FROM runs", ())}
+
+    def count(self) -> int:
+        """Return how many runs there are."""
+        rows = self._read("SELECT count(*) FROM runs", ())
+        return int(rows[0][0]) if rows else 0
+
     def run(self, run_id: str) -> RunRecord | None:
         """Return one run."""
         records = self._records("SELECT * FROM runs WHERE id = ?", (run_id,))
@@ -101,6 +123,21 @@ class Index:
             (run_id, metric),
         )
         return [(row["step"], row["value"]) for row in rows]
+
+    def points(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
+        """Return (step, epoch, value) of one metric."""
+        rows = self._read(
+            "SELECT step, epoch, value FROM metrics WHERE run = ? AND name = ? ORDER BY step",
+            (run_id, metric),
+        )
+        return [(row["step"], row["epoch"], row["value"]) for row in rows]
+
+    def metrics_of(self, run_id: str) -> list[str]:
+        """Return the names of the metrics that a run has recorded."""
+        rows = self._read(
+            "SELECT DISTINCT name FROM metrics WHERE run = ? ORDER BY name", (run_id,)
+        )
+        return [row["name"] for row in rows]
 
     def epoch_curves(
         self, metric: str, runs: Iterable[str] | None = None
@@ -148,6 +185,20 @@ class Index:
         rows = self._read("PRAGMA data_version", ())
         return int(rows[0][0]) if rows else 0
 
+    def stamp(self) -> tuple[int, int]:
+        """Return which file is read, and its ``data_version``: equal stamps mean that nothing has changed.
+
+        A file that was put aside or deleted, and made again, is opened anew.
+        """
+        try:
+            file = self._state.index.stat().st_ino
+        except OSError:
+            file = 0
+        if file != self._file:
+            self.close()
+        version = self.data_version()
+        return self._file, version
+
     def close(self) -> None:
         """Give the connection back."""
         if self._reader is not None:
@@ -163,12 +214,19 @@ class Index:
                     f"file:{_quoted(self._state.index)}?mode=ro", uri=True
                 )
                 self._reader.row_factory = sqlite3.Row
+                self._file = self._state.index.stat().st_ino
             return self._reader.execute(query, values).fetchall()
+        except FileNotFoundError:  # deleted this moment
+            self.close()
+            return []
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from None
 
     def _records(self, query: str, values: tuple[object, ...]) -> list[RunRecord]:
-        return [self._record(row) for row in self._read(query, values)]
+        return self._to_records(self._read(query, values))
+
+    def _to_records(self, rows: list[sqlite3.Row]) -> list[RunRecord]:
+        return [self._record(row) for row in rows]
 
     def _record(self, row: sqlite3.Row) -> RunRecord:
         try:
@@ -203,25 +261,36 @@ class Index:
 
     def _ingest_all(self) -> None:
         with self._writer() as connection:
+            # Of those that are done only the names are held against one another: there may be 10,000.
+            settled = {
+                row["id"]
+                for row in connection.execute(
+                    "SELECT id FROM runs WHERE state = ?", (str(RunState.DONE),)
+                )
+            }
             known = {
                 row["id"]: row
                 for row in connection.execute(
-                    "SELECT id, state, attempt, events_offset, events_damaged, usage, metrics FROM runs"
+                    "SELECT id, state, attempt, events_offset, events_damaged, usage, metrics "
+                    "FROM runs WHERE state != ?",
+                    (str(RunState.DONE),),
                 )
             }
-            folders = {folder.path.name: folder for folder in self._state.all_runs()}
+            names = {entry.name for entry in os.scandir(self._state.runs)}
             updates = []
-            for run_id, folder in folders.items():
-                row = known.get(run_id)
-                is_settled = row is not None and row["state"] == RunState.DONE
-                if not is_settled and (update := look(folder, row)) is not None:
+            for run_id in sorted(names - settled):
+                folder = self._state.run(run_id)
+                if (update := look(folder, known.get(run_id))) is not None:
                     updates.append(update)
-            gone = [(run_id,) for run_id in known if run_id not in folders]
+            gone = [(run_id,) for run_id in (*settled, *known) if run_id not in names]
             if not updates and not gone:
                 return
             connection.execute("BEGIN IMMEDIATE")
+            # Counted apart from the runs: the number of one that is deleted is never given again.
+            connection.execute("UPDATE changes SET number = number + 1")
+            (change,) = connection.execute("SELECT number FROM changes").fetchone()
             for update in updates:
-                upsert(connection, update)
+                upsert(connection, update, change=change)
             connection.executemany("DELETE FROM runs WHERE id = ?", gone)
             connection.execute("COMMIT")
 

@@ -266,12 +266,15 @@ _COUNTS = dict.fromkeys(("epoch", "epochs", "step", "steps"), 0)
 _DEFAULTS = {**_COUNTS, **dict.fromkeys(("metrics", "usage", "slices"), "{}"), "data": ""}
 
 
-def upsert(
-    connection: sqlite3.Connection,
-    update: Update,
-) -> None:
-    """Write what ``look`` found; a new attempt starts its columns anew, metrics of equal steps are replaced."""
-    values = update.columns
+def upsert(connection: sqlite3.Connection, update: Update, *, change: int) -> None:
+    """Write what ``look`` found; a new attempt starts its columns anew, metrics of equal steps are replaced.
+
+    Args:
+        connection: Within a transaction.
+        update: What is new of one run.
+        change: Number of the transaction, which readers know it by that want only what is new.
+    """
+    values = {**update.columns, "changed": change}
     row = connection.execute("SELECT attempt FROM runs WHERE id = ?", (values["id"],)).fetchone()
     if row is None or row["attempt"] != values["attempt"]:
         values = {"started_at": None, "ended_at": None, "duration_s": None, **_DEFAULTS, **values}

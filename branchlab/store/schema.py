@@ -34,6 +34,12 @@ _MIGRATIONS = (
     """
     ALTER TABLE runs ADD COLUMN slices TEXT NOT NULL DEFAULT '{}';
     """,
+    """
+    ALTER TABLE runs ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX runs_by_changed ON runs(changed);
+    CREATE TABLE changes (number INTEGER NOT NULL) STRICT;
+    INSERT INTO changes VALUES (0);
+    """,
 )
 
 

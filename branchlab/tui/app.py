@@ -20,9 +20,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.filter import LineFilter
 
-from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
-from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
 from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
@@ -39,9 +37,9 @@ from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.memory import Memory
-from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
+from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
-from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
+from branchlab.tui.run_screen import RunScreen
 from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
@@ -126,7 +124,6 @@ class BranchlabApp(App[None]):
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
         self._said = Said(self.kept.words if self.kept else "reading…", is_error=False)
-        self._is_reading_run = False
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -320,11 +317,6 @@ class BranchlabApp(App[None]):
         if screen is not None:
             screen.show_curve(message)
 
-    def on_run_read(self, message: RunRead) -> None:
-        screen = self._lab_screen()
-        if screen is not None:
-            screen.show_run(message)
-
     def on_said(self, message: Said) -> None:
         self._said = message
         if message.text and not message.is_error:
@@ -332,23 +324,6 @@ class BranchlabApp(App[None]):
         screen = self._lab_screen()
         if screen is not None:
             screen.show_said()
-
-    def read_run(self, run_id: str) -> None:
-        """Read one run with its log in a worker; while one is being read, nothing more is asked."""
-        if not self._is_reading_run:
-            self._is_reading_run = True
-            self._read_run(run_id)
-
-    @work(thread=True, exit_on_error=False, group="run")
-    def _read_run(self, run_id: str) -> None:
-        try:
-            self.post_message(RunRead(show(self.project, run_id, num_log_lines=NUM_LOG_LINES)))
-        except BranchlabError as error:
-            self.say(f"{error.message}; {error.hint}", is_error=True)
-        except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
-            self.say(record_failure(error, self.project.state), is_error=True)
-        finally:
-            self._is_reading_run = False
 
     @work(thread=True, exit_on_error=False, group="feed")
     def _poll(self) -> None:

@@ -23,6 +23,7 @@ from branchlab.lab.project import Project, open_project
 from branchlab.lab.sparkline import thinned
 from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
+from branchlab.store.known_runs import KnownRuns
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.views import Snapshot, snapshot_of
@@ -57,9 +58,9 @@ class Feed:
         self._wanted_run: str | None = None
         self._index: Index | None = None
         self._status: Status | None = None
+        self._known: KnownRuns | None = None
         self._snapshot: Snapshot | None = None
         self._records: tuple[RunRecord, ...] = ()
-        self._version = -1
         self._runs_stamp: Hashable = None
         self._refreshed_at = 0.0
         self._glance: RefsGlance | None = None
@@ -68,6 +69,7 @@ class Feed:
         self._refs_read_at = 0.0
         self._states: Hashable = None
         self._is_status_due = True
+        self._status_took = self._status_from = 0.0
         self._last_error = ""
 
     def watch_run(self, run_id: str | None) -> None:
@@ -99,7 +101,7 @@ class Feed:
                 self._complain(f"{error.message}; {error.hint}" if error.hint else error.message)
             except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
                 self._complain(record_failure(error, self.project.state))
-            took = time.monotonic() - began
+            took = time.monotonic() - began - self._status_took
             is_busy = any(not record.state.is_over for record in self._records)
             pause = max(_BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S, took * _PAUSE_PER_WORK)
             self._wake.wait(min(pause, _PAUSE_MAX_S))
@@ -109,17 +111,24 @@ class Feed:
 
     def _poll(self) -> None:
         is_forced, self._is_forced = self._is_forced, False
+        self._status_took = 0.0
         if is_forced:
             self._refs = None
         has_new_refs = self._look_at_refs(is_forced=is_forced)
         has_new_records = self._look_at_runs()
-        # A mean or a verdict changes only with a run's state; epochs are shown from the records.
-        states = frozenset((r.run.id, r.state, r.attempts) for r in self._records)
-        self._is_status_due |= has_new_refs or states != self._states
-        self._states = states
-        if self._status is None or self._is_status_due:
+        self._is_status_due |= has_new_refs
+        if has_new_records:
+            # A mean or a verdict changes only with a run's state; epochs are shown from the records.
+            states = frozenset((r.run.id, r.state, r.attempts) for r in self._records)
+            self._is_status_due |= states != self._states
+            self._states = states
+        # A status that takes long waits its turn, and the runs are watched on meanwhile.
+        began = time.monotonic()
+        if self._status is None or is_forced or (self._is_status_due and began > self._status_from):
             self._status = status(self.project)
             self._is_status_due = False
+            self._status_took = time.monotonic() - began
+            self._status_from = time.monotonic() + self._status_took * _PAUSE_PER_WORK
             has_new_records = True
         if has_new_records:
             self._snapshot = snapshot_of(
@@ -152,14 +161,13 @@ class Feed:
         return _changed_at(self.project.repository.root / CONFIG_NAME)
 
     def _look_at_runs(self) -> bool:
-        if self._index is None:
+        if self._index is None or self._known is None:
             self._index = Index(self.project.state)
+            self._known = KnownRuns(self._index)
         self._refresh(self._index)
-        version = self._index.data_version()
-        if version == self._version:
+        if not self._known.look():
             return False
-        self._version = version
-        self._records = tuple(self._index.runs())
+        self._records = self._known.records
         self._told_curve = None
         return True
 
@@ -171,7 +179,13 @@ class Feed:
         now = time.monotonic()
         stamp = _changed_at(self.project.state.runs)
         is_open = any(not record.state.is_over for record in self._records)
-        if is_open or stamp != self._runs_stamp or now - self._refreshed_at > _ALL_EVERY_S:
+        is_there = self.project.state.index.exists()
+        if (
+            is_open
+            or not is_there
+            or stamp != self._runs_stamp
+            or now - self._refreshed_at > _ALL_EVERY_S
+        ):
             index.refresh()
             self._runs_stamp, self._refreshed_at = stamp, now
 

@@ -21,7 +21,7 @@ from branchlab.tui.asking import Answer
 from branchlab.tui.footer import KeyBar
 from branchlab.tui.keys import Key
 from branchlab.tui.looks import Line, Look, content, cut
-from branchlab.tui.messages import CurveRead, RunRead
+from branchlab.tui.messages import CurveRead
 from branchlab.tui.tabs import Place, TabLine
 from branchlab.tui.verbs import VERBS, About, Verb
 from branchlab.tui.views import BranchView, Snapshot
@@ -81,9 +81,6 @@ class LabScreen(Screen[None]):
 
     def show_curve(self, read: CurveRead) -> None:
         """Draw a curve that was asked for."""
-
-    def show_run(self, read: RunRead) -> None:
-        """Draw a run that was asked for."""
 
     @property
     def lab(self) -> BranchlabApp:

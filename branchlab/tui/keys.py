@@ -248,9 +248,66 @@ BRANCH = (
     ),
     Key(keys="escape", action="back", label="Esc", word="back", says="back to the branches"),
 )
+_OF_CURVES = (
+    Key(keys="w", action="metric", label="w", word="metric", says="another metric in the chart"),
+    Key(keys="o", action="smooth", label="o", word="smooth", says="smooth the curves"),
+    Key(keys="x", action="axis", label="x", word="axis", says="over steps, epochs or time"),
+    Key(keys="plus", action="zoom(0.5)", label="+", word="zoom", says="the last half of the chart"),
+    Key(keys="minus", action="zoom(2.0)", label="-", word="", says="twice as much of the chart"),
+    Key(
+        keys="left_square_bracket",
+        action="pan(-0.5)",
+        label="[",
+        word="",
+        says="earlier in a chart",
+    ),
+    Key(
+        keys="right_square_bracket", action="pan(0.5)", label="]", word="", says="later in a chart"
+    ),
+)
+_OF_RUNS = (
+    _verb("X", "cancel", "stop…", "stop the run, or those marked; they keep a checkpoint"),
+    Key(
+        keys="R",
+        action="again",
+        label="R",
+        word="again…",
+        says="run it again as it was planned: goes on with what has not ended",
+    ),
+    _verb("F", "debug", "debug…", "train its branch in this terminal, for breakpoint()"),
+)
 RUNS = (
     Key(keys="enter", action="open", label="⏎", word="open", says="open the run: facts and log"),
-    _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
+    Key(
+        keys="slash",
+        action="filter",
+        label="/",
+        word="filter",
+        says="words, state:running branch:x seed:1 scale:full device:cpu since:1d; Esc clears",
+    ),
+    *_OF_RUNS,
+    Key(keys="space", action="mark", label="␣", word="mark", says="mark the run for X, or for a"),
+    Key(keys="s", action="sort", label="s", word="sort", says="sort by the next column"),
+    Key(keys="v", action="live_only", label="v", word="live", says="only what runs or waits"),
+    Key(keys="t", action="log", label="t", word="log", says="the log in place of the curves"),
+    *_OF_CURVES,
+    Key(
+        keys="p",
+        action="pause",
+        label="p",
+        word="pause",
+        says="let the screen stand still; nothing else is paused",
+    ),
+    Key(keys="full_stop", action="follow", label=".", word="", says="follow the log, or stay"),
+    Key(keys="S", action="reverse", label="S", word="", says="turn the order round"),
+    Key(keys="a", action="marked_only", label="a", word="", says="only what is marked"),
+    Key(
+        keys="escape",
+        action="back",
+        label="Esc",
+        word="",
+        says="clear the filter, then v and a, then the marks",
+    ),
 )
 COMPARE = (
     Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
@@ -349,7 +406,21 @@ JOURNAL = (
 )
 RUN = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
-    _verb("X", "cancel", "stop…", "stop the run; it keeps a checkpoint"),
+    Key(keys="t", action="view", label="t", word="view", says="facts, curves, metrics, …"),
+    Key(keys="slash", action="filter", label="/", word="find", says="find in the log as you type"),
+    *_OF_RUNS,
+    Key(keys="z", action="zoom_log", label="z", word="log", says="the log alone, or with the rest"),
+    Key(
+        keys="i",
+        action="environment",
+        label="i",
+        word="env",
+        says="what it trained in, and in what that differs from main's",
+    ),
+    *_OF_CURVES,
+    Key(keys="n", action="find_next(1)", label="n", word="", says="the next place in the log"),
+    Key(keys="N", action="find_next(-1)", label="N", word="", says="the place before"),
+    Key(keys="full_stop", action="follow", label=".", word="", says="follow the log, or stay"),
 )
 COMMANDS = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from branchlab.lab.runs import RunDetails
 from branchlab.lab.sparkline import Points
 from branchlab.tui.views import Snapshot
 
@@ -30,17 +29,6 @@ class CurveRead(Message):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, CurveRead)
-
-
-class RunRead(Message):
-    """One run with its log."""
-
-    def __init__(self, details: RunDetails) -> None:
-        super().__init__()
-        self.details = details
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, RunRead) and message.details.folder == self.details.folder
 
 
 class Said(Message):

@@ -99,7 +99,10 @@ def test_an_index_of_a_version_without_slices_is_brought_up_to_date(folders, ind
     index.refresh()
     index.close()
     with sqlite3.connect(folders.state.index) as connection:
-        connection.executescript("ALTER TABLE runs DROP COLUMN slices; PRAGMA user_version = 3;")
+        connection.executescript(
+            "DROP TABLE changes; DROP INDEX runs_by_changed; ALTER TABLE runs DROP COLUMN changed;"
+            "ALTER TABLE runs DROP COLUMN slices; PRAGMA user_version = 3;"
+        )
     folders.attempt(folders.plan("b"), state=RunState.DONE)
     index.refresh()
     assert {record.run.id: dict(record.slices) for record in index.runs()} == {"a": {}, "b": {}}
