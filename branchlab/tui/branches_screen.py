@@ -18,6 +18,7 @@ from branchlab.tui.detail import chart_run, detail_lines
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
+from branchlab.tui.lines import Lines
 from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import BranchRows, Row, Sort, branch_columns, sorted_views
@@ -104,7 +105,7 @@ class BranchesScreen(LabScreen):
         self._curve: CurveRead | None = None
 
     def body(self) -> Iterable[Widget]:
-        middle = Container(LineTable(id="branches"), Static(id="detail", markup=False), id="middle")
+        middle = Container(LineTable(id="branches"), Lines(id="detail", is_fixed=True), id="middle")
         yield middle
         yield FilterLine()
 
@@ -220,9 +221,9 @@ class BranchesScreen(LabScreen):
         self.show_place(tuple(right))
 
     def _draw_detail(self) -> None:
-        view, place = self.chosen(), self.query_one("#detail", Static)
+        view, place = self.chosen(), self.query_one("#detail", Lines)
         if view is None or self._snapshot is None:
-            place.update("")
+            place.show(())
             self.lab.feed.watch_run(None)
             return
         shown = chart_run(view)
@@ -237,7 +238,7 @@ class BranchesScreen(LabScreen):
         lines = detail_lines(
             view, self._snapshot.status.metric, curve, width=max(20, width), height=height
         )
-        place.update(content(lines))
+        place.show(lines)
 
 
 def _notice(experiments: list[BranchView], kept: list[BranchView], wanted: str) -> str:
