@@ -22,15 +22,12 @@ from textual.filter import LineFilter
 
 from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
-from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import kept, keys
+from branchlab.tui import kept, keys, screens
 from branchlab.tui.asking import Answer, Asking, Read
-from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
-from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
@@ -38,15 +35,11 @@ from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.jobs import Job, Jobs, run_in_terminal
-from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
-from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
-from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
-from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
 from branchlab.tui.views import Snapshot
@@ -72,10 +65,10 @@ class BranchlabApp(App[None]):
     ]
     MODES: ClassVar[Mapping[str, Callable[[], LabScreen]]] = {  # type: ignore[assignment]
         Place.BRANCHES: BranchesScreen,
-        Place.RUNS: RunsScreen,
-        Place.COMPARE: CompareScreen,
-        Place.MAP: MapScreen,
-        Place.JOURNAL: JournalScreen,
+        Place.RUNS: screens.runs,
+        Place.COMPARE: screens.compare,
+        Place.MAP: screens.experiment_map,
+        Place.JOURNAL: screens.journal,
     }
     DEFAULT_MODE = Place.BRANCHES
 
@@ -190,10 +183,10 @@ class BranchlabApp(App[None]):
             screen.show_snapshot(self._snapshot)
 
     def open_branch(self, name: str) -> None:
-        self.push_screen(BranchScreen(name))
+        self.push_screen(screens.branch(name))
 
     def open_run(self, run_id: str) -> None:
-        self.push_screen(RunScreen(run_id))
+        self.push_screen(screens.run(run_id))
 
     async def go_to(self, place: Place) -> None:
         """Show a place with what is open in it; its first screen where one is there already."""
@@ -321,6 +314,9 @@ class BranchlabApp(App[None]):
 
     @work(thread=True, exit_on_error=False, group="run")
     def _read_run(self, run_id: str) -> None:
+        from branchlab.lab.runs import show
+        from branchlab.tui.run_screen import NUM_LOG_LINES
+
         try:
             self.post_message(RunRead(show(self.project, run_id, num_log_lines=NUM_LOG_LINES)))
         except BranchlabError as error:

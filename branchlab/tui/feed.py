@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -21,11 +22,13 @@ from branchlab.git.glance import RefsGlance
 from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.sparkline import thinned
-from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.views import Snapshot, snapshot_of
+
+if TYPE_CHECKING:
+    from branchlab.lab.status import Status
 
 _BUSY_PAUSE_S = 0.5
 _IDLE_PAUSE_S = 1.0
@@ -118,6 +121,8 @@ class Feed:
         self._is_status_due |= has_new_refs or states != self._states
         self._states = states
         if self._status is None or self._is_status_due:
+            from branchlab.lab.status import status  # while the rows of last time stand already
+
             self._status = status(self.project)
             self._is_status_due = False
             has_new_records = True
@@ -135,13 +140,19 @@ class Feed:
             self._glance = RefsGlance(self.project.repository.common_dir)
         has_changed = self._glance.has_changed()
         config = self._config_stamp()
+        if self._refs is None and not is_forced:
+            # The project has just been opened, and its status, which is due, reads the branches itself.
+            self._refs, self._refs_read_at = (config, None), now
+            return True
         is_old = now - self._refs_read_at > _ALL_EVERY_S
         if self._refs is not None and not (has_changed or is_old or config != self._refs[0]):
             return False
         self._refs_read_at = now
         branches = all_branches(self.project)
         refs = (config, tuple((branch.name, branch.tip) for branch in branches))
-        if refs == self._refs:
+        is_same = refs == self._refs or (self._refs == (config, None) and not has_changed)
+        if is_same:
+            self._refs = refs
             return False
         if is_forced or (self._refs is not None and config != self._refs[0]):
             self.project = open_project(self.project.here)
