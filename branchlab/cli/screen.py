@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from branchlab.cli.terminal import is_plain_locale
 from branchlab.errors import ConfigError
 from branchlab.git.glance import main_work_tree_near
 
@@ -16,7 +17,12 @@ from branchlab.git.glance import main_work_tree_near
 @click.command(
     epilog="\b\nExamples:\n  branchlab tui\n  branchlab tui --theme textual-light\n  branchlab tui --ascii"
 )
-@click.option("--ascii", "is_ascii", is_flag=True, help="Draw in ASCII alone.")
+@click.option(
+    "--ascii",
+    "is_ascii",
+    is_flag=True,
+    help="Draw in ASCII alone, as where the locale has nothing else.",
+)
 @click.option("--theme", metavar="NAME", default="", help="Colours; ^t in there changes them.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 def tui(*, is_ascii: bool, theme: str, no_mouse: bool) -> int:
@@ -26,6 +32,7 @@ def tui(*, is_ascii: bool, theme: str, no_mouse: bool) -> int:
     # Textual draws on stderr, reads stdin, and ignores TERM=dumb.
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
     can_draw = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+    is_ascii = is_ascii or is_plain_locale(os.environ)
     is_like_last = can_draw and not is_ascii and not theme
     top = main_work_tree_near(Path.cwd()) if is_like_last else None
     with standing(top / PLACE if top else None) as frame:

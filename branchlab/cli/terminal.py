@@ -88,12 +88,12 @@ def use_plain_characters_where_needed() -> None:
         if not stream.encoding.lower().replace("-", "").startswith("utf"):
             codecs.register_error(_PLAIN, _plainly)
             stream.reconfigure(encoding=_encoding(stream.encoding), errors=_PLAIN)
-        elif stream.isatty() and _is_plain_locale(os.environ):
+        elif stream.isatty() and is_plain_locale(os.environ):
             codecs.register_error(_PLAIN, _plainly)
             stream.reconfigure(encoding=_encoding("ascii"), errors=_PLAIN)
 
 
-def _is_plain_locale(environ: Mapping[str, str]) -> bool:
+def is_plain_locale(environ: Mapping[str, str]) -> bool:
     """Whether the user asks for the C locale, or for one in which UTF-8 is not written.
 
     Python itself writes UTF-8 in the C locale and sets LC_CTYPE to C.UTF-8 (PEP 538): that one is not the user's word.
