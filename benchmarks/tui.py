@@ -125,6 +125,7 @@ def _start(root: Path, size: tuple[int, int], into: dict[str, Timed]) -> tuple[f
     terminal, wanted = _open_beside_a_new_branch(root, size)
     rows = terminal.see(_ROW)
     terminal.see(_CURSOR)
+    terminal.settle(0.02, within_s=0.1)  # what comes in one go may be read in two
     last = _cursor(terminal.text())
     terminal.press("j")
     seen: dict[str, Seen] = {}
@@ -148,7 +149,7 @@ def _start(root: Path, size: tuple[int, int], into: dict[str, Timed]) -> tuple[f
 
 def _count(number: int) -> Callable[[str], bool]:
     """Return what finds a number of branches, however it is written."""
-    written = re.compile(rf"(?<![\d,])(?:{number}|{number:,})(?!\d)")
+    written = re.compile(rf"(?<![\d,])(?:{number}|{number:,}) branches")
     return lambda text: written.search(text) is not None
 
 

@@ -90,22 +90,28 @@ class Feed:
         self._wake.set()
 
     def work(self) -> None:
-        """Poll until ``stop`` is called."""
+        """Poll until ``stop`` is called. Between polls only a curve that is asked for is read: keys ask ten times a second."""
+        due = 0.0
         while not self._is_stopping:
             began = time.monotonic()
+            is_due = began >= due or self._is_forced
             try:
-                self._poll()
-                if self._last_error:
+                if is_due:
+                    self._poll()
+                self._look_at_curve()
+                if is_due and self._last_error:
                     self._last_error = ""
                     self._tell(Said("", is_error=False))
             except BranchlabError as error:
                 self._complain(f"{error.message}; {error.hint}" if error.hint else error.message)
             except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
                 self._complain(record_failure(error, self.project.state))
-            took = time.monotonic() - began
-            is_busy = any(not record.state.is_over for record in self._records)
-            pause = max(_BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S, took * _PAUSE_PER_WORK)
-            self._wake.wait(min(pause, _PAUSE_MAX_S))
+            now = time.monotonic()
+            if is_due:
+                is_busy = any(not record.state.is_over for record in self._records)
+                pause = _BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S
+                due = now + min(max(pause, (now - began) * _PAUSE_PER_WORK), _PAUSE_MAX_S)
+            self._wake.wait(max(0.0, due - now))
             self._wake.clear()
         if self._index is not None:
             self._index.close()
@@ -131,7 +137,6 @@ class Feed:
                 self._status, self._records, read_at=self._now(), before=self._snapshot
             )
             self._tell(SnapshotRead(self._snapshot))
-        self._look_at_curve()
 
     def _look_at_refs(self, *, is_forced: bool) -> bool:
         """Return whether a branch or the config has changed; a changed config is read."""
