@@ -57,10 +57,10 @@ def beside_main(
             return Beside(metric=metric, axis=axis)
         wanted = metric if metric in names else names[0]
         others = [record.run.id for record in main[1].records]
-        points = index.points([*ids, *others], wanted)
+        points = {run: index.points(run, wanted) for run in (*ids, *others)}
     finally:
         index.close()
-    curves = {run: _along(axis, found) for run, found in points.items()}
+    curves = {run: _along(axis, found) for run, found in points.items() if found}
     said = _why_alone(branch[1], main, curves, wanted)
     curve = curve_of(branch[0], branch[1], curves)
     return Beside(

@@ -132,13 +132,6 @@ class Index:
         )
         return [(row["step"], row["epoch"], row["value"]) for row in rows]
 
-    def metrics_of(self, run_id: str) -> list[str]:
-        """Return the names of the metrics that a run has recorded."""
-        rows = self._read(
-            "SELECT DISTINCT name FROM metrics WHERE run = ? ORDER BY name", (run_id,)
-        )
-        return [row["name"] for row in rows]
-
     def epoch_curves(
         self, metric: str, runs: Iterable[str] | None = None
     ) -> dict[str, list[tuple[int, float]]]:
@@ -163,22 +156,6 @@ class Index:
         marks = ", ".join("?" * len(run_ids))
         query = f"SELECT DISTINCT name FROM metrics WHERE run IN ({marks}) ORDER BY name"  # noqa: S608  marks alone
         return [row["name"] for row in self._read(query, tuple(run_ids))]
-
-    def points(
-        self, run_ids: Sequence[str], metric: str
-    ) -> dict[str, list[tuple[int, int, float]]]:
-        """Return (step, epoch, value) of one metric, by run; runs that have not recorded it are left out."""
-        found = {
-            run_id: [
-                (row["step"], row["epoch"], row["value"])
-                for row in self._read(
-                    "SELECT step, epoch, value FROM metrics WHERE run = ? AND name = ? ORDER BY step",
-                    (run_id, metric),
-                )
-            ]
-            for run_id in run_ids
-        }
-        return {run_id: points for run_id, points in found.items() if points}
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written (costs 4 microseconds)."""

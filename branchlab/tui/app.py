@@ -22,7 +22,7 @@ from textual.filter import LineFilter
 
 from branchlab.lab.project import Project
 from branchlab.terminal_text import safe_text
-from branchlab.tui import kept, keys
+from branchlab.tui import kept, keys, screens
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, Manner, edit_command, shell_command
@@ -39,8 +39,6 @@ from branchlab.tui.looks import Line, Look
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
-from branchlab.tui.run_screen import RunScreen
-from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
 from branchlab.tui.views import Snapshot
@@ -50,24 +48,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 # What is not seen at the start is imported when one goes there: together that takes a fifth of a second.
-def _compare_screen() -> LabScreen:
-    from branchlab.tui.compare_screen import CompareScreen
-
-    return CompareScreen()
-
-
-def _map_screen() -> LabScreen:
-    from branchlab.tui.map_screen import MapScreen
-
-    return MapScreen()
-
-
-def _journal_screen() -> LabScreen:
-    from branchlab.tui.journal_screen import JournalScreen
-
-    return JournalScreen()
-
-
 class BranchlabApp(App[None]):
     """The overview of one project.
 
@@ -86,10 +66,10 @@ class BranchlabApp(App[None]):
     ]
     MODES: ClassVar[Mapping[str, Callable[[], LabScreen]]] = {  # type: ignore[assignment]
         Place.BRANCHES: BranchesScreen,
-        Place.RUNS: RunsScreen,
-        Place.COMPARE: _compare_screen,
-        Place.MAP: _map_screen,
-        Place.JOURNAL: _journal_screen,
+        Place.RUNS: screens.runs,
+        Place.COMPARE: screens.compare,
+        Place.MAP: screens.experiment_map,
+        Place.JOURNAL: screens.journal,
     }
     DEFAULT_MODE = Place.BRANCHES
 
@@ -204,13 +184,10 @@ class BranchlabApp(App[None]):
             screen.show_snapshot(self._snapshot)
 
     def open_branch(self, name: str, pane: str = "summary") -> None:
-        # Its many parts are needed by nobody who only looks at the overview.
-        from branchlab.tui.branch_screen import BranchScreen
-
-        self.push_screen(BranchScreen(name, pane))
+        self.push_screen(screens.branch(name, pane))
 
     def open_run(self, run_id: str) -> None:
-        self.push_screen(RunScreen(run_id))
+        self.push_screen(screens.run(run_id))
 
     async def go_to(self, place: Place) -> None:
         """Show a place with what is open in it; its first screen where one is there already."""

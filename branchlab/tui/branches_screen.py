@@ -10,7 +10,6 @@ from textual.containers import Container
 from textual.events import Key as KeyEvent
 from textual.events import Paste
 from textual.widget import Widget
-from textual.widgets import Static
 
 from branchlab.tui import keys
 from branchlab.tui.detail import chart_run, detail_lines
@@ -18,7 +17,8 @@ from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Look, Piece, content
+from branchlab.tui.lines import Lines
+from branchlab.tui.looks import Look, Piece
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.rows import BranchRows, Row, Sort, branch_columns, sorted_views
 from branchlab.tui.tabs import Place
@@ -55,7 +55,7 @@ class BranchesScreen(LabScreen):
         self._curve: CurveRead | None = None
 
     def body(self) -> Iterable[Widget]:
-        middle = Container(LineTable(id="branches"), Static(id="detail", markup=False), id="middle")
+        middle = Container(LineTable(id="branches"), Lines(id="detail", is_fixed=True), id="middle")
         yield middle
         yield FilterLine()
 
@@ -171,9 +171,9 @@ class BranchesScreen(LabScreen):
         self.show_place(tuple(right))
 
     def _draw_detail(self) -> None:
-        view, place = self.chosen(), self.query_one("#detail", Static)
+        view, place = self.chosen(), self.query_one("#detail", Lines)
         if view is None or self._snapshot is None:
-            place.update("")
+            place.show(())
             self.lab.feed.watch_run(None)
             return
         shown = chart_run(view)
@@ -188,7 +188,7 @@ class BranchesScreen(LabScreen):
         lines = detail_lines(
             view, self._snapshot.status.metric, curve, width=max(20, width), height=height
         )
-        place.update(content(lines))
+        place.show(lines)
 
 
 def _notice(experiments: list[BranchView], kept: list[BranchView], wanted: str) -> str:

@@ -99,6 +99,7 @@ class FilteredScreen(LabScreen):
 
     def on_paste(self, event: Paste) -> None:
         line = self.query_one(FilterLine)
+        event.stop()  # it would come back from the app, and be pasted twice
         if line.display:
             line.set_text(line.text + (event.text.splitlines() or [""])[0])
             self.filter_changed()

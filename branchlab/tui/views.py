@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from branchlab.analysis.results import BranchResults
 from branchlab.domain import (
     Drift,
     Freshness,
@@ -27,7 +27,10 @@ from branchlab.domain import (
     RunState,
     Verdict,
 )
-from branchlab.lab.status import BranchStatus, Status
+
+if TYPE_CHECKING:
+    from branchlab.analysis.results import BranchResults
+    from branchlab.lab.status import BranchStatus, Status
 
 
 class Role(StrEnum):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from branchlab.lab.project import open_project
 from branchlab.lab.status import status
+from branchlab.terminal_text import safe_text
 from branchlab.tui.line_table import LineTable, natural_widths
-from branchlab.tui.looks import Look
+from branchlab.tui.looks import Line, Look
 from branchlab.tui.rows import BranchRows, Column, Row, branch_row, matches
 from branchlab.tui.views import branch_views, snapshot_of
 
@@ -59,7 +60,7 @@ def test_rows_are_made_anew_for_other_views_other_ages_and_another_width(full_la
         assert found == [view for view in snapshot.views if matches(view, wanted_words)]
 
 
-_TEXTS = st.text(st.sampled_from("ab日本é"), max_size=5)
+_TEXTS = st.text(st.sampled_from("ab日本é\x1b\u202e"), max_size=5)
 _ROWS = st.lists(
     st.builds(
         lambda a, b: Row(key=a, cells=(((a, Look.PLAIN),), ((b, Look.DIM), (a, Look.BAD)))),
@@ -68,6 +69,24 @@ _ROWS = st.lists(
     ),
     max_size=4,
 )
+
+
+@given(st.lists(st.tuples(_ROWS, st.booleans()), min_size=1, max_size=4))
+def test_no_row_is_shown_that_could_act_whatever_was_looked_at_before(
+    shown: list[tuple[list[Row], bool]],
+) -> None:
+    table = LineTable()
+    for rows, is_measured in (*shown, *shown):
+        for some in (rows, rows[:1], rows):
+            made = table._made_safe(some, rows if is_measured else None)
+            assert made == tuple(
+                Row(key=row.key, cells=tuple(_harmless(cell) for cell in row.cells)) for row in some
+            )
+            table._measured = rows if is_measured else None
+
+
+def _harmless(cell: Line) -> Line:
+    return tuple((safe_text(text), look) for text, look in cell)
 
 
 @given(st.lists(_ROWS, min_size=1, max_size=4))
