@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -87,11 +87,20 @@ class Index:
         )
         return [(row["step"], row["value"]) for row in rows]
 
-    def epoch_curves(self, metric: str) -> dict[str, list[tuple[int, float]]]:
-        """Return (epoch, last value in it) of one metric, by run."""
-        rows = self._read(
-            "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
-        )
+    def epoch_curves(
+        self, metric: str, runs: Collection[str] | None = None
+    ) -> dict[str, list[tuple[int, float]]]:
+        """Return (epoch, last value in it) of one metric, by run; of all runs, or of some."""
+        if runs is None:
+            rows = self._read(
+                "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
+            )
+        else:
+            rows = self._read(
+                "SELECT run, epoch, value FROM metrics WHERE name = ? AND run IN (SELECT value FROM json_each(?)) "
+                "ORDER BY run, step",
+                (metric, json.dumps(list(runs))),
+            )
         found: dict[str, dict[int, float]] = {}
         for row in rows:
             found.setdefault(row["run"], {})[row["epoch"]] = row["value"]

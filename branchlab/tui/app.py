@@ -59,6 +59,7 @@ class BranchlabApp(App[None]):
     Attributes:
         jobs: The commands that were carried out from here, oldest first.
         memory: What is kept from one start to the next.
+        marked: Names of the branches that are marked, in the order of marking; ``compare`` shows them side by side.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -98,6 +99,7 @@ class BranchlabApp(App[None]):
             self.theme = theme
         self.now = now
         self.jobs: list[Job] = []
+        self.marked: list[str] = []
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None

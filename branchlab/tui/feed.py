@@ -23,7 +23,7 @@ from branchlab.store.index import Index
 from branchlab.tui.chart import thinned
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
-from branchlab.tui.views import Snapshot
+from branchlab.tui.views import Snapshot, Views
 
 _BUSY_PAUSE_S = 0.5
 _IDLE_PAUSE_S = 1.0
@@ -55,6 +55,7 @@ class Feed:
         self._index: Index | None = None
         self._status: Status | None = None
         self._records: tuple[RunRecord, ...] = ()
+        self._views = Views()
         self._version = -1
         self._told_curve: Hashable = None
         self._refs: tuple[Hashable, Hashable] | None = None
@@ -115,9 +116,12 @@ class Feed:
             self._is_status_due = False
             has_new_records = True
         if has_new_records:
+            views = self._views.of(self._status, self._records)
             self._tell(
                 SnapshotRead(
-                    Snapshot(status=self._status, records=self._records, read_at=self._now())
+                    Snapshot(
+                        status=self._status, records=self._records, read_at=self._now(), views=views
+                    )
                 )
             )
         self._look_at_curve()
@@ -153,7 +157,12 @@ class Feed:
         if version == self._version:
             return False
         self._version = version
-        self._records = tuple(self._index.runs())
+        known = {record.run.id: record for record in self._records}
+        found = self._index.runs()
+        # What is the same stays the same object: views and rows are kept by that.
+        self._records = tuple(
+            known[new.run.id] if known.get(new.run.id) == new else new for new in found
+        )
         self._told_curve = None
         return True
 

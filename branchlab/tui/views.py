@@ -1,21 +1,24 @@
 """One branch as the screens show it: what ``lab.status`` found, joined with the runs as they are this second.
 
 Git facts and verdicts are read when they can have changed; epochs go on meanwhile, so the records are newer than the
-status that they are joined with.
+status that they are joined with. A branch of which nothing has changed keeps its view, so that nobody draws it anew.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from branchlab.analysis.results import BranchResults
+from branchlab.analysis.station import station_of
 from branchlab.domain import (
     Drift,
+    FeatureVerdict,
+    Flags,
     Freshness,
     JudgedHypothesis,
     Landed,
@@ -24,8 +27,10 @@ from branchlab.domain import (
     Recommendation,
     RunRecord,
     RunState,
+    Station,
     Verdict,
 )
+from branchlab.lab.curves import is_comparable
 from branchlab.lab.status import BranchStatus, Status
 
 
@@ -39,11 +44,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that the screens draw from, at one moment."""
+    """All that the screens draw from, at one moment. ``views`` are made with it, where it is read."""
 
     status: Status
     records: tuple[RunRecord, ...]
     read_at: datetime
+    views: tuple[BranchView, ...] = ()
 
     @property
     def num_running(self) -> int:
@@ -58,6 +64,10 @@ class BranchView:
         runs: Every run of the branch, by name or by content, the latest planned first.
         counted: Ids of those that its mean and verdict are made of.
         spread: Standard deviation over seeds; None below two.
+        flags: What its experiment switches on.
+        features: How many have which verdict; None where the code has not been read yet.
+        is_beside_main: Whether its runs may share a chart with main's.
+        station: Where it is on its way back to main; None for what is no experiment.
     """
 
     name: str
@@ -85,6 +95,10 @@ class BranchView:
     is_stale: bool = False
     runs: tuple[RunRecord, ...] = ()
     counted: frozenset[str] = frozenset()
+    flags: Flags = field(default_factory=dict)
+    features: Mapping[FeatureVerdict, int] | None = None
+    is_beside_main: bool = False
+    station: Station | None = None
 
     def count(self, *states: RunState) -> int:
         """Return how many of the runs that count are in one of some states."""
@@ -102,16 +116,61 @@ class BranchView:
 
 def branch_views(snapshot: Snapshot) -> tuple[BranchView, ...]:
     """Return main, the reference and every experiment, in this order."""
-    by_name: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in snapshot.records:
-        by_name[record.run.branch].append(record)
-    by_id = {record.run.id: record for record in snapshot.records}
-    status = snapshot.status
-    views = [_main_view(status, by_name, by_id)]
-    if status.overview.reference is not None:
-        views.append(_reference_view(status, by_name, by_id))
-    views += [_experiment_view(branch, status.metric, by_name, by_id) for branch in status.branches]
-    return tuple(views)
+    return snapshot.views or Views().of(snapshot.status, snapshot.records)
+
+
+class Views:
+    """The views of one moment after the other; a branch of which nothing has changed keeps the one that it had."""
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+        self._records: Sequence[RunRecord] = ()
+        self._views: tuple[BranchView, ...] = ()
+
+    def of(self, status: Status, records: Sequence[RunRecord]) -> tuple[BranchView, ...]:
+        """Return main, the reference and every experiment, in this order."""
+        before, known = self._records, {view.name: view for view in self._views}
+        changed = None if status is not self._status else _changed(before, records)
+        by_name: dict[str, list[RunRecord]] = defaultdict(list)
+        for record in records:
+            by_name[record.run.branch].append(record)
+        by_id = {record.run.id: record for record in records}
+
+        def made(view: BranchView) -> BranchView:
+            old = known.get(view.name)
+            return old if old == view else view
+
+        def is_kept(name: str) -> bool:
+            view = known.get(name)
+            if changed is None or view is None:
+                return False
+            return changed.isdisjoint(run.run.id for run in view.runs)
+
+        views = []
+        if is_kept(status.overview.main.name):
+            views.append(known[status.overview.main.name])
+        else:
+            views.append(made(_main_view(status, by_name, by_id)))
+        if status.overview.reference is not None:
+            views.append(made(_reference_view(status, by_name, by_id)))
+        for branch in status.branches:
+            name = branch.standing.branch.name
+            if is_kept(name):
+                views.append(known[name])
+            else:
+                views.append(made(_experiment_view(branch, status, by_name, by_id)))
+        self._status, self._records, self._views = status, records, tuple(views)
+        return self._views
+
+
+def _changed(before: Sequence[RunRecord], now: Sequence[RunRecord]) -> set[str] | None:
+    """Return the ids of runs whose records are others; None where runs came or went."""
+    if len(before) != len(now):
+        return None
+    moved = [(old, new) for old, new in zip(before, now, strict=True) if old is not new]
+    if any(old.run.id != new.run.id for old, new in moved):
+        return None
+    return {new.run.id for _, new in moved}
 
 
 def _main_view(
@@ -162,11 +221,22 @@ def _reference_view(
 
 def _experiment_view(
     branch: BranchStatus,
-    metric: str,
+    status: Status,
     by_name: Mapping[str, list[RunRecord]],
     by_id: Mapping[str, RunRecord],
 ) -> BranchView:
     standing = branch.standing
+    runs = _runs(standing.branch.name, branch.results, by_name, by_id)
+    counted = _ids(branch.results)
+    states = {one.state for one in runs if one.run.id in counted or not one.state.is_over}
+    station = station_of(
+        branch.recommendation,
+        verdict=branch.verdict,
+        freshness=branch.freshness,
+        states=states,
+        has_conflicts=bool(standing.conflicts),
+        is_given_up=bool(branch.given_up),
+    )
     return BranchView(
         name=standing.branch.name,
         role=Role.EXPERIMENT,
@@ -187,12 +257,16 @@ def _experiment_view(
         remark=branch.remark,
         notes=branch.notes,
         mean=branch.mean,
-        spread=_mean_and_spread(branch.results, metric)[1],
+        spread=_mean_and_spread(branch.results, status.metric)[1],
         verdict=branch.verdict,
         freshness=branch.freshness,
         is_stale=branch.is_stale,
-        runs=_runs(standing.branch.name, branch.results, by_name, by_id),
-        counted=_ids(branch.results),
+        runs=runs,
+        counted=counted,
+        flags=branch.flags,
+        features=branch.features,
+        is_beside_main=is_comparable(branch.results, status.main_results),
+        station=station,
     )
 
 

@@ -58,6 +58,8 @@ def test_curves_by_epoch_hold_the_last_value_of_each_of_every_run(folders, index
     assert curves["a"] == curves["b"] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert curves["c"] == [(1, 0.9)]
     assert index.epoch_curves("no/metric") == {}
+    assert index.epoch_curves("val/accuracy", ["c", "nowhere"]) == {"c": [(1, 0.9)]}
+    assert index.epoch_curves("val/accuracy", []) == {}
 
 
 def test_a_refresh_without_news_changes_nothing(folders, index, contents) -> None:
