@@ -210,20 +210,17 @@ class BranchesScreen(LabScreen):
         self._fold(station, is_folded=is_folded)
 
     def action_mark(self) -> None:
-        """Mark the selected branch, or take its mark away, and go on to the next."""
-        view = self.chosen()
-        if view is None:
-            self.lab.say("a branch is marked, not a heading")
-            return
-        marked = self.lab.marked
-        if view.name in marked:
-            marked.remove(view.name)
-        else:
-            marked.append(view.name)
+        """Mark the selected branch and go on to the next, or all under a heading; where all are marked, none."""
+        table, marked = self.query_one(LineTable), self.lab.marked
+        view, station = self.chosen(), station_of_key(table.selected)
+        names = [view.name] if view is not None else self._names_of(station)
+        new = [name for name in names if name not in marked]
+        marked[:] = [*marked, *new] if new else [name for name in marked if name not in names]
         if not marked:
             self._is_only_marked = False
         self._draw()
-        self.query_one(LineTable).action_move(1)
+        if view is not None:
+            table.action_move(1)
 
     def action_unmark(self) -> None:
         self.lab.marked.clear()
@@ -238,8 +235,9 @@ class BranchesScreen(LabScreen):
         self._draw()
 
     def action_columns(self) -> None:
-        def told(hidden: frozenset[str]) -> None:
+        def told(hidden: frozenset[str]) -> list[str]:
             self._change(replace(self._manner, hidden=hidden))
+            return [column.id for column in self.query_one(LineTable).crowded]
 
         if self._snapshot is not None:
             self.app.push_screen(ColumnsScreen(self._columns(), _COLUMN_WORDS, told))
@@ -279,10 +277,11 @@ class BranchesScreen(LabScreen):
         marked = tuple(name for name in self.lab.marked if name in self._list.views)
         if marked:
             return marked
-        station = station_of_key(self.query_one(LineTable).selected)
-        if station is not None:
-            return tuple(view.name for view in self._list.kept if view.station is station)
-        return super().chosen_branches()
+        named = self._names_of(station_of_key(self.query_one(LineTable).selected))
+        return tuple(named) or super().chosen_branches()
+
+    def _names_of(self, station: Station | None) -> list[str]:
+        return [view.name for view in self._list.kept if view.station is station]
 
     def _change(self, manner: Manner, *, is_drawn: bool = True) -> None:
         self._manner = manner
@@ -341,7 +340,6 @@ class BranchesScreen(LabScreen):
         self.show_header(snapshot)
         self.show_place(
             list_line(
-                self._manner,
                 self._list.filter,
                 num_shown=num_shown,
                 num_all=num_all,
@@ -385,7 +383,6 @@ class BranchesScreen(LabScreen):
 
 
 def list_line(
-    manner: Manner,
     wanted: Filter,
     *,
     num_shown: int,
@@ -393,20 +390,16 @@ def list_line(
     num_marked: int,
     is_only_marked: bool,
 ) -> Line:
-    """Return what the list shows of what there is: filter, marks, how many."""
-    right: list[Piece] = []
-    if wanted.text:
-        right.append((f"[/{wanted.text}]", Look.WARN))
-        right.append((" ▲ " if wanted.wrong else "  ", Look.WARN))
-    if num_marked:
-        only = " shown alone" if is_only_marked else ""
-        right.append((f"* {num_marked} marked{only}  ", Look.MARKED))
-    if manner.is_grouped:
-        right.append(("by next step  ", Look.DIM))
+    """Return what the list shows of what there is: how many, marks, filter."""
     is_part = num_shown != num_all
-    right.append(
-        (f"{num_shown} of {num_all} branches" if is_part else f"{num_all} branches", Look.DIM)
-    )
+    counted = f"{num_shown} of {num_all} branches" if is_part else f"{num_all} branches"
+    right: list[Piece] = [(counted, Look.DIM)]
+    if num_marked:
+        only = " alone" if is_only_marked else ""
+        right.append((f"  * {num_marked} marked{only}", Look.MARKED))
+    if wanted.text:
+        # Last, for what is too long is cut there.
+        right.append((f"  {'▲ ' if wanted.wrong else ''}[/{wanted.text}]", Look.WARN))
     return tuple(right)
 
 

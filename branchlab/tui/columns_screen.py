@@ -13,10 +13,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, content
+from branchlab.tui.looks import Line, Look, Piece, content
 from branchlab.tui.rows import Column, Row
 
-_COLUMNS = (Column(title="SHOWN"), Column(title="COLUMN", width_min=10), Column(title="IS"))
+_COLUMNS = (Column(title="SHOWN"), Column(title="COLUMN"), Column(title="IS", width_min=20))
 
 
 class ColumnsScreen(ModalScreen[None]):
@@ -27,28 +27,29 @@ class ColumnsScreen(ModalScreen[None]):
     ColumnsScreen > Vertical {
         width: 58; max-width: 96%; height: auto; max-height: 96%; padding: 0 1; border: round $primary; background: $surface;
     }
-    ColumnsScreen Static { width: 100%; height: auto; }
-    ColumnsScreen LineTable { background: $surface; height: auto; max-height: 16; }
+    ColumnsScreen Static { width: 100%; height: 1; text-wrap: nowrap; }
+    ColumnsScreen LineTable { background: $surface; height: auto; min-height: 3; max-height: 16; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", show=False)]
     AUTO_FOCUS = "LineTable"
 
     def __init__(
         self,
         columns: Sequence[Column],
         words: dict[str, str],
-        tell: Callable[[frozenset[str]], object],
+        tell: Callable[[frozenset[str]], Collection[str]],
     ) -> None:
         """Make the dialog.
 
         Args:
             columns: Of the table; the first always stays.
             words: What a column is, by its id.
-            tell: Hears the ids of the columns that are hidden.
+            tell: Hears the ids of the columns that are hidden, and returns those for which there is no room.
         """
         super().__init__()
         self._columns, self._words, self._tell = tuple(columns[1:]), words, tell
         self._hidden = frozenset(column.id for column in columns if column.is_hidden)
+        self._crowded: Collection[str] = ()
         self._wanted = ""
 
     def compose(self) -> ComposeResult:
@@ -57,14 +58,17 @@ class ColumnsScreen(ModalScreen[None]):
             yield LineTable()
 
     def on_mount(self) -> None:
+        self._crowded = self._tell(self._hidden)
         self._draw()
 
     def on_key(self, event: KeyEvent) -> None:
         table = self.query_one(LineTable)
-        if event.key == "space":
+        if event.key == "enter":
+            self.dismiss()
+        elif event.key == "space":
             if table.selected is not None:
                 self._hidden ^= {table.selected}
-                self._tell(self._hidden)
+                self._crowded = self._tell(self._hidden)
         elif event.key == "backspace":
             self._wanted = self._wanted[:-1]
         elif event.is_printable and event.character:
@@ -73,7 +77,8 @@ class ColumnsScreen(ModalScreen[None]):
             return
         event.stop()
         event.prevent_default()
-        self._draw()
+        if self.is_current:
+            self._draw()
 
     def on_line_table_opened(self) -> None:
         self.dismiss()
@@ -89,23 +94,36 @@ class ColumnsScreen(ModalScreen[None]):
         heading: Line = (("Columns", Look.STRONG),)
         typed = f"   [{self._wanted}] Esc clears" if self._wanted else "   type to narrow"
         self.query_one("#heading", Static).update(
-            content([(*heading, (f"{typed}, Space shows or hides, ⏎ done", Look.DIM))])
+            content([(*heading, (f"{typed}, Space switches, ⏎ done", Look.DIM))])
         )
-        rows = column_rows(self._columns, self._words, self._hidden, self._wanted)
+        rows = column_rows(
+            self._columns, self._words, self._hidden, self._wanted, crowded=self._crowded
+        )
         self.query_one(LineTable).show(
             _COLUMNS, rows, notice="" if rows else f"no column has '{self._wanted}'"
         )
 
 
 def column_rows(
-    columns: Sequence[Column], words: dict[str, str], hidden: Collection[str], wanted: str = ""
+    columns: Sequence[Column],
+    words: dict[str, str],
+    hidden: Collection[str],
+    wanted: str = "",
+    *,
+    crowded: Collection[str] = (),
 ) -> list[Row]:
-    """Return a row a column, of those in which a text stands."""
+    """Return a row a column, of those in which a text stands; ``crowded`` are shown as soon as there is room."""
+
+    def shown(column: Column) -> Piece:
+        if column.id in hidden:
+            return "○ no", Look.DIM
+        return ("◌ no room", Look.WARN) if column.id in crowded else ("● yes", Look.LIVE)
+
     return [
         Row(
             key=column.id,
             cells=(
-                (("○ no", Look.DIM) if column.id in hidden else ("● yes", Look.LIVE),),
+                (shown(column),),
                 ((column.title.rstrip("▾▴"), Look.PLAIN),),
                 ((words.get(column.id, ""), Look.DIM),),
             ),

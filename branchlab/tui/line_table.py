@@ -116,6 +116,12 @@ class LineTable(ScrollView, can_focus=True):
         """The key of the selected row."""
         return self.rows[self._cursor].key if self.rows else None
 
+    @property
+    def crowded(self) -> tuple[Column, ...]:
+        """The columns for which there is no room, though something stands in them."""
+        sizes = zip(self.columns, self._natural, self._widths, strict=True)
+        return tuple(column for column, natural, width in sizes if natural and not width)
+
     def show(
         self,
         columns: Sequence[Column],
