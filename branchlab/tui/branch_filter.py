@@ -21,7 +21,6 @@ from branchlab.domain import (
     Station,
 )
 from branchlab.errors import nearest
-from branchlab.tui.looks import merge_piece, outcome_piece
 from branchlab.tui.views import BranchView
 
 _TERM = re.compile(r"(?P<name>[a-z]+)(?P<sign>:|>=|<=|>|<|=)(?P<value>.*)")
@@ -30,6 +29,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "": "days", "w": "weeks"}
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "=": operator.eq,
 }  # fmt: skip
+_OLD = {Freshness.BRANCH_MOVED, Freshness.MAIN_MOVED}
 Test = Callable[[BranchView], bool]
 
 
@@ -93,22 +93,23 @@ def parse_filter(text: str, now: datetime) -> Filter:
 
 def said_of(view: BranchView) -> str:
     """Return all in which words are looked for: name, title, subject, notes, and the states as the table says them."""
-    verdict = view.verdict
-    ahead = view.main.ahead if view.main else None
-    said = [
-        view.name,
-        view.title,
-        view.subject,
-        f"{outcome_piece(verdict.outcome)[0]} {verdict.outcome}" if verdict else "",
-        "old" if view.freshness in {Freshness.BRANCH_MOVED, Freshness.MAIN_MOVED} else "",
-        merge_piece(view.landed, view.conflicts, num_ahead=ahead)[0],
-        "running" if view.running else "",
-        "failed" if view.count(RunState.FAILED, RunState.LOST) else "",
-        "stale" if view.is_stale else "",
-        str(view.merge_back or ""),
-        *view.notes,
-        "no runs" if not view.runs else "",
-    ]
+    states = {run.state for run in view.runs}
+    landed, conflicts = view.landed, view.conflicts
+    said: list[str] = [view.name, view.title, view.subject, *view.notes, *states]
+    if landed is not Landed.NO:
+        said.append(landed)
+    elif conflicts or conflicts is None:
+        said.append("conflict" if conflicts else "unknown")
+    if view.merge_back is not None:
+        said.append(view.merge_back)
+    if view.verdict is not None:
+        said.append(view.verdict.outcome)
+    if view.freshness in _OLD:
+        said.append("old")
+    if view.is_stale:
+        said.append("stale")
+    if not states:
+        said.append("no runs")
     return "\n".join(said).casefold()
 
 
@@ -192,7 +193,7 @@ def _merge(view: BranchView) -> set[str]:
 
 def _freshness(view: BranchView) -> set[str]:
     found = {"current" if view.freshness is Freshness.CURRENT else str(view.freshness)}
-    if view.freshness in {Freshness.BRANCH_MOVED, Freshness.MAIN_MOVED}:
+    if view.freshness in _OLD:
         found.add("old")
     return found | ({"stale"} if view.is_stale else set())
 

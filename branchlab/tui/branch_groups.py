@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from branchlab.domain import Station
 from branchlab.lab.stations import STATIONS
 from branchlab.tui.looks import Line, Look
-from branchlab.tui.rows import Row
+from branchlab.tui.rows import AnyRow, Row
 from branchlab.tui.views import BranchView
 
 _PREFIX = "\0station:"
@@ -32,13 +32,13 @@ class Arranged:
         num_shown: Branches that are wanted, those under a folded heading too.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[AnyRow, ...]
     num_shown: int
 
 
 def arranged(
     views: Sequence[BranchView],
-    rows: Mapping[str, Row],
+    rows: Mapping[str, AnyRow],
     *,
     is_grouped: bool = False,
     folded: Collection[str] = (),
@@ -50,7 +50,7 @@ def arranged(
     for view in views:
         if view.station is not None:
             groups.setdefault(view.station, []).append(view)
-    found: list[Row] = []
+    found: list[AnyRow] = []
     for station in sorted(groups, key=lambda one: one.rank):
         is_folded = station in folded
         found.append(_heading(station, groups[station], is_folded=is_folded))

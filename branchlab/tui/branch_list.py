@@ -1,31 +1,50 @@
-"""What the overview's table is made of, kept from one moment to the next: a row is made again only where its branch has changed."""
+"""What the overview's table is made of, kept from one moment to the next.
+
+Only branches that have changed are looked at again, the order is kept while no branch has, and cells are made for the rows
+that one sees: with 10,000 branches a key is answered within 50 ms.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from branchlab.domain import Goal
 from branchlab.lab.curves import Curve
-from branchlab.lab.words import age
 from branchlab.tui.branch_filter import Filter, parse_filter, said_of
 from branchlab.tui.branch_groups import Arranged, arranged
 from branchlab.tui.branch_memory import Manner
-from branchlab.tui.branch_rows import branch_row, sorted_views
-from branchlab.tui.rows import Row
+from branchlab.tui.branch_rows import branch_cells, sorted_views
+from branchlab.tui.looks import Line
+from branchlab.tui.rows import AnyRow
 from branchlab.tui.views import BranchView, Role
 
+_MEASURED_MAX, _LONGEST = 200, 20
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A branch with its row, and all in which words are looked for."""
 
-    view: BranchView
-    curve: Curve | None
-    age: str
-    row: Row
-    said: str
+class BranchRow:
+    """One branch as a row; its cells, and all in which words are looked for, are made when that is first asked for."""
+
+    __slots__ = ("_cells", "_now", "_said", "curve", "key", "view")
+    is_heading = False
+
+    def __init__(self, view: BranchView, curve: Curve | None, now: datetime) -> None:
+        self.key = view.name
+        self.view, self.curve, self._now = view, curve, now
+        self._cells: tuple[Line, ...] | None = None
+        self._said: str | None = None
+
+    @property
+    def cells(self) -> tuple[Line, ...]:
+        if self._cells is None:
+            self._cells = branch_cells(self.view, self._now, self.curve)
+        return self._cells
+
+    @property
+    def said(self) -> str:
+        if self._said is None:
+            self._said = said_of(self.view)
+        return self._said
 
 
 class BranchList:
@@ -33,26 +52,29 @@ class BranchList:
 
     Attributes:
         views: By name: main, the reference, then the experiments.
-        measured: Every row, for the widths of the columns; the same object as long as no row has changed.
+        measured: Rows for the widths of the columns: all, or of very many some; the same object while no row has changed.
         kept: The experiments that the filter wants, in order.
     """
 
     def __init__(self) -> None:
         self.views: dict[str, BranchView] = {}
-        self.measured: list[Row] = []
+        self.measured: list[AnyRow] = []
         self.kept: list[BranchView] = []
         self.filter = Filter()
-        self._entries: dict[str, _Entry] = {}
+        self._rows: dict[str, BranchRow] = {}
+        self._minute: object = None
+        self._ordered: list[BranchView] = []
+        self._ordered_by: object = None
 
     @property
     def experiments(self) -> list[BranchView]:
         return [view for view in self.views.values() if view.role is Role.EXPERIMENT]
 
     @property
-    def pinned(self) -> list[Row]:
+    def pinned(self) -> list[AnyRow]:
         """The rows of main and of the reference."""
         return [
-            self._entries[name].row
+            self._rows[name]
             for name, view in self.views.items()
             if view.role is not Role.EXPERIMENT
         ]
@@ -61,26 +83,32 @@ class BranchList:
         self, views: Sequence[BranchView], curves: Mapping[str, Curve], now: datetime
     ) -> None:
         """Take the branches as they are now."""
-        before, entries = self._entries, {}
-        has_changed = len(before) != len(views)
+        minute = now.replace(second=0, microsecond=0)
+        is_older = minute != self._minute  # the ages that stand in rows may be others
+        before, rows, num_kept = self._rows, {}, 0
         for view in views:
             old, curve = before.get(view.name), curves.get(view.name)
-            said_age = age(view.last_commit_at, now)
-            if (
+            is_kept = (
                 old is not None
                 and old.view is view
-                and old.age == said_age
+                and not is_older
                 and (old.curve is curve or old.curve == curve)
-            ):
-                entries[view.name] = old
-                continue
-            has_changed = True
-            said = old.said if old is not None and old.view is view else said_of(view)
-            entries[view.name] = _Entry(view, curve, said_age, branch_row(view, now, curve), said)
-        self._entries = entries
-        self.views = {view.name: view for view in views}
-        if has_changed:
-            self.measured = [entry.row for entry in entries.values()]
+            )
+            if is_kept and old is not None:
+                rows[view.name] = old
+                num_kept += 1
+            else:
+                rows[view.name] = BranchRow(view, curve, now)
+        self._minute = minute
+        if num_kept == len(before) == len(views):
+            return
+        self._rows = rows
+        if any(self.views.get(view.name) is not view for view in views) or len(views) != len(
+            self.views
+        ):
+            self.views = {view.name: view for view in views}
+            self._ordered_by = None
+        self.measured = self._to_be_measured()
 
     def arrange(
         self,
@@ -93,12 +121,29 @@ class BranchList:
         """Return the rows of the experiments that are wanted; ``only`` leaves these alone of them."""
         if self.filter.text != manner.filter:
             self.filter = parse_filter(manner.filter, now)
-        wanted = self.experiments
+        order = (manner.sort, manner.is_reversed, goal)
+        if order != self._ordered_by:
+            self._ordered = sorted_views(
+                self.experiments, manner.sort, goal, is_reversed=manner.is_reversed
+            )
+            self._ordered_by = order
+        wanted = self._ordered
         if not self.filter.is_empty:
-            wants, entries = self.filter.wants, self._entries
-            wanted = [view for view in wanted if wants(view, entries[view.name].said)]
+            wanted = [view for view in wanted if self._is_wanted(view)]
         if only is not None:
             wanted = [view for view in wanted if view.name in only]
-        self.kept = sorted_views(wanted, manner.sort, goal, is_reversed=manner.is_reversed)
-        rows = {view.name: self._entries[view.name].row for view in self.kept}
-        return arranged(self.kept, rows, is_grouped=manner.is_grouped, folded=manner.folded)
+        self.kept = wanted
+        return arranged(wanted, self._rows, is_grouped=manner.is_grouped, folded=manner.folded)
+
+    def _is_wanted(self, view: BranchView) -> bool:
+        said = self._rows[view.name].said if self.filter.words else ""
+        return self.filter.wants(view, said)
+
+    def _to_be_measured(self) -> list[AnyRow]:
+        """Return all rows; of very many those with the longest names, and some from everywhere."""
+        rows: list[AnyRow] = list(self._rows.values())
+        if len(rows) <= _MEASURED_MAX:
+            return rows
+        step = -(-len(rows) // (_MEASURED_MAX - _LONGEST))
+        longest = sorted(rows, key=lambda row: -len(row.key))[:_LONGEST]
+        return list(dict.fromkeys([*rows[:3], *longest, *rows[::step]]))

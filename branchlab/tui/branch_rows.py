@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Goal, RunState
@@ -21,7 +22,7 @@ from branchlab.tui.looks import (
     outcome_piece,
     state_mark,
 )
-from branchlab.tui.rows import Column, Row, progress_text
+from branchlab.tui.rows import Column, progress_text
 from branchlab.tui.views import BranchView, Role
 
 _CURVE_WIDTH = 8
@@ -62,7 +63,7 @@ SORT_WORDS = {
 def branch_columns(
     metric: str, sort: Sort, *, is_reversed: bool = False, hidden: Collection[str] = ()
 ) -> tuple[Column, ...]:
-    """Return the columns of the overview, which ``branch_row`` fills; the one that is sorted by is marked."""
+    """Return the columns of the overview, which ``branch_cells`` fills; the one that is sorted by is marked."""
     columns = (
         Column(id="name", title="BRANCH", width_min=20),
         Column(id="main", title="MAIN", rank=5),
@@ -94,7 +95,7 @@ def branch_columns(
     )
 
 
-def branch_row(view: BranchView, now: datetime, curve: Curve | None = None) -> Row:
+def branch_cells(view: BranchView, now: datetime, curve: Curve | None = None) -> tuple[Line, ...]:
     """Return one branch as cells."""
     verdict = view.verdict
     is_experiment = view.role is Role.EXPERIMENT
@@ -106,7 +107,7 @@ def branch_row(view: BranchView, now: datetime, curve: Curve | None = None) -> R
         judged = _without_verdict(view) if is_experiment else ("", Look.DIM)
     merge = merge_cell(view) if is_experiment else ("", Look.DIM)
     fresh = freshness_piece(view.freshness, view.results_behind)
-    cells: tuple[Line, ...] = (
+    return (
         ((view.name, Look.PLAIN if is_experiment else Look.STRONG),),
         ((drift_text(view.main) if view.role is not Role.MAIN else "-", Look.PLAIN),),
         ((drift_text(view.reference), Look.PLAIN),),
@@ -123,7 +124,6 @@ def branch_row(view: BranchView, now: datetime, curve: Curve | None = None) -> R
         ((age(view.last_commit_at, now), Look.DIM),),
         ((", ".join(view.notes), Look.DIM),),
     )
-    return Row(key=view.name, cells=cells)
 
 
 def merge_cell(view: BranchView) -> Piece:
@@ -171,25 +171,27 @@ def sorted_views(
 
     Branches of one value stand by age, the youngest first.
     """
-    by_age = sorted(views, key=_youngest_first)
+    if sort is Sort.NAME:
+        return sorted(views, key=attrgetter("name"), reverse=is_reversed)
+    by_age = sorted(sorted(views, key=attrgetter("name")), key=_youngest_first)
     if sort is Sort.AGE:
         return by_age[::-1] if is_reversed else by_age
     value = _value_of(sort, goal)
-    known = [(found, view) for view in by_age if (found := value(view)) is not None]
-    rest = [view for view in by_age if value(view) is None] if len(known) < len(by_age) else []
-    ordered = sorted(known, key=lambda pair: pair[0], reverse=is_reversed)
-    return [view for _, view in ordered] + rest
+    values = [value(view) for view in by_age]
+    known = [number for number, found in enumerate(values) if found is not None]
+    known.sort(key=values.__getitem__, reverse=is_reversed)  # type: ignore[arg-type]
+    rest = [view for view, found in zip(by_age, values, strict=True) if found is None]
+    return [*(by_age[number] for number in known), *rest]
 
 
-def _youngest_first(view: BranchView) -> tuple[float, str]:
-    return -(view.last_commit_at.timestamp() if view.last_commit_at else 0.0), view.name
+def _youngest_first(view: BranchView) -> float:
+    return -view.last_commit_at.timestamp() if view.last_commit_at else 0.0
 
 
 def _value_of(sort: Sort, goal: Goal) -> Value:
     """Return by what branches are ordered, the smallest first."""
     sign = -1.0 if goal is Goal.MAX else 1.0
     values: dict[Sort, Value] = {
-        Sort.NAME: lambda view: view.name,
         Sort.RESULT: lambda view: None if view.mean is None else sign * view.mean,
         Sort.DIFFERENCE: lambda view: _signed(
             view.verdict.difference if view.verdict else None, sign

@@ -23,7 +23,7 @@ from textual.strip import Strip
 
 from branchlab.terminal_text import safe_text
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import AnyRow, Column
 
 _GAP = 2
 _NARROW = 100
@@ -99,7 +99,7 @@ class LineTable(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
         self.columns: tuple[Column, ...] = ()
-        self.rows: tuple[Row, ...] = ()
+        self.rows: tuple[AnyRow, ...] = ()
         self.num_pinned = 0
         self.notice = ""
         self.marked: frozenset[str] = frozenset()
@@ -107,8 +107,8 @@ class LineTable(ScrollView, can_focus=True):
         self._key: str | None = None
         self._widths: tuple[int, ...] = ()
         self._natural: tuple[int, ...] = ()
-        self._measured: Sequence[Row] | None = None
-        self._sizes: dict[int, tuple[Row, tuple[int, ...]]] = {}
+        self._measured: Sequence[AnyRow] | None = None
+        self._sizes: dict[int, tuple[AnyRow, tuple[int, ...]]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
 
     @property
@@ -125,11 +125,11 @@ class LineTable(ScrollView, can_focus=True):
     def show(
         self,
         columns: Sequence[Column],
-        rows: Sequence[Row],
+        rows: Sequence[AnyRow],
         *,
         num_pinned: int = 0,
         notice: str = "",
-        measured: Sequence[Row] | None = None,
+        measured: Sequence[AnyRow] | None = None,
     ) -> None:
         """Show rows.
 
@@ -249,7 +249,7 @@ class LineTable(ScrollView, can_focus=True):
     def _gap(self) -> int:
         return 1 if self.size.width < _NARROW else _GAP
 
-    def _measure(self, rows: Sequence[Row]) -> tuple[int, ...]:
+    def _measure(self, rows: Sequence[AnyRow]) -> tuple[int, ...]:
         """Return how wide the columns' content is; a row that was measured before is not measured again."""
         known, self._sizes = self._sizes, {}
         for row in rows:
@@ -362,12 +362,12 @@ class LineTable(ScrollView, can_focus=True):
         return known
 
 
-def natural_widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
+def natural_widths(columns: Sequence[Column], rows: Sequence[AnyRow]) -> tuple[int, ...]:
     """Return how wide each column's content is; 0 for a column in which nothing stands."""
     return widest(columns, [widths_of(row) for row in rows])
 
 
-def widths_of(row: Row) -> tuple[int, ...]:
+def widths_of(row: AnyRow) -> tuple[int, ...]:
     """Return how wide each cell of a row is."""
     return tuple([_cell_width(cell) for cell in row.cells])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.words import age, duration, figure
@@ -41,6 +42,19 @@ class Row:
     key: str
     cells: tuple[Line, ...]
     is_heading: bool = False
+
+
+class AnyRow(Protocol):
+    """What a table takes for a row; one may make its cells when they are first looked at."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def cells(self) -> tuple[Line, ...]: ...
+
+    @property
+    def is_heading(self) -> bool: ...
 
 
 def progress_text(running: Sequence[RunRecord]) -> str:
