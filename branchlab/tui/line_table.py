@@ -26,7 +26,7 @@ from branchlab.tui.looks import Line, Look, cut
 from branchlab.tui.rows import AnyRow, Column
 
 _GAP = 2
-_NARROW = 100
+_NARROW = 120
 
 
 class LineTable(ScrollView, can_focus=True):
