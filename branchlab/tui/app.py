@@ -141,6 +141,8 @@ class BranchlabApp(App[None]):
     def on_unmount(self) -> None:
         self.feed.stop()
         self._asking.stop()
+        for job in self.jobs:
+            job.close()
         self.memory.keep("place", self.current_mode)
         if not os.environ.get("NO_COLOR"):
             self.memory.keep("theme", self.theme)

@@ -15,7 +15,7 @@ from branchlab.tui.branch_filter import Filter, parse_filter, said_of
 from branchlab.tui.branch_groups import Arranged, arranged
 from branchlab.tui.branch_memory import Manner
 from branchlab.tui.branch_rows import branch_cells, sorted_views
-from branchlab.tui.looks import Line
+from branchlab.tui.looks import Line, Look, Piece
 from branchlab.tui.rows import AnyRow
 from branchlab.tui.views import BranchView, Role
 
@@ -147,3 +147,37 @@ class BranchList:
         step = -(-len(rows) // (_MEASURED_MAX - _LONGEST))
         longest = sorted(rows, key=lambda row: -len(row.key))[:_LONGEST]
         return list(dict.fromkeys([*rows[:3], *longest, *rows[::step]]))
+
+
+def list_line(
+    wanted: Filter,
+    *,
+    num_shown: int,
+    num_all: int,
+    num_marked: int,
+    is_only_marked: bool,
+) -> Line:
+    """Return what the list shows of what there is: how many, marks, filter."""
+    is_part = num_shown != num_all
+    counted = f"{num_shown} of {num_all} branches" if is_part else f"{num_all} branches"
+    right: list[Piece] = [(counted, Look.DIM)]
+    if num_marked:
+        only = " alone" if is_only_marked else ""
+        right.append((f"  * {num_marked} marked{only}", Look.MARKED))
+    if wanted.text:
+        # Last, for what is too long is cut there.
+        right.append((f"  {'▲ ' if wanted.wrong else ''}[/{wanted.text}]", Look.WARN))
+    return tuple(right)
+
+
+def notice_of(branches: BranchList, wanted: str) -> str:
+    """Return what stands below the table: why it is empty, or what to do first."""
+    if not branches.experiments:
+        return "no experiment branch yet; start one: branchlab new-exp NAME"
+    if not branches.kept:
+        return (
+            f"no branch has '{wanted}'; Esc clears the filter" if wanted else "no branch is marked"
+        )
+    if not any(view.runs for view in branches.views.values()):
+        return "no runs yet; R runs the selected branch, all of them: branchlab run --all-branches"
+    return ""

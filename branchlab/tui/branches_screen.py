@@ -19,18 +19,18 @@ from branchlab.lab.stations import STATIONS
 from branchlab.lab.status import Status
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer
+from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_curves import curves_key, reader_of
-from branchlab.tui.branch_filter import Filter
 from branchlab.tui.branch_groups import heading_key, station_of_key
-from branchlab.tui.branch_list import BranchList
+from branchlab.tui.branch_list import BranchList, list_line, notice_of
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import SORT_WORDS, Sort, branch_columns
 from branchlab.tui.columns_screen import ColumnsScreen
-from branchlab.tui.detail import Drawn, detail_lines, heading_lines, merge_lines
+from branchlab.tui.detail import detail_lines, heading_lines, merge_lines
 from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, Piece, content
+from branchlab.tui.looks import Line, Look, content
 from branchlab.tui.rows import Column
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Snapshot, branch_views
@@ -62,9 +62,10 @@ class BranchesScreen(LabScreen):
     BranchesScreen #middle { height: 1fr; layout: vertical; }
     BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
     BranchesScreen.-low #detail { height: 4; }
+    BranchesScreen.-low #warnings { max-height: 2; }
     BranchesScreen.-wide #middle { layout: horizontal; }
     BranchesScreen.-wide #branches { width: 1fr; height: 100%; }
-    BranchesScreen.-wide #detail { width: 38%; max-width: 72; height: 100%; border-top: none;
+    BranchesScreen.-wide #detail { width: 35%; max-width: 72; height: 100%; border-top: none;
         border-left: solid $panel-lighten-2; }
     BranchesScreen.-no-detail #detail { display: none; }
     BranchesScreen.-all-detail #branches { display: none; }
@@ -104,7 +105,6 @@ class BranchesScreen(LabScreen):
         self.show_header(None)
 
     def on_resize(self, event: Resize) -> None:
-        super().on_resize(event)
         self.set_class(event.size.height < 20, "-low")  # noqa: PLR2004  six lines of a table are the least
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
@@ -380,37 +380,3 @@ class BranchesScreen(LabScreen):
             main=self._curves.get(main) if view.is_beside_main else None,
             main_mean=on_main.mean if on_main is not None and view.is_beside_main else None,
         )
-
-
-def list_line(
-    wanted: Filter,
-    *,
-    num_shown: int,
-    num_all: int,
-    num_marked: int,
-    is_only_marked: bool,
-) -> Line:
-    """Return what the list shows of what there is: how many, marks, filter."""
-    is_part = num_shown != num_all
-    counted = f"{num_shown} of {num_all} branches" if is_part else f"{num_all} branches"
-    right: list[Piece] = [(counted, Look.DIM)]
-    if num_marked:
-        only = " alone" if is_only_marked else ""
-        right.append((f"  * {num_marked} marked{only}", Look.MARKED))
-    if wanted.text:
-        # Last, for what is too long is cut there.
-        right.append((f"  {'▲ ' if wanted.wrong else ''}[/{wanted.text}]", Look.WARN))
-    return tuple(right)
-
-
-def notice_of(branches: BranchList, wanted: str) -> str:
-    """Return what stands below the table: why it is empty, or what to do first."""
-    if not branches.experiments:
-        return "no experiment branch yet; start one: branchlab new-exp NAME"
-    if not branches.kept:
-        return (
-            f"no branch has '{wanted}'; Esc clears the filter" if wanted else "no branch is marked"
-        )
-    if not any(view.runs for view in branches.views.values()):
-        return "no runs yet; R runs the selected branch, all of them: branchlab run --all-branches"
-    return ""

@@ -94,6 +94,12 @@ class Job:
         """Return what it has printed so far; its complaints last."""
         return [*_lines(self.out), *_lines(self.err)]
 
+    def close(self) -> None:
+        """Let go of what it has printed; of one that goes on it is still read."""
+        if self.is_over:
+            self.out.close()
+            self.err.close()
+
     def interrupt(self) -> None:
         """Ask it to end as Ctrl-C would."""
         if self.process is not None and not self.is_over:

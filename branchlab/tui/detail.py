@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from branchlab.domain import (
     FeatureVerdict,
@@ -15,10 +14,9 @@ from branchlab.domain import (
     RunRecord,
     RunState,
 )
-from branchlab.lab.curves import Curve
 from branchlab.lab.stations import STATIONS
 from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
-from branchlab.tui.chart import Series, legend, plot, sparkline
+from branchlab.tui.branch_chart import Drawn, chart_lines, spark_line
 from branchlab.tui.keys import BRANCHES, key_of_verb
 from branchlab.tui.looks import (
     Line,
@@ -33,7 +31,7 @@ from branchlab.tui.looks import (
 from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
 
-_CHART_HEIGHT_MAX = 14
+_CHART_HEIGHT_MAX = 18
 _FILES_MAX = 6
 _HYPOTHESES_MAX = 4
 _ROOMY = 12
@@ -49,16 +47,6 @@ _ATTENTION = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """What is drawn of a branch beside what is said of it: its curve, and main's where both may share a chart."""
-
-    metric: str
-    curve: Curve | None = None
-    main: Curve | None = None
-    main_mean: float | None = None
-
-
 def detail_lines(view: BranchView, drawn: Drawn, *, width: int, height: int) -> list[Line]:
     """Return all that is known of a branch, fitted to ``height`` lines; where there is little room, what decides."""
     if height < _ROOMY:
@@ -67,6 +55,7 @@ def detail_lines(view: BranchView, drawn: Drawn, *, width: int, height: int) -> 
         *head_lines(view),
         _GAP,
         *next_lines(view),
+        advice_line(view),
         verdict_line(view),
         *hypothesis_lines(view),
         merge_line(view),
@@ -101,7 +90,10 @@ def heading_lines(title: str, why: str, views: Sequence[BranchView], *, width: i
     """Return what a group of branches is, for a heading that is selected."""
     names = ", ".join(view.name for view in views)
     lines: list[Line] = [
-        ((title, Look.STRONG), (f"  {len(views)} branches", Look.DIM)),
+        (
+            (title, Look.STRONG),
+            (f"  {len(views)} branch{'es' if len(views) != 1 else ''}", Look.DIM),
+        ),
         ((why, Look.PLAIN),),
         ((names, Look.DIM),),
         (("⏎ folds it or opens it; capitals are about all of them", Look.DIM),),
@@ -114,7 +106,7 @@ def _strip(view: BranchView, drawn: Drawn, width: int, height: int) -> list[Line
     head = ((view.name, Look.STRONG), (f"  {view.title or view.subject}", Look.PLAIN))
     facts = _joined(merge_line(view), features_line(view))
     claims = hypothesis_lines(view)[:1]
-    spark = _spark_line(view, drawn, width)
+    spark = spark_line(view, drawn, width)
     said = [
         [cut(head, width)],
         [cut(line, width) for line in next_lines(view)],
@@ -166,57 +158,6 @@ def flags_line(view: BranchView) -> Line:
         return ()
     said = ", ".join(f"{name}={str(value).lower()}" for name, value in view.flags.items())
     return (("switches on: ", Look.DIM), (said, Look.PLAIN))
-
-
-def chart_lines(view: BranchView, drawn: Drawn, *, width: int, height: int) -> list[Line]:
-    """Return the branch's curve over main's, with the band between its lowest and highest seed; none without room."""
-    series = _series(view, drawn)
-    if not series or height < 5:  # noqa: PLR2004  axis, legend and three lines of curve
-        return []
-    lines = plot(series, width=width, height=height - 2)
-    if not lines:
-        return []
-    num = drawn.curve.num_seeds if drawn.curve else 0
-    seeds = f"{num} seed{'s' if num != 1 else ''}"
-    title: Line = ((f"{drawn.metric}  ", Look.DIM), *legend(series), (seeds, Look.DIM))
-    return [(), title, *lines]
-
-
-def _series(view: BranchView, drawn: Drawn) -> list[Series]:
-    found = []
-    for curve, look in ((drawn.curve, Look.CURVE_1), (drawn.main, Look.CURVE_2)):
-        if curve is None or not curve.points:
-            continue
-        is_own = curve is drawn.curve
-        band = [(p.epoch, p.low, p.high) for p in curve.points] if curve.num_seeds > 1 else []
-        found.append(
-            Series(
-                name=view.name if is_own else curve.branch,
-                points=[(point.epoch, point.mean) for point in curve.points],
-                look=look,
-                band=band if is_own else (),
-            )
-        )
-    return found
-
-
-def _spark_line(view: BranchView, drawn: Drawn, width: int) -> Line:
-    """Return the curve in one line, between main's mean and its own."""
-    if drawn.curve is None:
-        return ()
-    points = [(point.epoch, point.mean) for point in drawn.curve.points]
-    name = f"{drawn.metric} "
-    last = f" {figure(points[-1][1])}"
-    is_held = view.role is Role.EXPERIMENT and drawn.main_mean is not None
-    beside = f"  main {figure(drawn.main_mean)}" if is_held else ""
-    going = "  so far" if drawn.curve.is_running else ""
-    room = width - len(name) - len(last) - len(beside) - len(going)
-    return (
-        (name, Look.DIM),
-        (sparkline(points, min(room, 40)), Look.LIVE),
-        (f"{last}{going}", Look.PLAIN),
-        (beside, Look.DIM),
-    )
 
 
 def _joined(one: Line, other: Line) -> Line:

@@ -25,15 +25,17 @@ from branchlab.domain import (
 )
 from branchlab.lab.curves import Curve, Point
 from branchlab.lab.stations import STATIONS
+from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_filter import parse_filter, said_of
 from branchlab.tui.branch_groups import heading_key, station_of_key
 from branchlab.tui.branch_list import BranchList
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import Sort, branch_cells, branch_columns, sorted_views
+from branchlab.tui.column_widths import fit
 from branchlab.tui.columns_screen import column_rows
-from branchlab.tui.detail import Drawn, detail_lines, merge_lines
+from branchlab.tui.detail import detail_lines, merge_lines
 from branchlab.tui.keys import BRANCHES, key_of_verb
-from branchlab.tui.line_table import LineTable, fit
+from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import plain
 from branchlab.tui.memory import Memory
 from branchlab.tui.rows import Column

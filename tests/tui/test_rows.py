@@ -28,10 +28,10 @@ from branchlab.domain import (
 from branchlab.lab.runs import RunDetails
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille, sparkline, thinned
+from branchlab.tui.column_widths import fit, natural_widths
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
-from branchlab.tui.line_table import fit, natural_widths
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
 from branchlab.tui.rows import Column, Row
 from branchlab.tui.run_screen import run_lines
