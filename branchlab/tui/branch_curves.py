@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from branchlab.lab.curves import KnownCurves, curves_by_branch
+from branchlab.lab.curves import Curve, KnownCurves, curves_by_branch
 from branchlab.lab.project import Project
 from branchlab.store.index import Index
 from branchlab.tui.asking import Read
@@ -20,6 +20,7 @@ def curves_key(snapshot: Snapshot) -> Hashable:
 def reader_of() -> Callable[[Snapshot], Read]:
     """Return what makes readings of one lab; what one has read the next knows."""
     known = KnownCurves()
+    last: dict[str, Curve] = {}
 
     def reading(snapshot: Snapshot) -> Read:
         status = snapshot.status
@@ -31,9 +32,15 @@ def reader_of() -> Callable[[Snapshot], Read]:
         def read(project: Project) -> object:
             index = Index(project.state)
             try:
-                return curves_by_branch(results, known.read(index, status.metric, snapshot.records))
+                curves = known.read(index, status.metric, snapshot.records)
             finally:
                 index.close()
+            found = curves_by_branch(results, curves)
+            # What is the same stays the same object: rows are kept by that.
+            kept = {name: last[name] for name in found if last.get(name) == found[name]}
+            last.clear()
+            last.update(found | kept)
+            return dict(last)
 
         return read
 

@@ -110,6 +110,8 @@ class BranchesScreen(LabScreen):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._list.update(branch_views(snapshot), self._curves, self.lab.now())
+        # A branch that is gone takes its mark with it.
+        self.lab.marked[:] = [name for name in self.lab.marked if name in self._list.views]
         self.show_warnings(snapshot.status.warnings)
         self._draw()
         key = curves_key(snapshot)
@@ -274,9 +276,8 @@ class BranchesScreen(LabScreen):
 
     def chosen_branches(self) -> tuple[str, ...]:
         """Return the marked branches; else the selected one, or all under a heading that is selected."""
-        marked = tuple(name for name in self.lab.marked if name in self._list.views)
-        if marked:
-            return marked
+        if self.lab.marked:
+            return tuple(self.lab.marked)
         named = self._names_of(station_of_key(self.query_one(LineTable).selected))
         return tuple(named) or super().chosen_branches()
 

@@ -165,8 +165,9 @@ class LineTable(ScrollView, can_focus=True):
 
     def show_marked(self, marked: Iterable[str]) -> None:
         """Draw the rows of these keys as marked."""
-        self.marked = frozenset(marked)
-        self.refresh()
+        before, self.marked = self.marked, frozenset(marked)
+        if before != self.marked:
+            self.refresh()
 
     def select(self, key: str) -> None:
         """Select a row by its key; where it is not there yet, as soon as it is."""
