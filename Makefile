@@ -56,6 +56,7 @@ bench: install  ## compare with what one would use instead; figures go into benc
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/honesty.py
+	$(BIN)/python benchmarks/tui.py
 
 docs: install  ## write the generated pages again
 	$(BIN)/python docs/generate.py

@@ -200,6 +200,7 @@ def _record(state: StateFolder, branch: str, commit: str, tree: str, seed: int) 
     state_after = RunState.FAILED if has_failed else RunState.DONE
     reason = "ValueError: made for the benchmark" if has_failed else ""
     events.write("end", state=str(state_after), reason=reason)
+    events.close()
     attempt.write_result(
         state_after,
         reason=reason,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from branchlab.cli import terminal
 from branchlab.errors import BranchlabError
 from branchlab.terminal_text import safe_text
 from branchlab.version import __version__
@@ -50,6 +51,25 @@ COMMANDS = {
 """Name -> (module of this package, short help). The help page is written from here, so that no command is imported."""
 
 
+def _color_option(*, hidden: bool = False) -> click.Option:
+    """Return ``--color``, which stands before the command or, like any other option, behind it."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            terminal.choose_colour(terminal.Colour(value))
+            ctx.color = terminal.colour()
+
+    return click.Option(
+        ["--color"],
+        type=click.Choice([str(choice) for choice in terminal.Colour]),
+        callback=choose,
+        expose_value=False,
+        is_eager=True,
+        hidden=hidden,
+        help="Colour on a terminal unless NO_COLOR is set, always, or never.",
+    )
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, and names the nearest known one for a wrong name."""
 
@@ -61,6 +81,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"branchlab.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        if all(param.name != "color" for param in command.params):
+            command.params.append(_color_option(hidden=True))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -94,20 +116,31 @@ Examples:
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
+    params=[_color_option()],
+    invoke_without_command=True,
 )
 @click.version_option(__version__, message="branchlab %(version)s")
-def app() -> None:
+@click.pass_context
+def app(ctx: click.Context) -> None:
     """Manage the experiments of a PyTorch vision project as git branches.
 
     Every experiment branch is tracked against main and against a frozen reference, trained by one shared trainer with
-    several seeds, and judged honestly. Also answers as `git lab`.
+    several seeds, and judged honestly. Without a command: the status, and what to do next. Also answers as `git lab`.
     """
+    if ctx.invoked_subcommand is None:
+        importlib.import_module("branchlab.cli.status").status_or_help(ctx)
 
 
 def run_app(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    terminal.use_plain_characters_where_needed()
     try:
-        code = app.main(args=list(arguments), prog_name=_program(), standalone_mode=False)
+        code = app.main(
+            args=list(arguments),
+            prog_name=_program(),
+            standalone_mode=False,
+            color=terminal.colour(),
+        )
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
@@ -127,9 +160,12 @@ def run_app(arguments: Sequence[str]) -> int:
 
 def complain(error: BranchlabError) -> None:
     """Say what is wrong and what to type next, on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {safe_text(error.message)}", err=True)
+    color = terminal.colour()
+    error_word = click.style("error:", fg="red", bold=True)
+    click.echo(f"{error_word} {safe_text(error.message)}", err=True, color=color)
     if error.hint:
-        click.echo(f"{click.style('hint:', bold=True)} {safe_text(error.hint)}", err=True)
+        hint_word = click.style("hint:", bold=True)
+        click.echo(f"{hint_word} {safe_text(error.hint)}", err=True, color=color)
 
 
 def _program() -> str:

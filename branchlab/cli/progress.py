@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from branchlab.cli.table import state_text
+from branchlab.cli.terminal import colour
 from branchlab.domain import RunRecord, RunState
 from branchlab.lab.progress import Progress, left_s
 from branchlab.lab.run import Prepared
@@ -91,7 +92,7 @@ def _live(changes: Iterator[Progress], stop: StopRequest) -> Iterator[Progress]:
     from rich.live import Live
     from rich.text import Text
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, no_color=True if colour() is False else None)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for progress in changes:
             for line in _lines(progress):

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from branchlab.cli.carry import Carried, carry_out, plan_only, say_failures, say_submitted
-from branchlab.cli.compare import print_comparison
+from branchlab.cli.compare_text import print_comparison
 from branchlab.cli.determinism import check_and_report, refuse_beside_check
 from branchlab.cli.documents import compare_document, print_document, print_events, run_document
 from branchlab.cli.hypotheses import print_short
@@ -282,7 +282,7 @@ def _report(project: Project, carried: Carried, outlook: Outlook) -> None:
     say_failures(carried)
     say_submitted(last.given)
     if comparison is not None and outlook.shows_verdicts:
-        print_comparison(comparison)
+        print_comparison(project, comparison)
     if outlook.shows_verdicts:
         print_short(claimed)
     if missing is not None:

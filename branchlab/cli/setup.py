@@ -301,7 +301,7 @@ def demo(folder: Path, example: str, no_run: bool) -> int:
     if not no_run:
         # One branch is broken on purpose, so a failed run is no failure of the demo.
         code = run_and_report(project, RunRequest(is_all=True), Outlook(shows_verdicts=False))
-    print_status(status(project))
+    print_status(project, status(project))
     click.echo(f"\nlook around: cd {folder} && branchlab tui")
     return 130 if code == 130 else 0  # noqa: PLR2004  interrupted
 

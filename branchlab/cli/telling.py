@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from branchlab.cli.terminal import can_redraw
 from branchlab.git.memo import Tell, silently
 from branchlab.terminal_text import safe_text
 
@@ -24,7 +25,7 @@ def say_notes(notes: Iterable[str]) -> None:
 @contextmanager
 def telling() -> Iterator[Tell]:
     """Show what takes long in one line of a terminal's stderr, and take it away at the end."""
-    if not sys.stderr.isatty():
+    if not can_redraw(sys.stderr):
         yield silently
         return
     until = time.monotonic() + _QUIET_S

@@ -12,7 +12,8 @@ from branchlab.analysis.wording import difference_text
 from branchlab.cli.app import branch_names
 from branchlab.cli.documents import Document, print_document
 from branchlab.cli.options import branches_argument, json_option, project_here
-from branchlab.cli.table import outcome_text, width
+from branchlab.cli.table import outcome_text
+from branchlab.cli.terminal import width
 from branchlab.domain import Fate, Relation
 from branchlab.errors import ConfigError
 from branchlab.lab.words import RELATION_WORDS, figure

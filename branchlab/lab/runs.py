@@ -65,6 +65,11 @@ def list_runs(
     return kept[:limit] if limit >= 0 else kept
 
 
+def num_running(project: Project) -> int:
+    """Return how many runs of any branch go on."""
+    return sum(record.state is RunState.RUNNING for record in project.index().runs())
+
+
 def branch_of_runs(project: Project, name: str) -> str:
     """Return the full name of a branch as its runs have it: of one that there is, or that runs remember."""
     if any(record.run.branch == name for record in project.index().runs()):

@@ -36,6 +36,12 @@ OUTCOME_MARKS = {
     Outcome.NO_DIFFERENCE: "=",
     Outcome.UNDECIDED: "~",
 }
+OUTCOME_WORDS = {
+    Outcome.BETTER: "better",
+    Outcome.WORSE: "worse",
+    Outcome.NO_DIFFERENCE: "no diff",
+    Outcome.UNDECIDED: "undecided",
+}
 HYPOTHESIS_MARKS = {
     HypothesisState.SUPPORTED: "✓",
     HypothesisState.REFUTED: "✗",

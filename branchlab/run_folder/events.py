@@ -32,6 +32,10 @@ class EventWriter:
         content = self._path.read_bytes()
         self._is_torn = bool(content) and not content.endswith(b"\n")
 
+    def close(self) -> None:
+        """Give the descriptor back; who writes until it ends need not."""
+        os.close(self._fd)
+
     def write(self, kind: str, **values: object) -> None:
         """Append one event; ``values`` must be plain types."""
         body = json.dumps(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,12 @@ from branchlab.store.ingest import look, upsert
 from branchlab.store.schema import migrate
 
 _LOCK_WAIT_S = 10.0
+_CURVES = "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step"
+# CROSS JOIN is an order in SQLite: some runs are looked up by key; the planner would read all of them instead.
+_CURVES_OF_SOME = (
+    "SELECT run, epoch, metrics.value FROM json_each(?) AS wanted CROSS JOIN metrics"
+    " ON run = wanted.value AND name = ? ORDER BY run, step"
+)
 
 
 class Index:
@@ -39,6 +45,7 @@ class Index:
     def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._reader: sqlite3.Connection | None = None
+        self._known: dict[str, tuple[tuple[Any, ...], RunRecord]] = {}
 
     def refresh(self) -> None:
         """Read what the run folders have new. Without folders nothing is written.
@@ -65,8 +72,16 @@ class Index:
                 self._ingest_all()
 
     def runs(self) -> list[RunRecord]:
-        """Return all runs, the latest planned first."""
-        return self._records("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
+        """Return all runs, the latest planned first; asked again, what has not changed is the same object."""
+        rows = self._read("SELECT * FROM runs ORDER BY planned_at DESC, id", ())
+        before, self._known = self._known, {}
+        for row in rows:
+            run_id, values = row["id"], tuple(row)
+            known = before.get(run_id)
+            if known is None or known[0] != values:
+                known = values, self._record(row)
+            self._known[run_id] = known
+        return [record for _, record in self._known.values()]
 
     def run(self, run_id: str) -> RunRecord | None:
         """Return one run."""
@@ -88,19 +103,13 @@ class Index:
         return [(row["step"], row["value"]) for row in rows]
 
     def epoch_curves(
-        self, metric: str, runs: Collection[str] | None = None
+        self, metric: str, runs: Iterable[str] | None = None
     ) -> dict[str, list[tuple[int, float]]]:
-        """Return (epoch, last value in it) of one metric, by run; of all runs, or of some."""
+        """Return (epoch, last value in it) of one metric, by run: of all runs, or of some without reading the others."""
         if runs is None:
-            rows = self._read(
-                "SELECT run, epoch, value FROM metrics WHERE name = ? ORDER BY run, step", (metric,)
-            )
+            rows = self._read(_CURVES, (metric,))
         else:
-            rows = self._read(
-                "SELECT run, epoch, value FROM metrics WHERE name = ? AND run IN (SELECT value FROM json_each(?)) "
-                "ORDER BY run, step",
-                (metric, json.dumps(list(runs))),
-            )
+            rows = self._read(_CURVES_OF_SOME, (json.dumps(list(runs)), metric))
         found: dict[str, dict[int, float]] = {}
         for row in rows:
             found.setdefault(row["run"], {})[row["epoch"]] = row["value"]
@@ -137,8 +146,11 @@ class Index:
             raise self._unreadable(error) from None
 
     def _records(self, query: str, values: tuple[object, ...]) -> list[RunRecord]:
+        return [self._record(row) for row in self._read(query, values)]
+
+    def _record(self, row: sqlite3.Row) -> RunRecord:
         try:
-            return [_record(row) for row in self._read(query, values)]
+            return _record(row)
         except (ValueError, TypeError, KeyError) as error:
             raise self._unreadable(error) from None
 

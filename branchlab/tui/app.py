@@ -7,28 +7,28 @@ Textual otherwise dies with the alternate screen on and the cursor hidden.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 
 from branchlab.errors import BranchlabError
 from branchlab.lab.project import Project
 from branchlab.lab.runs import show
 from branchlab.terminal_text import safe_text
-from branchlab.tui import keys
+from branchlab.tui import kept, keys
 from branchlab.tui.asking import Answer, Asking, Read
 from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
-from branchlab.tui.commands import Command, Job, Manner, start
+from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
 from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
@@ -37,11 +37,14 @@ from branchlab.tui.feed import Feed
 from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
+from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.journal_screen import JournalScreen
+from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, RunRead, Said, SnapshotRead
+from branchlab.tui.plain import PlainCharacters
 from branchlab.tui.run_screen import NUM_LOG_LINES, RunScreen
 from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
@@ -50,16 +53,16 @@ from branchlab.tui.views import Snapshot
 
 _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-_JOBS_MAX = 100
 
 
 class BranchlabApp(App[None]):
     """The overview of one project.
 
     Attributes:
-        jobs: The commands that were carried out from here, oldest first.
+        jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
         marked: Names of the branches that are marked, in the order of marking; ``compare`` shows them side by side.
+        kept: The overview's rows of the last start; None where there are none.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -82,6 +85,8 @@ class BranchlabApp(App[None]):
         project: Project,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_ascii: bool = False,
+        theme: str = "",
     ) -> None:
         # An empty NO_COLOR means nothing, yet Textual would show greys. A set one needs ansi_color from the start:
         # with the theme alone everything is drawn black on black (Textual 8.2.8).
@@ -92,18 +97,20 @@ class BranchlabApp(App[None]):
         self.project = project
         self.memory = Memory(project.state.path / "tui" / "state.json")
         self.memory.load()
-        theme = self.memory.text("theme", among=frozenset(self.available_themes))
+        wanted = theme or self.memory.text("theme")
         if is_colourless:
             self.theme = "ansi-dark"
-        elif theme:
-            self.theme = theme
+        elif wanted in self.available_themes:
+            self.theme = wanted
+        self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
-        self.jobs: list[Job] = []
+        self.jobs = Jobs(self._job_ended)
         self.marked: list[str] = []
+        self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
         self._snapshot: Snapshot | None = None
-        self._said = Said("reading…", is_error=False)
+        self._said = Said(self.kept.words if self.kept else "reading…", is_error=False)
         self._is_reading_run = False
 
     @property
@@ -128,12 +135,16 @@ class BranchlabApp(App[None]):
     def get_default_screen(self) -> LabScreen:
         return BranchesScreen()
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._plain]
+
     async def on_mount(self) -> None:
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._leave, 128 + number)
-        self._poll()
+        # After the first frame: reading in a thread would hold it up.
+        self.call_after_refresh(self._poll)
         last = self.memory.text("place", among=frozenset(Place))
         if last and last != self.current_mode:
             await self.switch_mode(last)
@@ -141,8 +152,7 @@ class BranchlabApp(App[None]):
     def on_unmount(self) -> None:
         self.feed.stop()
         self._asking.stop()
-        for job in self.jobs:
-            job.close()
+        self.jobs.close()
         self.memory.keep("place", self.current_mode)
         if not os.environ.get("NO_COLOR"):
             self.memory.keep("theme", self.theme)
@@ -215,12 +225,21 @@ class BranchlabApp(App[None]):
         else:
             told(command_of(verb, names))
 
+    def edit(self, path: Path, line: int = 1) -> None:
+        """Open a file in the user's editor, which gets the terminal until it is left."""
+        folder = path if path.is_dir() else path.parent
+        self._take_the_terminal(edit_command(path, line), folder)
+
+    def open_shell(self, folder: Path) -> None:
+        """Open the user's shell in a folder; leaving it returns here."""
+        self._take_the_terminal(shell_command(), folder)
+
     def carry_out(self, command: Command) -> None:
         """Carry a command out: at once where it only reads, else after ``y``."""
 
         def answered(is_yes: bool | None) -> None:  # noqa: FBT001  what Textual hands over
             if is_yes and command.manner is Manner.TERMINAL:
-                self._take_the_terminal(command)
+                self._take_the_terminal(command, self.project.repository.root)
             elif is_yes:
                 self._start(command)
 
@@ -256,8 +275,7 @@ class BranchlabApp(App[None]):
             self.push_screen(HelpScreen(screen.NAME, screen.KEYS), chosen)
 
     def action_leave(self) -> None:
-        self.feed.stop()
-        self.exit()
+        self._leave(0)
 
     def action_help_quit(self) -> None:
         """Quit with Ctrl-C where no text is selected; Textual would only say which key quits."""
@@ -319,36 +337,29 @@ class BranchlabApp(App[None]):
         self.feed.work()
 
     def _start(self, command: Command) -> None:
-        number = self.jobs[-1].number + 1 if self.jobs else 1
         try:
-            job = start(command, number, root=self.project.repository.root, width=self.size.width)
+            self.jobs.start(command, self.project.repository.root, width=self.size.width)
         except OSError as error:
             self.say(f"{command.text} could not be started: {error.strerror}", is_error=True)
             return
-        self.jobs = [*self.jobs, job][-_JOBS_MAX:]
         self.say(f"{command.text} …")
-        # A daemon, not a worker of Textual's: leaving waits for workers, and a command may go on for hours.
-        threading.Thread(target=self._wait_for, args=(job,), daemon=True, name="job").start()
 
-    def _wait_for(self, job: Job) -> None:
-        try:
-            is_good = job.wait()
-            where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
-            self.say(f"{job.said}{where}", is_error=not is_good)
-            self.feed.ask()
-        except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
-            self.say(record_failure(error, self.project.state), is_error=True)
+    def _job_ended(self, job: Job, failed: Exception | None) -> None:
+        """Say how a command ended; called by the thread that waits for it."""
+        if failed is not None:
+            self.say(record_failure(failed, self.project.state), is_error=True)
+            return
+        where = "" if job.command.manner is Manner.READS else "  (@ shows all of it)"
+        self.say(f"{job.said}{where}", is_error=job.code != 0)
+        self.feed.ask()
 
-    def _take_the_terminal(self, command: Command) -> None:
+    def _take_the_terminal(self, command: Command, folder: Path) -> None:
         """Give the terminal away until a command has ended, as an editor or a debugger needs it."""
-        with self.suspend(), _deaf_to_ctrl_c():
-            print(f"$ {command.text}", flush=True)  # noqa: T201  into the terminal that was given away
-            code = subprocess.run(
-                command.process_arguments, cwd=self.project.repository.root, check=False
-            ).returncode
-            if code:
-                with contextlib.suppress(EOFError, KeyboardInterrupt):
-                    input(f"it ended with {code}; Enter returns ")
+        if not folder.is_dir():
+            self.say(f"there is no folder {folder}", is_error=True)
+            return
+        with self.suspend():
+            code = run_in_terminal(command, folder)
         self.refresh(layout=True)
         self.say(f"{command.text}: ended with {code}", is_error=bool(code))
         self.feed.ask()
@@ -366,13 +377,4 @@ class BranchlabApp(App[None]):
     def _leave(self, return_code: int) -> None:
         self.feed.stop()
         self.exit(return_code=return_code)
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to a child in the same terminal; ignored, it would be ignored there as well."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        keep_what_stands(self)

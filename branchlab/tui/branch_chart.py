@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from branchlab.lab.curves import Curve
+from branchlab.lab.sparkline import sparkline
 from branchlab.lab.words import figure
-from branchlab.tui.chart import Series, legend, plot, sparkline
+from branchlab.tui.chart import Series, legend, plot
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.views import BranchView, Role
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
-from branchlab.lab.curves import Curve, KnownCurves, curves_by_branch
+from branchlab.lab.curves import Curve, KnownCurves, curves_by_branch, sparklines
 from branchlab.lab.project import Project
 from branchlab.store.index import Index
 from branchlab.tui.asking import Read
 from branchlab.tui.views import Snapshot
+
+_WIDTH = 8
+
+
+class Curves:
+    """The curve of each branch, and all in a line of blocks each, in one span."""
+
+    def __init__(self, by_branch: Mapping[str, Curve] | None = None) -> None:
+        self.by_branch = by_branch or {}
+        said = sparklines(self.by_branch, _WIDTH)
+        self.sparks = {name: (text, self.by_branch[name].is_running) for name, text in said.items()}
 
 
 def curves_key(snapshot: Snapshot) -> Hashable:
@@ -20,7 +31,6 @@ def curves_key(snapshot: Snapshot) -> Hashable:
 def reader_of() -> Callable[[Snapshot], Read]:
     """Return what makes readings of one lab; what one has read the next knows."""
     known = KnownCurves()
-    last: dict[str, Curve] = {}
 
     def reading(snapshot: Snapshot) -> Read:
         status = snapshot.status
@@ -35,12 +45,7 @@ def reader_of() -> Callable[[Snapshot], Read]:
                 curves = known.read(index, status.metric, snapshot.records)
             finally:
                 index.close()
-            found = curves_by_branch(results, curves)
-            # What is the same stays the same object: rows are kept by that.
-            kept = {name: last[name] for name in found if last.get(name) == found[name]}
-            last.clear()
-            last.update(found | kept)
-            return dict(last)
+            return Curves(curves_by_branch(results, curves))
 
         return read
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from branchlab.domain import Goal
-from branchlab.lab.curves import Curve
 from branchlab.tui.branch_filter import Filter, parse_filter, said_of
 from branchlab.tui.branch_groups import Arranged, arranged
 from branchlab.tui.branch_memory import Manner
-from branchlab.tui.branch_rows import branch_cells, sorted_views
+from branchlab.tui.branch_rows import Spark, branch_cells, sorted_views
 from branchlab.tui.looks import Line, Look, Piece
 from branchlab.tui.rows import AnyRow
 from branchlab.tui.views import BranchView, Role
@@ -25,19 +24,19 @@ _MEASURED_MAX, _LONGEST = 200, 20
 class BranchRow:
     """One branch as a row; its cells, and all in which words are looked for, are made when that is first asked for."""
 
-    __slots__ = ("_cells", "_now", "_said", "curve", "key", "view")
+    __slots__ = ("_cells", "_now", "_said", "key", "spark", "view")
     is_heading = False
 
-    def __init__(self, view: BranchView, curve: Curve | None, now: datetime) -> None:
+    def __init__(self, view: BranchView, spark: Spark | None, now: datetime) -> None:
         self.key = view.name
-        self.view, self.curve, self._now = view, curve, now
+        self.view, self.spark, self._now = view, spark, now
         self._cells: tuple[Line, ...] | None = None
         self._said: str | None = None
 
     @property
     def cells(self) -> tuple[Line, ...]:
         if self._cells is None:
-            self._cells = branch_cells(self.view, self._now, self.curve)
+            self._cells = branch_cells(self.view, self._now, self.spark)
         return self._cells
 
     @property
@@ -80,25 +79,20 @@ class BranchList:
         ]
 
     def update(
-        self, views: Sequence[BranchView], curves: Mapping[str, Curve], now: datetime
+        self, views: Sequence[BranchView], sparks: Mapping[str, Spark], now: datetime
     ) -> None:
         """Take the branches as they are now."""
         minute = now.replace(second=0, microsecond=0)
         is_older = minute != self._minute  # the ages that stand in rows may be others
         before, rows, num_kept = self._rows, {}, 0
         for view in views:
-            old, curve = before.get(view.name), curves.get(view.name)
-            is_kept = (
-                old is not None
-                and old.view is view
-                and not is_older
-                and (old.curve is curve or old.curve == curve)
-            )
+            old, spark = before.get(view.name), sparks.get(view.name)
+            is_kept = old is not None and old.view is view and not is_older and old.spark == spark
             if is_kept and old is not None:
                 rows[view.name] = old
                 num_kept += 1
             else:
-                rows[view.name] = BranchRow(view, curve, now)
+                rows[view.name] = BranchRow(view, spark, now)
         self._minute = minute
         if num_kept == len(before) == len(views):
             return

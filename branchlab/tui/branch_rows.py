@@ -9,9 +9,8 @@ from operator import attrgetter
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Goal, RunState
-from branchlab.lab.curves import Curve
+from branchlab.lab.columns import Column
 from branchlab.lab.words import age, drift_text, figure, hypotheses_text
-from branchlab.tui.chart import sparkline
 from branchlab.tui.looks import (
     Line,
     Look,
@@ -22,10 +21,11 @@ from branchlab.tui.looks import (
     outcome_piece,
     state_mark,
 )
-from branchlab.tui.rows import Column, progress_text
+from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
 
-_CURVE_WIDTH = 8
+Spark = tuple[str, bool]
+"""A branch's curve in a line of blocks, and whether it is of runs that go on."""
 Value = Callable[[BranchView], float | str | None]
 
 
@@ -95,7 +95,7 @@ def branch_columns(
     )
 
 
-def branch_cells(view: BranchView, now: datetime, curve: Curve | None = None) -> tuple[Line, ...]:
+def branch_cells(view: BranchView, now: datetime, spark: Spark | None = None) -> tuple[Line, ...]:
     """Return one branch as cells."""
     verdict = view.verdict
     is_experiment = view.role is Role.EXPERIMENT
@@ -115,7 +115,7 @@ def branch_cells(view: BranchView, now: datetime, curve: Curve | None = None) ->
         ((figure(view.mean), Look.PLAIN if view.mean is not None else Look.DIM),),
         ((difference, judged[1] if verdict else Look.DIM),),
         ((interval_text(verdict) if verdict else "", Look.DIM),),
-        ((_curve_text(curve), Look.LIVE if curve and curve.is_running else Look.DIM),),
+        ((spark[0], Look.LIVE if spark[1] else Look.DIM),) if spark else (("", Look.DIM),),
         (judged,),
         (fresh if fresh[0] or not view.is_stale else ("stale", Look.WARN),),
         ((hypotheses_text(view.hypotheses), Look.PLAIN),),
@@ -156,12 +156,6 @@ def _without_verdict(view: BranchView) -> Piece:
         mark, look = state_mark(RunState.FAILED)
         return f"{mark} failed", look
     return "", Look.DIM
-
-
-def _curve_text(curve: Curve | None) -> str:
-    if curve is None:
-        return ""
-    return sparkline([(point.epoch, point.mean) for point in curve.points], _CURVE_WIDTH)
 
 
 def sorted_views(

@@ -9,9 +9,9 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
+from branchlab.lab.sparkline import sparkline
 from branchlab.lab.words import figure
 from branchlab.tui import keys
-from branchlab.tui.chart import sparkline
 from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.line_table import LineTable

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
@@ -14,13 +14,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from branchlab.domain import Station
-from branchlab.lab.curves import Curve
+from branchlab.lab.columns import Column
 from branchlab.lab.stations import STATIONS
 from branchlab.lab.status import Status
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.branch_chart import Drawn
-from branchlab.tui.branch_curves import curves_key, reader_of
+from branchlab.tui.branch_curves import Curves, curves_key, reader_of
 from branchlab.tui.branch_groups import heading_key, station_of_key
 from branchlab.tui.branch_list import BranchList, list_line, notice_of
 from branchlab.tui.branch_memory import Manner, keep, recalled
@@ -29,9 +29,9 @@ from branchlab.tui.columns_screen import ColumnsScreen
 from branchlab.tui.detail import detail_lines, heading_lines, merge_lines
 from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, content
-from branchlab.tui.rows import Column
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Snapshot, branch_views
 
@@ -86,7 +86,7 @@ class BranchesScreen(LabScreen):
         self._is_about_merge = False
         self._zoom = ""
         self._read_curves = reader_of()
-        self._curves: Mapping[str, Curve] = {}
+        self._curves = Curves()
         self._curves_key: object = None
         self._curves_status: Status | None = None
 
@@ -97,8 +97,12 @@ class BranchesScreen(LabScreen):
 
     def on_mount(self) -> None:
         self._manner = recalled(self.lab.memory)
-        table = self.query_one(LineTable)
-        table.show((), (), notice="reading branches…")
+        table, kept = self.query_one(LineTable), self.lab.kept
+        if kept is None:
+            table.show((), (), notice="reading branches…")
+        else:
+            table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
+            self.show_warnings(kept.warnings)
         if self._manner.selected:
             table.select(self._manner.selected)
         self.query_one(FilterLine).set_text(self._manner.filter)
@@ -109,7 +113,7 @@ class BranchesScreen(LabScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._list.update(branch_views(snapshot), self._curves, self.lab.now())
+        self._list.update(branch_views(snapshot), self._curves.sparks, self.lab.now())
         # A branch that is gone takes its mark with it.
         self.lab.marked[:] = [name for name in self.lab.marked if name in self._list.views]
         self.show_warnings(snapshot.status.warnings)
@@ -123,11 +127,11 @@ class BranchesScreen(LabScreen):
     def show_answer(self, answer: Answer) -> None:
         if answer.slot != "branches.curves":
             return
-        if answer.value is None or self._snapshot is None:
+        if not isinstance(answer.value, Curves) or self._snapshot is None:
             self._curves_key = None
             return
-        self._curves = cast("dict[str, Curve]", answer.value)
-        self._list.update(branch_views(self._snapshot), self._curves, self.lab.now())
+        self._curves = answer.value
+        self._list.update(branch_views(self._snapshot), self._curves.sparks, self.lab.now())
         self._draw()
 
     def show_said(self) -> None:
@@ -265,6 +269,13 @@ class BranchesScreen(LabScreen):
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
 
+    def rows_to_keep(self) -> KeptRows | None:
+        """Return what the table shows, for the next start; None while a filter or marks hide some of it."""
+        snapshot, table = self._snapshot, self.query_one(LineTable)
+        if snapshot is None or self.query_one(FilterLine).text or self._is_only_marked:
+            return None
+        return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
+
     def equivalent(self) -> str:
         names = self.lab.marked
         if not names and not self._list.filter.is_empty and len(self._list.kept) <= _NAMED_MAX:
@@ -377,7 +388,7 @@ class BranchesScreen(LabScreen):
         on_main = self._list.views.get(main)
         return Drawn(
             metric=snapshot.status.metric,
-            curve=self._curves.get(view.name),
-            main=self._curves.get(main) if view.is_beside_main else None,
+            curve=self._curves.by_branch.get(view.name),
+            main=self._curves.by_branch.get(main) if view.is_beside_main else None,
             main_mean=on_main.mean if on_main is not None and view.is_beside_main else None,
         )

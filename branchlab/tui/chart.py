@@ -1,8 +1,4 @@
-"""Curves as text: a line of blocks, or braille dots.
-
-``thinned`` keeps the smallest and the largest value of every stretch, so that a spike of one step stays visible in a
-curve of a hundred thousand.
-"""
+"""Curves as text: one in braille dots, or several over one axis; in a line of blocks ``lab.sparkline`` draws them."""
 
 from __future__ import annotations
 
@@ -11,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from branchlab.lab.sparkline import Points, thinned
 from branchlab.lab.words import figure
 from branchlab.tui.looks import Line, Look, Piece
 
-Points = Sequence[tuple[int, float]]
-
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _BRAILLE = 0x2800
 _DASHES = ((1, 0), (4, 2), (2, 2), (1, 2), (6, 2), (3, 1))
@@ -37,32 +31,6 @@ class Series:
     points: Points
     look: Look = Look.LIVE
     band: Sequence[tuple[int, float, float]] = ()
-
-
-def thinned(points: Points, num_max: int = 800) -> Points:
-    """Return at most about ``num_max`` points: first, smallest, largest and last of equal stretches."""
-    if len(points) <= num_max:
-        return points
-    size = -(-len(points) * 4 // num_max)
-    kept: list[tuple[int, float]] = []
-    for start in range(0, len(points), size):
-        part = range(start, min(start + size, len(points)))
-        low = min(part, key=lambda i: points[i][1])
-        high = max(part, key=lambda i: points[i][1])
-        kept += [points[i] for i in sorted({part[0], low, high, part[-1]})]
-    return kept
-
-
-def sparkline(points: Points, width: int) -> str:
-    """Return the last value of each of at most ``width`` bins as blocks."""
-    if not points or width < 1:
-        return ""
-    values = [value for _, value in points]
-    num_bins = min(width, len(values))
-    last = [values[(i + 1) * len(values) // num_bins - 1] for i in range(num_bins)]
-    low, high = min(last), max(last)
-    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BLOCKS[round((value - low) * scale)] for value in last)
 
 
 def braille(points: Points, width: int, height: int) -> list[str]:

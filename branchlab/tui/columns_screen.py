@@ -12,9 +12,10 @@ from textual.events import Key as KeyEvent
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from branchlab.lab.columns import Column
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, Piece, content
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 
 _COLUMNS = (Column(title="SHOWN"), Column(title="COLUMN"), Column(title="IS", width_min=20))
 

@@ -9,14 +9,15 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Log
 
+from branchlab.lab.columns import Column
 from branchlab.lab.words import duration
 from branchlab.terminal_text import safe_log_line
 from branchlab.tui import keys
-from branchlab.tui.commands import Job
 from branchlab.tui.frame import LabScreen
+from branchlab.tui.jobs import Job
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look, Piece
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.views import Snapshot
 
 _EVERY_S = 0.5

@@ -5,7 +5,9 @@ Where the terminal is smaller than 60x15 only the size needed is shown.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
@@ -93,6 +95,8 @@ class LabScreen(Screen[None]):
         return self.is_mounted and self.display
 
     def on_mount(self) -> None:
+        # Before the first frame, which is drawn before the first resize is told.
+        self.set_class(self.app.size.width >= WIDE, "-wide")
         self.show_place()
         self.show_said()
         self.lab.ask_for(self)
@@ -185,6 +189,32 @@ class LabScreen(Screen[None]):
             self.lab.say("nothing is selected")
         else:
             self.offer(VERBS[verb], found)
+
+    def action_shell(self) -> None:
+        """Open a shell where the selected branch is checked out."""
+        folder = self._work_tree()
+        if folder is not None:
+            self.lab.open_shell(folder)
+
+    def action_edit(self) -> None:
+        """Open the work tree of the selected branch in the editor."""
+        folder = self._work_tree()
+        if folder is not None:
+            self.lab.edit(folder)
+
+    def _work_tree(self) -> Path | None:
+        """Return where the selected branch is checked out; says so where it is not."""
+        view = self.chosen()
+        if view is None:
+            self.lab.say("nothing is selected")
+            return None
+        if view.work_tree is None:
+            path = shlex.quote(view.name.rsplit("/", 1)[-1])
+            self.lab.say(
+                f"{view.name} is checked out nowhere; "
+                f"to work on it: git worktree add ../{path} {shlex.quote(view.name)}"
+            )
+        return view.work_tree
 
     def offer(self, verb: Verb, names: Sequence[str]) -> None:
         """Ask what a verb has to be told, show its command, and carry it out after ``y``."""

@@ -12,10 +12,11 @@ from textual.events import Key as KeyEvent
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from branchlab.lab.columns import Column
 from branchlab.tui.keys import GLOBAL, MOVES, PLACES, Key
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Line, Look, content
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 
 _COLUMNS = (Column(title="KEY"), Column(title="DOES", width_min=20))
 

@@ -8,13 +8,14 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
+from branchlab.lab.columns import Column
 from branchlab.lab.journal import Journal, journal
 from branchlab.tui import keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import Snapshot
 

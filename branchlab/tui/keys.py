@@ -66,6 +66,20 @@ GLOBAL = (
         says="copy the command that says this",
     ),
     Key(keys="r", action="screen.refresh", label="r", word="", says="read everything anew"),
+    Key(
+        keys="e",
+        action="screen.edit",
+        label="e",
+        word="",
+        says="open the branch's work tree in your editor",
+    ),
+    Key(
+        keys="exclamation_mark",
+        action="screen.shell",
+        label="!",
+        word="",
+        says="a shell in the branch's work tree",
+    ),
     Key(keys="ctrl+t", action="app.change_theme", label="^t", word="", says="another theme"),
     Key(
         keys="ctrl+z",

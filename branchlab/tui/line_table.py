@@ -9,6 +9,7 @@ and only a line that is drawn passes ``safe_text``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -21,10 +22,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from branchlab.lab.columns import Column
 from branchlab.terminal_text import safe_text
-from branchlab.tui.column_widths import fit, widest, widths_of
+from branchlab.tui.column_widths import cell_widths, fitted, widest
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.rows import AnyRow, Column
+from branchlab.tui.rows import AnyRow
 
 _GAP = 2
 _NARROW = 120
@@ -147,7 +149,7 @@ class LineTable(ScrollView, can_focus=True):
         self.rows = tuple(rows)
         if measured is None or measured is not self._measured or self.columns != before[0]:
             self._measured = measured
-            self._natural = self._measure(self.rows if measured is None else measured)
+            self._natural = self._widths_of(self.rows if measured is None else measured)
         self._layout()
         self._keep_selection(first=not old_rows)
         has_moved = len(old_rows) != len(self.rows) or any(
@@ -243,7 +245,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def _layout(self) -> None:
         width = self.size.width
-        self._widths = fit(self.columns, self._natural, width - 2, gap=self._gap)
+        self._widths = fitted(self.columns, self._natural, width - 2, gap=self._gap)
         body = len(self.rows) - self.num_pinned
         self.virtual_size = Size(width, self._num_fixed + body)
 
@@ -251,11 +253,11 @@ class LineTable(ScrollView, can_focus=True):
     def _gap(self) -> int:
         return 1 if self.size.width < _NARROW else _GAP
 
-    def _measure(self, rows: Sequence[AnyRow]) -> tuple[int, ...]:
+    def _widths_of(self, rows: Sequence[AnyRow]) -> tuple[int, ...]:
         """Return how wide the columns' content is; a row that was measured before is not measured again."""
         known, self._sizes = self._sizes, {}
         for row in rows:
-            self._sizes[id(row)] = known.get(id(row)) or (row, widths_of(row))
+            self._sizes[id(row)] = known.get(id(row)) or (row, cell_widths(row))
         sizes = [size for _, size in self._sizes.values()]
         return widest(self.columns, sizes)
 
@@ -335,7 +337,8 @@ class LineTable(ScrollView, can_focus=True):
         style = self._style(Look.DIM, is_selected=False)
         num_body = len(self.rows) - self.num_pinned
         place = self._num_fixed + num_body - round(self.scroll_offset.y) + bool(num_body)
-        text = f"  {safe_text(self.notice)}" if self.notice and y == place else ""
+        said = wrap(safe_text(self.notice), max(10, width - 4)) if self.notice else []
+        text = f"  {said[y - place]}" if 0 <= y - place < len(said) else ""
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
     def _padded(self, cells: Iterable[Line]) -> Line:

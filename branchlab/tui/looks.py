@@ -21,7 +21,13 @@ from branchlab.domain import (
     Recommendation,
     RunState,
 )
-from branchlab.lab.words import HYPOTHESIS_MARKS, OUTCOME_MARKS, STATE_MARKS, old_text
+from branchlab.lab.words import (
+    HYPOTHESIS_MARKS,
+    OUTCOME_MARKS,
+    OUTCOME_WORDS,
+    STATE_MARKS,
+    old_text,
+)
 from branchlab.terminal_text import safe_text
 
 
@@ -79,10 +85,10 @@ _STATES = {
     RunState.LOST: Look.BAD,
 }
 _OUTCOMES = {
-    Outcome.BETTER: ("better", Look.GOOD),
-    Outcome.WORSE: ("worse", Look.BAD),
-    Outcome.NO_DIFFERENCE: ("no diff", Look.PLAIN),
-    Outcome.UNDECIDED: ("undecided", Look.WARN),
+    Outcome.BETTER: Look.GOOD,
+    Outcome.WORSE: Look.BAD,
+    Outcome.NO_DIFFERENCE: Look.PLAIN,
+    Outcome.UNDECIDED: Look.WARN,
 }
 
 _HYPOTHESES = {
@@ -127,8 +133,8 @@ def cut(line: Line, width: int) -> Line:
 
 def outcome_piece(outcome: Outcome, *, is_interim: bool = False) -> Piece:
     """Return a verdict as mark and word, with three dots while declared runs are still to come."""
-    word, look = _OUTCOMES[outcome]
-    return f"{OUTCOME_MARKS[outcome]} {word}{'…' if is_interim else ''}", look
+    text = f"{OUTCOME_MARKS[outcome]} {OUTCOME_WORDS[outcome]}{'…' if is_interim else ''}"
+    return text, _OUTCOMES[outcome]
 
 
 def hypothesis_piece(state: HypothesisState, words: str = "") -> Piece:

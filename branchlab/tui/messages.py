@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from branchlab.lab.runs import RunDetails
-from branchlab.tui.chart import Points
+from branchlab.lab.sparkline import Points
 from branchlab.tui.views import Snapshot
 
 

@@ -8,28 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from branchlab.domain import RunRecord, RunState
+from branchlab.lab.columns import Column
 from branchlab.lab.words import age, duration, figure
 from branchlab.tui.looks import Line, Look, state_piece
 from branchlab.tui.views import BranchView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        rank: The higher, the earlier it is left out where the terminal is narrow; 0 stays always.
-        width_min: Down to this it may be cut; as wide as its content otherwise.
-        id: What it is called where it is chosen or sorted by.
-        is_hidden: It is left out whatever room there is.
-    """
-
-    title: str
-    rank: int = 0
-    width_min: int | None = None
-    is_right: bool = False
-    id: str = ""
-    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

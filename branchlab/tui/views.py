@@ -1,17 +1,18 @@
 """One branch as the screens show it: what ``lab.status`` found, joined with the runs as they are this second.
 
 Git facts and verdicts are read when they can have changed; epochs go on meanwhile, so the records are newer than the
-status that they are joined with. A branch of which nothing has changed keeps its view, so that nobody draws it anew.
+status that they are joined with.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
 from branchlab.analysis.station import station_of
@@ -44,7 +45,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that the screens draw from, at one moment. ``views`` are made with it, where it is read."""
+    """All that the screens draw from, at one moment.
+
+    Attributes:
+        views: Main, the reference and every experiment, in this order.
+    """
 
     status: Status
     records: tuple[RunRecord, ...]
@@ -64,6 +69,7 @@ class BranchView:
         runs: Every run of the branch, by name or by content, the latest planned first.
         counted: Ids of those that its mean and verdict are made of.
         spread: Standard deviation over seeds; None below two.
+        work_tree: Where it is checked out; None where it is not.
         flags: What its experiment switches on.
         features: How many have which verdict; None where the code has not been read yet.
         is_beside_main: Whether its runs may share a chart with main's.
@@ -93,6 +99,7 @@ class BranchView:
     verdict: Verdict | None = None
     freshness: Freshness = Freshness.NONE
     is_stale: bool = False
+    work_tree: Path | None = None
     runs: tuple[RunRecord, ...] = ()
     counted: frozenset[str] = frozenset()
     flags: Flags = field(default_factory=dict)
@@ -114,63 +121,56 @@ class BranchView:
         return tuple(run for run in self.runs if not run.state.is_over)
 
 
+def snapshot_of(
+    status: Status,
+    records: tuple[RunRecord, ...],
+    *,
+    read_at: datetime,
+    before: Snapshot | None = None,
+) -> Snapshot:
+    """Return the lab at one moment. What is as it was ``before`` stays the same object, so that only news is drawn."""
+    if before is not None and status is not before.status:
+        known = {branch.standing.branch.name: branch for branch in before.status.branches}
+        settled = (known.get(one.standing.branch.name, one) for one in status.branches)
+        branches = tuple(
+            old if old == new else new for old, new in zip(settled, status.branches, strict=True)
+        )
+        status = replace(status, branches=branches)
+    made = Snapshot(status=status, records=records, read_at=read_at)
+    return replace(made, views=_views(made, before))
+
+
 def branch_views(snapshot: Snapshot) -> tuple[BranchView, ...]:
     """Return main, the reference and every experiment, in this order."""
-    return snapshot.views or Views().of(snapshot.status, snapshot.records)
+    return snapshot.views or _views(snapshot, None)
 
 
-class Views:
-    """The views of one moment after the other; a branch of which nothing has changed keeps the one that it had."""
-
-    def __init__(self) -> None:
-        self._status: Status | None = None
-        self._records: Sequence[RunRecord] = ()
-        self._views: tuple[BranchView, ...] = ()
-
-    def of(self, status: Status, records: Sequence[RunRecord]) -> tuple[BranchView, ...]:
-        """Return main, the reference and every experiment, in this order."""
-        before, known = self._records, {view.name: view for view in self._views}
-        changed = None if status is not self._status else _changed(before, records)
-        by_name: dict[str, list[RunRecord]] = defaultdict(list)
-        for record in records:
-            by_name[record.run.branch].append(record)
-        by_id = {record.run.id: record for record in records}
-
-        def made(view: BranchView) -> BranchView:
-            old = known.get(view.name)
-            return old if old == view else view
-
-        def is_kept(name: str) -> bool:
-            view = known.get(name)
-            if changed is None or view is None:
-                return False
-            return changed.isdisjoint(run.run.id for run in view.runs)
-
-        views = []
-        if is_kept(status.overview.main.name):
-            views.append(known[status.overview.main.name])
-        else:
-            views.append(made(_main_view(status, by_name, by_id)))
-        if status.overview.reference is not None:
-            views.append(made(_reference_view(status, by_name, by_id)))
-        for branch in status.branches:
-            name = branch.standing.branch.name
-            if is_kept(name):
-                views.append(known[name])
-            else:
-                views.append(made(_experiment_view(branch, status, by_name, by_id)))
-        self._status, self._records, self._views = status, records, tuple(views)
-        return self._views
+def _views(snapshot: Snapshot, before: Snapshot | None) -> tuple[BranchView, ...]:
+    by_name: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in snapshot.records:
+        by_name[record.run.branch].append(record)
+    by_id = {record.run.id: record for record in snapshot.records}
+    status = snapshot.status
+    views = [_main_view(status, by_name, by_id)]
+    if status.overview.reference is not None:
+        views.append(_reference_view(status, by_name, by_id))
+    known = _known_views(before, status)
+    for branch in status.branches:
+        runs = _runs(branch.standing.branch.name, branch.results, by_name, by_id)
+        old = known.get(id(branch))
+        if old is None or old.runs != runs:
+            old = _experiment_view(branch, status, runs)
+        views.append(old)
+    same = {view.name: view for view in before.views[:2]} if before is not None else {}
+    return tuple(same[view.name] if same.get(view.name) == view else view for view in views)
 
 
-def _changed(before: Sequence[RunRecord], now: Sequence[RunRecord]) -> set[str] | None:
-    """Return the ids of runs whose records are others; None where runs came or went."""
-    if len(before) != len(now):
-        return None
-    moved = [(old, new) for old, new in zip(before, now, strict=True) if old is not new]
-    if any(old.run.id != new.run.id for old, new in moved):
-        return None
-    return {new.run.id for _, new in moved}
+def _known_views(before: Snapshot | None, status: Status) -> dict[int, BranchView]:
+    """Return the views of experiments by the identity of what they were made from, which ``before`` keeps alive."""
+    if before is None or before.status.main_results != status.main_results:
+        return {}
+    views = [view for view in before.views if view.role is Role.EXPERIMENT]
+    return {id(one): view for one, view in zip(before.status.branches, views, strict=True)}
 
 
 def _main_view(
@@ -220,20 +220,15 @@ def _reference_view(
 
 
 def _experiment_view(
-    branch: BranchStatus,
-    status: Status,
-    by_name: Mapping[str, list[RunRecord]],
-    by_id: Mapping[str, RunRecord],
+    branch: BranchStatus, status: Status, runs: tuple[RunRecord, ...]
 ) -> BranchView:
     standing = branch.standing
-    runs = _runs(standing.branch.name, branch.results, by_name, by_id)
     counted = _ids(branch.results)
-    states = {one.state for one in runs if one.run.id in counted or not one.state.is_over}
     station = station_of(
         branch.recommendation,
         verdict=branch.verdict,
         freshness=branch.freshness,
-        states=states,
+        states={one.state for one in runs if one.run.id in counted or not one.state.is_over},
         has_conflicts=bool(standing.conflicts),
         is_given_up=bool(branch.given_up),
     )
@@ -261,6 +256,7 @@ def _experiment_view(
         verdict=branch.verdict,
         freshness=branch.freshness,
         is_stale=branch.is_stale,
+        work_tree=next((place.path for place in standing.checked_out), None),
         runs=runs,
         counted=counted,
         flags=branch.flags,

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +63,19 @@ b = "train/loss > 1000"
 c = "val/flicker < 1"
 """
 
+_OF_TERMINALS = {
+    *(
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "PYTHONIOENCODING",
+        "PYTHONUTF8",
+    ),
+}
+
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -112,6 +130,29 @@ class UserRepository:
             text=True,
             stdin=subprocess.DEVNULL,
         )
+
+    def on_a_terminal(self, columns: int, *arguments: str, **environment: str) -> str:
+        """Return what a command writes to a terminal of so many columns, escape sequences and all."""
+        parent, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        kept = {k: v for k, v in _environment().items() if k not in _OF_TERMINALS}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "branchlab.cli", *arguments],
+            cwd=self.root,
+            env={**kept, "TERM": "xterm-256color", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=child,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(child)
+        said = b""
+        # Linux says that nobody writes any more with an error.
+        with contextlib.suppress(OSError):
+            while read := os.read(parent, 65536):
+                said += read
+        process.wait()
+        os.close(parent)
+        return said.decode().replace("\r\n", "\n")
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command whose answer nobody reads."""
@@ -173,12 +214,16 @@ def project(make_project: Callable[[], UserRepository]) -> UserRepository:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> UserRepository:
-    """A project whose branches have all been run once; tests of one module share it and only read."""
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> UserRepository:
+    """A project that is set up, for all tests of a module."""
     project: UserRepository = make_project.__wrapped__(tmp_path_factory)()  # type: ignore[attr-defined]
-    done = project.branchlab("run", "--all-branches", "--json")
-    assert done.returncode == 1, done.stderr  # exp/broken fails
-    project.first_run = done  # type: ignore[attr-defined]
     return project
+
+
+@pytest.fixture(scope="module")
+def trained(untouched: UserRepository) -> UserRepository:
+    """A project whose branches have all been run once; tests of one module share it and only read."""
+    done = untouched.branchlab("run", "--all-branches", "--json")
+    assert done.returncode == 1, done.stderr  # exp/broken fails
+    untouched.first_run = done  # type: ignore[attr-defined]
+    return untouched

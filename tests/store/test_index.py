@@ -58,7 +58,7 @@ def test_curves_by_epoch_hold_the_last_value_of_each_of_every_run(folders, index
     assert curves["a"] == curves["b"] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert curves["c"] == [(1, 0.9)]
     assert index.epoch_curves("no/metric") == {}
-    assert index.epoch_curves("val/accuracy", ["c", "nowhere"]) == {"c": [(1, 0.9)]}
+    assert index.epoch_curves("val/accuracy", ["c", "no-run"]) == {"c": [(1, 0.9)]}
     assert index.epoch_curves("val/accuracy", []) == {}
 
 
@@ -350,3 +350,22 @@ def test_an_index_that_stays_locked_is_said_and_not_waited_for_for_ever(
         pytest.raises(StoreError, match="locked by another process"),
     ):
         index.refresh()
+
+
+def test_asked_again_only_runs_that_have_changed_are_other_objects(folders, index) -> None:
+    folders.attempt(folders.plan("a"), state=RunState.DONE)
+    running = folders.plan("b")
+    with locked(running.lease):
+        events = EventWriter(folders.attempt(running, epochs=range(1, 2)).events)
+        index.refresh()
+        before = {record.run.id: record for record in index.runs()}
+        assert all(record is before[record.run.id] for record in index.runs())
+        events.write("epoch", epoch=2, step=8, values={"val/accuracy": 0.9}, images_per_s=1.0)
+        index.refresh()
+    after = {record.run.id: record for record in index.runs()}
+    assert after["a"] is before["a"]
+    assert (before["b"].epoch, after["b"].epoch) == (1, 2)
+    shutil.rmtree(running.path)
+    index.refresh()
+    assert [record.run.id for record in index.runs()] == ["a"]
+    events.close()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from textual.events import Paste
 
 from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.lab.project import open_project
@@ -139,8 +140,8 @@ class TuiLab:
     def state(self) -> StateFolder:
         return StateFolder(self.root / ".branchlab")
 
-    def app(self) -> BranchlabApp:
-        return BranchlabApp(open_project(self.root), now=lambda: NOW)
+    def app(self, **how: object) -> BranchlabApp:
+        return BranchlabApp(open_project(self.root), now=lambda: NOW, **how)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self._leases.close()
@@ -205,7 +206,7 @@ def watch(app: BranchlabApp, look, *, size: tuple[int, int] = (80, 24)) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch):
-    for name in ("_BUSY_PAUSE_S", "_IDLE_PAUSE_S", "_REFS_EVERY_S"):
+    for name in ("_BUSY_PAUSE_S", "_IDLE_PAUSE_S"):
         monkeypatch.setattr(feed, name, 0.1)
 
 
@@ -266,5 +267,6 @@ def tui():
     class Helpers:
         watch = staticmethod(watch)
         epoch = staticmethod(epoch)
+        paste = Paste
 
     return Helpers

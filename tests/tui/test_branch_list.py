@@ -23,6 +23,7 @@ from branchlab.domain import (
     Station,
     Verdict,
 )
+from branchlab.lab.columns import Column
 from branchlab.lab.curves import Curve, Point
 from branchlab.lab.stations import STATIONS
 from branchlab.tui.branch_chart import Drawn
@@ -31,14 +32,13 @@ from branchlab.tui.branch_groups import heading_key, station_of_key
 from branchlab.tui.branch_list import BranchList
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import Sort, branch_cells, branch_columns, sorted_views
-from branchlab.tui.column_widths import fit
+from branchlab.tui.column_widths import fitted
 from branchlab.tui.columns_screen import column_rows
 from branchlab.tui.detail import detail_lines, merge_lines
 from branchlab.tui.keys import BRANCHES, key_of_verb
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import plain
 from branchlab.tui.memory import Memory
-from branchlab.tui.rows import Column
 from branchlab.tui.verbs import VERBS
 from branchlab.tui.views import BranchView, Role
 
@@ -231,12 +231,11 @@ def test_a_row_is_made_again_only_where_its_branch_has_changed():
     measured = found.measured
     found.update(list(views), {}, NOW + timedelta(seconds=5))
     assert found.measured is measured
-    curve = Curve(branch="b", points=(Point(epoch=1, mean=0.5, low=0.5, high=0.5),), num_seeds=1)
-    found.update(views, {"b": curve}, NOW)
+    found.update(views, {"b": ("▁█", False)}, NOW)
     after = found.arrange(Manner(), Goal.MAX, NOW).rows
     assert after[0] is before[0]
     assert after[1] is not before[1]
-    found.update(views, {"b": curve}, NOW + timedelta(days=2))
+    found.update(views, {"b": ("▁█", False)}, NOW + timedelta(days=2))
     ages = [plain(row.cells[13]) for row in found.arrange(Manner(), Goal.MAX, NOW).rows]
     assert ages == ["2d", "2d"]
     found.update(views[:1], {}, NOW)
@@ -265,8 +264,8 @@ def test_cells_match_the_columns_and_damage_leaves_dashes():
 
 def test_columns_that_were_left_out_for_a_wider_one_come_back_where_there_is_room():
     columns = (Column(title="A"), Column(title="B", rank=2), Column(title="C", rank=3))
-    assert fit(columns, (10, 30, 5), 20, gap=1) == (10, 0, 5)
-    assert fit(columns, (10, 30, 5), 15, gap=1) == (10, 0, 0)
+    assert fitted(columns, (10, 30, 5), 20, gap=1) == (10, 0, 5)
+    assert fitted(columns, (10, 30, 5), 15, gap=1) == (10, 0, 0)
 
 
 def test_the_dialog_of_columns_says_which_have_no_room():

@@ -25,15 +25,17 @@ from branchlab.domain import (
     Script,
     Verdict,
 )
+from branchlab.lab.columns import Column, fit
 from branchlab.lab.runs import RunDetails
+from branchlab.lab.sparkline import sparkline, thinned
 from branchlab.lab.words import age, drift_text, duration
-from branchlab.tui.chart import braille, sparkline, thinned
-from branchlab.tui.column_widths import fit, natural_widths
+from branchlab.tui.chart import braille
+from branchlab.tui.column_widths import natural_widths
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
-from branchlab.tui.rows import Column, Row
+from branchlab.tui.rows import Row
 from branchlab.tui.run_screen import run_lines
 from branchlab.tui.verbs import VERBS, command_of
 from branchlab.tui.views import BranchView, Role
