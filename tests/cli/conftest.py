@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import warm_command
 
 TASK = """
 import torch
@@ -119,16 +122,10 @@ class UserRepository:
         self.git("switch", "-q", "main")
 
     def branchlab(
-        self, *arguments: str, cwd: Path | None = None
+        self, *arguments: str, cwd: Path | None = None, is_cold: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "branchlab.cli", *arguments],
-            cwd=cwd or self.root,
-            env=_environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
+        return warm_command.call(
+            arguments, cwd=cwd or self.root, env=_environment(), is_cold=is_cold
         )
 
     def on_a_terminal(self, columns: int, *arguments: str, **environment: str) -> str:
@@ -180,29 +177,41 @@ def empty_repository(tmp_path: Path) -> UserRepository:
     return repository
 
 
-@pytest.fixture
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], UserRepository]:
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a repository that is set up, with an experiment ahead, one behind, a conflict and a squash merge."""
+    root = tmp_path_factory.mktemp("made") / "project"
+    root.mkdir()
+    project = UserRepository(root)
+    project.git("init", "-q", "-b", "main")
+    first = project.commit(
+        {"tiny/task.py": TASK, ".gitignore": ".branchlab/\n", "notes.txt": "one\n"}, "first"
+    )
+    project.git("branch", "original")
+    project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
+    project.branch(
+        "exp/wide",
+        {"experiments/wide.toml": f'title = "Wide"\nflags = {{ hidden = 32 }}\n{HYPOTHESIS}'},
+    )
+    project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
+    project.branch("exp/clash", {"notes.txt": "theirs\n"})
+    project.branch("exp/squashed", {"tiny/extra.py": "EXTRA = 1\n"})
+    project.git("merge", "-q", "--squash", "exp/squashed")
+    project.commit({"notes.txt": "ours\n"}, "bring the extra in")
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_project(
+    made_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], UserRepository]:
+    """Return a maker of copies of that repository: git takes ten times as long."""
 
     def make() -> UserRepository:
         root = tmp_path_factory.mktemp("user") / "project"
-        root.mkdir()
+        shutil.copytree(made_once, root, symlinks=True)
         project = UserRepository(root)
-        project.git("init", "-q", "-b", "main")
-        first = project.commit(
-            {"tiny/task.py": TASK, ".gitignore": ".branchlab/\n", "notes.txt": "one\n"}, "first"
-        )
-        project.git("branch", "original")
-        project.commit({".branchlab.toml": CONFIG.format(reference=first)}, "config")
-        project.branch(
-            "exp/wide",
-            {"experiments/wide.toml": f'title = "Wide"\nflags = {{ hidden = 32 }}\n{HYPOTHESIS}'},
-        )
-        project.branch("exp/broken", {"tiny/task.py": "import no_such_module\n"})
-        project.branch("exp/clash", {"notes.txt": "theirs\n"})
-        project.branch("exp/squashed", {"tiny/extra.py": "EXTRA = 1\n"})
-        project.git("merge", "-q", "--squash", "exp/squashed")
-        project.commit({"notes.txt": "ours\n"}, "bring the extra in")
+        project.git("update-index", "-q", "--refresh")
         return project
 
     return make
@@ -214,16 +223,16 @@ def project(make_project: Callable[[], UserRepository]) -> UserRepository:
 
 
 @pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> UserRepository:
+def untouched(make_project: Callable[[], UserRepository]) -> UserRepository:
     """A project that is set up, for all tests of a module."""
-    project: UserRepository = make_project.__wrapped__(tmp_path_factory)()  # type: ignore[attr-defined]
-    return project
+    return make_project()
 
 
-@pytest.fixture(scope="module")
-def trained(untouched: UserRepository) -> UserRepository:
-    """A project whose branches have all been run once; tests of one module share it and only read."""
-    done = untouched.branchlab("run", "--all-branches", "--json")
+@pytest.fixture(scope="session")
+def trained(make_project: Callable[[], UserRepository]) -> UserRepository:
+    """A project whose branches have all been run once; tests share it and only read."""
+    project = make_project()
+    done = project.branchlab("run", "--all-branches", "--json")
     assert done.returncode == 1, done.stderr  # exp/broken fails
-    untouched.first_run = done  # type: ignore[attr-defined]
-    return untouched
+    project.first_run = done  # type: ignore[attr-defined]
+    return project

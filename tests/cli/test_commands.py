@@ -414,7 +414,8 @@ def test_branches_are_completed(project: Any) -> None:
 
 
 def test_a_detached_run_answers_at_once_and_is_followed_to_its_end(project: Any) -> None:
-    started = document(project.branchlab("run", "wide", "--seeds", "1", "--detach", "--json"))
+    detached = ("run", "wide", "--seeds", "1", "--detach", "--json")
+    started = document(project.branchlab(*detached, is_cold=True))
     assert len(started["to_start"]) == 2
     followed = project.branchlab("runs", "-f", "--json")
     assert followed.returncode == 0

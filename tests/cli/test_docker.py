@@ -214,6 +214,7 @@ def test_data_that_a_scripts_command_names_is_mounted(scripted) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_image_trains_a_branch_by_mains_script_where_the_run_did(
     scripted, tmp_path: Path
 ) -> None:

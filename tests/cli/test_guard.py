@@ -12,6 +12,7 @@ import pytest
 
 from branchlab.lab.demo_lab import build_demo_lab
 from branchlab.lab.guard import switched_on
+from tests import warm_command
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
@@ -54,14 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def branchlab(lab: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "branchlab.cli", *arguments],
-        cwd=lab,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **IDENTITY},
-    )
+    return warm_command.call(arguments, cwd=lab, env={**os.environ, **IDENTITY})
 
 
 def git(lab: Path, *arguments: str, **more: str) -> str:

@@ -37,18 +37,11 @@ def clone(project: Any, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(make_shared: Callable[[], Any]) -> Any:
+def measured(make_project: Callable[[], Any]) -> Any:
     """A project with one branch measured; its tests move the branch on, one after another."""
-    project = make_shared()
+    project = make_project()
     assert project.branchlab("run", "wide", "--seeds", "1").returncode == 0
     return project
-
-
-@pytest.fixture(scope="module")
-def make_shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
-    from tests.cli.conftest import make_project
-
-    return make_project.__wrapped__(tmp_path_factory)  # type: ignore[attr-defined, no-any-return]
 
 
 def test_results_follow_the_tree_and_count_the_commits_since(measured: Any) -> None:

@@ -307,6 +307,7 @@ def test_a_metric_that_is_never_finite_is_said_to_be_so(lab, repo) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_flood_is_bounded_and_the_metric_behind_it_comes_in(lab) -> None:
     record = lab.one(
         "import sys\n"
@@ -395,15 +396,17 @@ def test_a_script_that_ignores_sigterm_is_killed_after_a_while(lab) -> None:
 def test_a_daemon_holds_no_run_up_and_does_not_outlive_it(lab) -> None:
     record = lab.one(
         "import os, time\n"
+        "told, tell = os.pipe()\n"
         "print('{\"a\": 1}', flush=True)\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork(): os._exit(0)\n"
         "    print('pids', os.getpid(), flush=True)\n"
+        "    os.write(tell, b'.')\n"
         "    while True:\n"
         "        time.sleep(0.01)\n"
         "        print('still here', flush=True)\n"
-        "time.sleep(0.3)\n"
+        "os.read(told, 1)\n"
     )
     assert record.state is RunState.DONE
     assert all(is_gone(pid) for pid in pids(lab.log(record)))
@@ -412,7 +415,9 @@ def test_a_daemon_holds_no_run_up_and_does_not_outlive_it(lab) -> None:
 @pytest.mark.parametrize(
     ("bound", "reason"),
     [
-        ("timeout_s = 2", "it took longer than [run] timeout_s = 2"),
+        pytest.param(
+            "timeout_s = 2", "it took longer than [run] timeout_s = 2", marks=pytest.mark.slow
+        ),
         ("silence_s = 2", "it gave no sign of life for [run] silence_s = 2 seconds"),
     ],
 )
@@ -421,14 +426,15 @@ def test_a_script_that_hangs_is_ended(lab, bound, reason) -> None:
     assert (record.state, record.reason) == (RunState.FAILED, reason)
 
 
+@pytest.mark.slow
 def test_output_and_metrics_are_signs_of_life(lab) -> None:
     record = lab.one(
         "import time, branchlab\n"
-        "for _ in range(12):\n    time.sleep(0.25)\n    print('.', end='', flush=True)\n"
-        "for i in range(12):\n    time.sleep(0.25)\n    branchlab.log(a=i)\n",
-        run="silence_s = 2",
+        "for _ in range(22):\n    time.sleep(0.25)\n    print('.', end='', flush=True)\n"
+        "for i in range(22):\n    time.sleep(0.25)\n    branchlab.log(a=i)\n",
+        run="silence_s = 5",
     )
-    assert (record.state, record.metrics) == (RunState.DONE, {"a": 11.0})
+    assert (record.state, record.metrics) == (RunState.DONE, {"a": 21.0})
 
 
 RESUMING = """
@@ -443,7 +449,9 @@ for epoch in range(first, 6):
     print(json.dumps({"epoch": epoch, "val/accuracy": epoch / 10, f"seen by {first}": 1}), flush=True)
     if epoch == 4 and first == 1:
         (a.out / "newer.ckpt").write_text("")   # half written
-        time.sleep(1.5)                         # what was told is among the events
+        events = Path(os.environ["BRANCHLAB_RUN"], "attempts", "1", "events.jsonl")
+        while '"epoch":4' not in events.read_text().replace(" ", ""):
+            time.sleep(0.02)                    # until what was told is among the events
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(600)
     (a.out / f"{epoch}.ckpt").write_text(str(epoch))
@@ -487,7 +495,8 @@ def test_metrics_of_an_attempt_that_is_not_gone_on_with_leave_the_curves(lab) ->
         "import os, signal, time\nfrom pathlib import Path\n"
         "n = 1 if Path(os.environ['BRANCHLAB_RUN'], 'attempts', '2').exists() else 5\n"
         'for step in range(n): print(\'{"a": %d, "step": %d}\' % (n, step), flush=True)\n'
-        "time.sleep(1.5)\n"
+        "events = Path(os.environ['BRANCHLAB_RUN'], 'attempts', '1', 'events.jsonl')\n"
+        "while n == 5 and '\"step\":4' not in events.read_text().replace(' ', ''): time.sleep(0.02)\n"
         "if n == 5: os.kill(os.getppid(), signal.SIGKILL); time.sleep(600)\n"
     )
     record = record if record.state is RunState.DONE else lab.run(names=("main",))["main"]

@@ -135,7 +135,7 @@ def test_a_quarter_of_all_trees_is_drawn_on_average() -> None:
 
 
 def test_without_a_winner_nothing_runs_and_a_named_loser_is_said_to_be_left_out(lab) -> None:
-    for number in range(6):
+    for number in range(2):
         lab.plant(f"bad{number}", -0.03 - 0.001 * number)
     lab.run(is_all=True)
     found = promotion(lab.open(), ["bad0"])
@@ -250,6 +250,7 @@ def test_a_rung_that_is_not_finished_decides_nothing(lab) -> None:
     assert (found.is_over, found.rungs, found.survivors) == (False, (), ())
 
 
+@pytest.mark.slow
 def test_an_effect_on_another_sample_lets_nothing_be_expected(lab) -> None:
     gains = [0.06, 0.05, 0.04, 0.03, -0.03, -0.04]
     for number, gain in enumerate(gains):

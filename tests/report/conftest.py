@@ -15,6 +15,7 @@ from branchlab.domain import Run, RunState, Sample, Scale
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.report import Report, report
 from branchlab.run_folder import EventWriter, RunFolder
+from tests import warm_command
 
 START = datetime(2026, 1, 2, 3, tzinfo=UTC)
 EVIL = 'exp/"><script>alert(1)</script>'
@@ -96,10 +97,7 @@ class Lab:
         return open_project(self.root)
 
     def branchlab(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "branchlab.cli", *arguments], cwd=self.root, env=environment(),
-            check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return warm_command.call(arguments, cwd=self.root, env=environment())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("left", [0, 8192, 24576])
+@pytest.mark.parametrize("left", [0, pytest.param(8192, marks=pytest.mark.slow), 24576])
 def test_a_full_disk_fails_runs_with_the_reason_and_they_go_on_when_there_is_room(
     small: Path, warm, left: int
 ) -> None:

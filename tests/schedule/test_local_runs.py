@@ -126,6 +126,7 @@ def test_a_run_that_hangs_is_ended_and_says_so(lab) -> None:
     assert record.reason == "it gave no sign of life for [run] silence_s = 1.5 seconds"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_by_a_signal_is_shown_so_and_ends_within_its_bound(
     lab, wait_until
 ) -> None:
@@ -146,6 +147,7 @@ def test_a_shim_that_stands_still_is_ended_and_its_run_goes_on(lab, monkeypatch)
     assert lab.outcome("a") == lab.outcome("whole")
 
 
+@pytest.mark.slow
 def test_a_shim_that_stands_still_after_its_run_gives_its_slot_back(lab, wait_until) -> None:
     run = lab.plan("a", deed="freeze_shim_alone")
     changes = lab.start([run], num_slots=1, shares_slots=True)
@@ -212,7 +214,7 @@ def test_after_a_stop_nothing_more_is_started(lab) -> None:
     assert lab.records()["a"].state is RunState.PLANNED
 
 
-@pytest.mark.parametrize("deed", ["orphan", "vanish"])
+@pytest.mark.parametrize("deed", [pytest.param("orphan", marks=pytest.mark.slow), "vanish"])
 def test_a_run_whose_processes_are_killed_goes_on_from_its_checkpoint(lab, deed: str) -> None:
     run = lab.plan("a", deed=deed)
     changes = list(lab.start([run]))
@@ -227,6 +229,7 @@ def test_a_run_whose_processes_are_killed_goes_on_from_its_checkpoint(lab, deed:
     assert first["state"] == RunState.LOST
 
 
+@pytest.mark.slow
 def test_a_run_whose_processes_are_killed_every_time_is_lost(lab) -> None:
     run = lab.plan("a", deed="vanish")
     for _ in lab.start([run]):
@@ -256,6 +259,7 @@ def test_runs_survive_the_kill_of_everything_above_them(lab, own_executor) -> No
         assert lab.outcome(name) == lab.outcome("whole")
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_killed_again_and_again_is_an_error(lab, own_executor) -> None:
     def watch() -> None:
         for number in range(9):
@@ -390,6 +394,7 @@ def test_two_commands_at_once_share_a_parent_and_hear_of_their_own_runs(lab, lin
     assert ended == [["a"], ["b"]]
 
 
+@pytest.mark.slow
 def test_another_environment_at_import_is_another_parent(lingering, monkeypatch) -> None:
     one = lingering()
     one.facts()
@@ -417,6 +422,7 @@ def test_a_lingering_parent_that_is_killed_is_followed_by_another(lab, lingering
     assert lab.carry_out(lab.plan("a"), executor=executor)["a"].state is RunState.DONE
 
 
+@pytest.mark.slow
 def test_a_lingering_parent_that_is_killed_while_runs_go_on_is_followed_by_another(
     lab, lingering
 ) -> None:
@@ -434,6 +440,7 @@ def test_a_lingering_parent_that_is_killed_while_runs_go_on_is_followed_by_anoth
     assert lab.records()["a"].attempts == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_runs_whose_parent_is_gone(lab, own_executor) -> None:
     run, stop = lab.plan("a", deed="slow", at=4), StopRequest()
     is_killed = False

@@ -266,6 +266,7 @@ for epoch in range(first, 5):
 """
 
 
+@pytest.mark.slow
 def test_a_script_far_away_writes_here_and_goes_on_from_its_checkpoint(
     committed, tmp_path: Path
 ) -> None:

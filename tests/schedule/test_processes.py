@@ -173,7 +173,7 @@ def are_gone(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("how", "tolerance"),
     [
-        pytest.param({}, 1e-5, id="plain"),
+        pytest.param({}, 1e-5, id="plain", marks=pytest.mark.slow),
         pytest.param({"optimizer": "sgd", "clip": 0.1}, 1e-5, id="clipped", marks=pytest.mark.slow),
         pytest.param({"precision": "bf16"}, 1e-2, id="bf16", marks=pytest.mark.slow),
         pytest.param(
@@ -204,6 +204,7 @@ def test_two_runs_of_two_processes_give_the_same_bits(joint) -> None:
     assert_same_bits(joint, "a", "b")
 
 
+@pytest.mark.slow
 def test_every_process_draws_numbers_of_its_own(joint) -> None:
     joint.carry_out(joint.plan_joint("a", **RANDOM))
     saved = checkpoint(joint, "a")
@@ -212,12 +213,14 @@ def test_every_process_draws_numbers_of_its_own(joint) -> None:
     assert not torch.equal(augmenting, saved["augmenting"])
 
 
+@pytest.mark.slow
 def test_a_task_that_goes_round_its_model_and_leaves_parts_out_trains_all_the_same(joint) -> None:
     joint.carry_out(joint.plan_joint("a"), joint.plan_joint("b", around=True, spare=True))
     # The spare layer is built last: what came before it has the same weights.
     assert joint.outcome("a")[:3] == joint.outcome("b")[:3]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_of_two_processes_goes_on_bit_for_bit(joint) -> None:
     run, stop = joint.plan_joint("a", deed="slow", **RANDOM), StopRequest()
     for _ in joint.start([run], stop):
@@ -310,7 +313,7 @@ def test_a_branch_that_does_not_import_fails_with_one_reason(joint) -> None:
             13,
             "recipe.batch_size = 13 cannot be shared by [run] processes = 2: needs a multiple of 2",
         ),
-        (1, "recipe.batch_size = 1 cannot be shared"),
+        pytest.param(1, "recipe.batch_size = 1 cannot be shared", marks=pytest.mark.slow),
     ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused(joint, size: int, said: str) -> None:
@@ -336,7 +339,7 @@ def test_weights_that_change_behind_the_optimiser_are_found_after_one_step(joint
     assert "after one step" in record.reason
 
 
-@pytest.mark.parametrize("deed", ["die", "behead"])
+@pytest.mark.parametrize("deed", ["die", pytest.param("behead", marks=pytest.mark.slow)])
 def test_no_process_is_left_when_one_is_killed(
     joint, tmp_path: Path, wait_until, deed: str
 ) -> None:
@@ -373,6 +376,7 @@ def test_a_run_of_two_processes_that_takes_too_long_is_ended_whole(
     wait_until(lambda: are_gone(pids))
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_budget_of_time(joint) -> None:
     record = joint.carry_out(joint.plan_joint("a", budget_s=0.3, **RANDOM))["a"]
     assert record.state is RunState.DONE, record.reason

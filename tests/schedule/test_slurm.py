@@ -354,32 +354,33 @@ def on_node(lab, run_id: str, **slurm: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_preempted_run_goes_on_where_it_was_when_its_job_is_started_anew_and_not_once_taken_back(
-    lab, wait_until
-) -> None:
-    folders = {}
-    for run_id, run in {"a": lab.plan("a", deed="slow"), "b": lab.plan("b")}.items():
-        folders[run_id] = lab.state.run(run.id)
-        folders[run_id].write_job(Job(executor="slurm", job="17_1"))
+@pytest.mark.slow
+def test_a_preempted_run_goes_on_where_it_was_when_its_job_is_started_anew(lab, wait_until) -> None:
+    folder = lab.state.run(lab.plan("a", deed="slow").id)
+    folder.write_job(Job(executor="slurm", job="17_1"))
     job = on_node(lab, "a")
     wait_until(lambda: lab.gate("a").exists())
-    assert "slurm:17_1" in folders["a"].lease.read_text()
+    assert "slurm:17_1" in folder.lease.read_text()
     job.send_signal(signal.SIGTERM)
     assert job.wait(60) == exits.AGAIN
     assert lab.result("a")["state"] == "cancelled"
     # Its cluster will go on with it: until then it waits.
     assert lab.records()["a"].state is RunState.PLANNED
     assert on_node(lab, "a", SLURM_RESTART_COUNT="1").wait(60) == 0
-    assert folders["a"].attempts() == 2
+    assert folder.attempts() == 2
     assert lab.records()["a"].state is RunState.DONE
-    assert folders["a"].read_job() is None
+    assert folder.read_job() is None
     lab.carry_out(lab.plan("c"))
     assert lab.outcome("a") == lab.outcome("c")
-    # One that was taken back while it waited is not begun again.
-    folders["b"].attempt(1).write_result(RunState.CANCELLED)
-    folders["b"].forget_job()
+
+
+def test_one_that_was_taken_back_while_it_waited_is_not_begun_again(lab) -> None:
+    folder = lab.state.run(lab.plan("b").id)
+    folder.write_job(Job(executor="slurm", job="17_1"))
+    folder.attempt(1).write_result(RunState.CANCELLED)
+    folder.forget_job()
     assert on_node(lab, "b", SLURM_RESTART_COUNT="1").wait(60) == 3
-    assert folders["b"].attempts() == 1
+    assert folder.attempts() == 1
 
 
 def test_a_run_is_not_trained_with_other_versions_than_it_was_planned_for(lab) -> None:

@@ -95,7 +95,7 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("step", [3, 4])
+@pytest.mark.parametrize("step", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_every_recipe_trains_and_goes_on_exactly(new_training, name: str, step: int) -> None:
     expected, resumed = new_training(), new_training()
     ending = expected(Net(**RECIPES[name]))

@@ -87,7 +87,9 @@ def test_random_transforms_are_drawn_anew_each_epoch_and_the_same_whoever_reads(
     assert once.loss_digest != here.loss_digest  # read once, so drawn once
 
 
-@pytest.mark.parametrize("step", [2, 4, 6])
+@pytest.mark.parametrize(
+    "step", [pytest.param(2, marks=pytest.mark.slow), 4, pytest.param(6, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("workers", [(0, 2), (2, 0)], ids=["0-then-2", "2-then-0"])
 def test_a_streamed_run_goes_on_exactly_with_other_workers(
     new_training, step: int, workers: tuple[int, int]

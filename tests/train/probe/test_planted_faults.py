@@ -173,7 +173,6 @@ FAULTS = [
         {"before": "x = x.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)[:, :, ::2, ::2]"},
     ),
     ("step-failed", {"late": "x = x @ torch.zeros(3, 3)"}),
-    ("labels-start-at-one", {"offset": "1", "outputs": "11"}),
     (
         "gradient-not-finite",
         {"late": "x = x + (x * 0).pow(2).sum((2, 3), keepdim=True).sqrt()"},
@@ -438,7 +437,12 @@ VIT = (
     ids=["ResNet-18", "ViT", "U-Net"],
 )
 @pytest.mark.parametrize(
-    "asked", [{"step": 1}, {"step": 4}, {"mode": "eval"}], ids=["first", "later", "eval"]
+    "asked",
+    [
+        pytest.param({"step": 1}, id="first"),
+        pytest.param({"step": 4}, id="later", marks=pytest.mark.slow),
+        pytest.param({"mode": "eval"}, id="eval", marks=pytest.mark.slow),
+    ],
 )
 def test_a_network_as_people_use_it_gives_no_finding(prober, source, asked):
     assert prober.names(source, **asked) == {}
