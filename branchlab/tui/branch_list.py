@@ -153,7 +153,8 @@ def list_line(
 ) -> Line:
     """Return what the list shows of what there is: how many, marks, filter."""
     is_part = num_shown != num_all
-    counted = f"{num_shown} of {num_all} branches" if is_part else f"{num_all} branches"
+    all_of_them = f"{num_all} branch{'es' if num_all != 1 else ''}"
+    counted = f"{num_shown} of {all_of_them}" if is_part else all_of_them
     right: list[Piece] = [(counted, Look.DIM)]
     if num_marked:
         only = " alone" if is_only_marked else ""
