@@ -54,7 +54,7 @@ class BranchlabApp(App[None]):
     Attributes:
         jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
-        marked: Names of the branches that are looked at together.
+        marked: Names of the branches that are marked, in the order of marking; ``compare`` shows them side by side.
         kept: The overview's rows of the last start; None where there are none.
     """
 
@@ -97,8 +97,8 @@ class BranchlabApp(App[None]):
             self.theme = wanted
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
-        self.marked: list[str] = []
         self.jobs = Jobs(self._job_ended)
+        self.marked: list[str] = []
         self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)

@@ -23,6 +23,7 @@ from branchlab.tui.branch_lines import (
 )
 from branchlab.tui.branch_panes import Pane
 from branchlab.tui.branch_reads import Drawn, Looked, Written
+from branchlab.tui.branch_rows import runs_cell
 from branchlab.tui.chart import legend, plot
 from branchlab.tui.detail import head_lines, hypothesis_lines, merge_line, verdict_line
 from branchlab.tui.diff_lines import DrawnPatch
@@ -38,7 +39,6 @@ from branchlab.tui.looks import (
     wrapped,
 )
 from branchlab.tui.readings import Readings
-from branchlab.tui.rows import runs_cell
 from branchlab.tui.verdicts import feature_piece
 from branchlab.tui.views import BranchView, Role, Snapshot
 
@@ -66,7 +66,7 @@ def facts_line(view: BranchView, width: int) -> Line:
             pieces += [merge, ("   ", Look.PLAIN)]
     if view.merge_back is not None:
         pieces.append((f"{view.merge_back}   ", Look.PLAIN))
-    return cut((*pieces, *runs_cell(view, is_wide=False)), width)
+    return cut((*pieces, *runs_cell(view)), width)
 
 
 def text_lines(pane: Pane, view: BranchView, read: Readings, width: int) -> Sequence[Line | Strip]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from branchlab.domain import Scale
 from branchlab.lab.columns import Column
 from branchlab.lab.words import figure
+from branchlab.tui.branch_rows import Sort, sorted_views
 from branchlab.tui.looks import Look, outcome_piece
 from branchlab.tui.memory import Memory
-from branchlab.tui.rows import Row, Sort, sorted_views
+from branchlab.tui.rows import Row
 from branchlab.tui.views import BranchView, Role, Snapshot
 
 MEMBERS_MAX = 6

@@ -1,4 +1,4 @@
-"""The filter while it is typed, and what screens that have one share."""
+"""The filter while it is typed, with what is wrong with it, and what screens that have one share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from textual.widgets import Static
 
 from branchlab.terminal_text import safe_text
 from branchlab.tui.frame import LabScreen
-from branchlab.tui.looks import Line, Look, content
+from branchlab.tui.looks import Line, Look, content, cut
 
 _LENGTH_MAX = 200
 _LOW = 20
 _MOVES = {"up", "down", "pageup", "pagedown", "ctrl+c"}
+_HELP = "   ⏎ keep  Esc clear"
 
 
 class FilterLine(Static):
-    """The filter while it is typed. Textual's Input would show pasted control characters as they are.
+    """A line to type in. Textual's Input would show pasted control characters as they are.
 
     It never has the focus: a focus moves later than keys are dealt out, so that what is typed fast after ``/`` would
     go to the table. The screen, which every key passes in order, hands keys in while the line is open.
@@ -24,9 +25,11 @@ class FilterLine(Static):
 
     DEFAULT_CSS = "FilterLine { height: 1; background: $boost; }"
 
-    def __init__(self) -> None:
+    def __init__(self, terms: str = "") -> None:
         super().__init__(markup=False)
+        self._terms = terms
         self.text = ""
+        self.wrong = ""
         self.display = False
 
     def open(self) -> None:
@@ -54,13 +57,22 @@ class FilterLine(Static):
         self.text = safe_text(text, length_max=_LENGTH_MAX)
         self._draw()
 
+    def complain(self, wrong: str) -> None:
+        """Say what cannot be read; nothing where all can."""
+        self.wrong = wrong
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
     def _draw(self) -> None:
-        line: Line = (
-            (" / ", Look.STRONG),
-            (f"{self.text}▏", Look.LIVE),
-            ("   ⏎ keep  Esc clear", Look.DIM),
+        said = (
+            (f"   ▲ {self.wrong}", Look.WARN)
+            if self.wrong
+            else (f"{_HELP}   {self._terms}", Look.DIM)
         )
-        self.update(content([line]))
+        line: Line = ((" / ", Look.STRONG), (f"{self.text}▏", Look.LIVE), said)
+        self.update(content([cut(line, max(10, self.size.width))]))
 
 
 class FilteredScreen(LabScreen):

@@ -100,17 +100,79 @@ PLACES = tuple(
     for number, place in enumerate(("branches", "runs", "compare", "map", "journal"), start=1)
 )
 BRANCHES = (
-    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    Key(
+        keys="enter",
+        action="open",
+        label="⏎",
+        word="open",
+        says="open the branch; on a heading: fold it or open it",
+    ),
     Key(
         keys="slash",
         action="filter",
         label="/",
         word="filter",
-        says="filter as you type; Esc clears",
+        says="filter as you type: words, or verdict:better !merge:conflict delta>1 age<3d; Esc clears",
     ),
-    _verb("R", "run", "run…", "run the branch, and main beside it"),
-    Key(keys="s", action="sort", label="s", word="sort", says="sort by the next column"),
+    _verb("R", "run", "run…", "run the branches, and main beside them"),
+    Key(
+        keys="s",
+        action="sort",
+        label="s",
+        word="sort",
+        says="sort by the next column; a click on a title sorts by that one",
+    ),
+    Key(keys="t", action="group", label="t", word="group", says="group by what to do next, or not"),
+    Key(
+        keys="space",
+        action="mark",
+        label="Space",
+        word="mark",
+        says="mark the branch; capitals, Compare and Y are about the marked ones",
+    ),
+    _verb("N", "new-exp", "new…", "start a new experiment"),
+    _verb("P", "promote", "promote…", "train on the whole training set"),
+    _verb("B", "merge-back", "merge back…", "merge the branch back into main, behind its flag"),
+    Key(keys="d", action="diff", label="d", word="diff", says="what the branch changes"),
+    Key(
+        keys="m",
+        action="merge",
+        label="m",
+        word="merge check",
+        says="what a merge into main would do, file by file; again: back",
+    ),
+    Key(
+        keys="v",
+        action="versus",
+        label="v",
+        word="compare",
+        says="compare the marked branches, else the selected one",
+    ),
+    Key(keys="c", action="columns", label="c", word="columns", says="choose the columns"),
+    _verb("V", "parity", "parity…", "prove by training that a merge leaves main what it is"),
+    _verb("F", "guard", "flag…", "the patch that puts an unguarded change behind a flag"),
+    _verb("U", "sync", "sync…", "bring main into the branches"),
+    _verb("E", "note", "note…", "write down what it has taught, or drop it"),
+    _verb("D", "retire", "retire…", "take the branch of an experiment that is over away"),
     _verb("X", "stop", "stop…", "stop what runs of the branch"),
+    Key(keys="S", action="reverse", label="S", word="", says="turn the order round"),
+    Key(
+        keys="a",
+        action="only_marked",
+        label="a",
+        word="",
+        says="show the marked branches alone, or all",
+    ),
+    Key(keys="A", action="unmark", label="A", word="", says="mark none"),
+    Key(keys="h,left", action="fold(True)", label="h", word="", says="fold the group"),
+    Key(keys="l,right", action="fold(False)", label="l", word="", says="open the group"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="",
+        says="more room for the detail, none, as before",
+    ),
     Key(keys="escape", action="back", label="Esc", word="clear", says="clear the filter"),
 )
 BRANCH = (
@@ -436,6 +498,11 @@ MOVES = (
     ("Shift+drag", "selects text as the terminal does"),
     ("^c", "copies selected text, else quits"),
 )
+
+
+def key_of_verb(keys: Sequence[Key], verb: str) -> str:
+    """Return the key that offers a verb; empty where none does."""
+    return next((key.label for key in keys if key.action == f"offer('{verb}')"), "")
 
 
 def bindings(keys: Sequence[Key]) -> list[BindingType]:

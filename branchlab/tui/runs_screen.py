@@ -86,7 +86,7 @@ class RunsScreen(AboutRuns):
 
     def body(self) -> Iterable[Widget]:
         yield LineTable(id="runs")
-        yield FilterLine()
+        yield FilterLine("words, or: state:running branch:se since:1d")
         yield Static(id="about", markup=False)
         yield Horizontal(
             Static(id="loss", markup=False),
