@@ -81,16 +81,15 @@ def main() -> None:
 def _starts(report: Report, root: Path, num_branches: int, *, rounds: int) -> None:
     """Add tables of starts, and the goals for 1,000 branches."""
     first = {name: Timed() for name in (_BYTE, _ROWS, _ANSWER, _FACTS)}
-    for number in range(1 if num_branches > 1000 else max(1, rounds // 2)):  # noqa: PLR2004  it takes a while
+    for _ in range(1 if num_branches > 1000 else max(1, rounds // 2)):  # noqa: PLR2004  it takes a while
         for path in (root / ".branchlab").iterdir():
             if path.name != "runs":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _start(root, (160, 45), first, f"first-{number}")
+        _start(root, (160, 45), first)
     report.add(
         f"{num_branches:,} branches, the first start ever (160x45)", _named(first), against=[]
     )
     later = {screen: {name: Timed() for name in first} for screen in _SCREENS}
-    numbers = iter(range(1000))
     peers: dict[str, Callable[[], tuple[float, float]]] = {
         title: functools.partial(_start_peer, root, name, num_branches)
         for name, title in _PEERS.items()
@@ -98,11 +97,7 @@ def _starts(report: Report, root: Path, num_branches: int, *, rounds: int) -> No
     if shutil.which("lazygit"):
         peers["lazygit"] = functools.partial(_start_lazygit, root)
     own = {
-        f"branchlab tui, {screen}": functools.partial(
-            lambda size, into: _start(root, size, into, f"later-{next(numbers)}"),
-            size,
-            later[screen],
-        )
+        f"branchlab tui, {screen}": functools.partial(_start, root, size, later[screen])
         for screen, size in _SCREENS.items()
     }
     timed = in_turns({**own, **peers}, rounds=rounds, warm_ups=0)
@@ -125,13 +120,12 @@ def _named(timed: dict[str, Timed]) -> dict[str, Timed]:
     return {f"branchlab tui: {name}": one for name, one in timed.items()}
 
 
-def _start(
-    root: Path, size: tuple[int, int], into: dict[str, Timed], label: str
-) -> tuple[float, float]:
+def _start(root: Path, size: tuple[int, int], into: dict[str, Timed]) -> tuple[float, float]:
     """Start the TUI once beside a branch that is new; add what it took."""
-    terminal, wanted = _open_beside_a_new_branch(root, size, label)
+    terminal, wanted = _open_beside_a_new_branch(root, size)
     rows = terminal.see(_ROW)
     terminal.see(_CURSOR)
+    terminal.settle(0.02, within_s=0.1)  # what comes in one go may be read in two
     last = _cursor(terminal.text())
     terminal.press("j")
     seen: dict[str, Seen] = {}
@@ -155,23 +149,23 @@ def _start(
 
 def _count(number: int) -> Callable[[str], bool]:
     """Return what finds a number of branches, however it is written."""
-    written = re.compile(rf"(?<![\d,])(?:{number}|{number:,})(?!\d)")
+    written = re.compile(rf"(?<![\d,])(?:{number}|{number:,}) branches")
     return lambda text: written.search(text) is not None
 
 
-def _open_beside_a_new_branch(
-    root: Path, size: tuple[int, int], label: str
-) -> tuple[Terminal, int]:
+def _open_beside_a_new_branch(root: Path, size: tuple[int, int]) -> tuple[Terminal, int]:
     """Start the TUI beside a branch that nothing kept can know; return it, and how many branches there are now."""
-    git(root, "branch", f"exp/new-{label}", "main")
-    number = len(git(root, "for-each-ref", "--format=x", "refs/heads/exp").split())
+    number = 1 + len(git(root, "for-each-ref", "--format=x", "refs/heads/exp").split())
+    git(
+        root, "branch", f"exp/z{number}", "main"
+    )  # short: a name that is cut could not be told from its neighbour
     command = [scripts_folder() / "branchlab", "tui"]
     return Terminal(command, cwd=root, columns=size[0], lines=size[1]), number
 
 
-def _open_tui(root: Path, label: str) -> Terminal:
+def _open_tui(root: Path) -> Terminal:
     """Start the TUI and wait until it shows the lab as it is."""
-    terminal, wanted = _open_beside_a_new_branch(root, _SCREENS["160x45"], label)
+    terminal, wanted = _open_beside_a_new_branch(root, _SCREENS["160x45"])
     terminal.see(_count(wanted))
     terminal.settle(1.0, within_s=5.0)
     return terminal
@@ -204,7 +198,7 @@ def _start_lazygit(root: Path) -> tuple[float, float]:
 
 def _keys(report: Report, root: Path, num_branches: int, *, num_presses: int) -> None:
     """Add a table of what keys take while nothing else happens."""
-    own = _open_tui(root, "keys")
+    own = _open_tui(root)
     answers = _asked(own, num_branches, num_presses, filter_keys="/idea-7")
     own.close("\x1bq")
     peer = _open_peer(root, "table", num_branches)
@@ -286,7 +280,7 @@ def _while_written(report: Report, root: Path, *, num_presses: int) -> None:
     """Add what ``j`` takes while runs write: the answer is the frame in which the cursor stands on another row."""
     folders = _begin_runs(root, "live")
     with _writers(folders, per_s=_WRITES_PER_S):
-        terminal = _open_tui(root, "written")
+        terminal = _open_tui(root)
         terminal.see(rf"{_NUM_WRITERS} running")
         cpu, began = terminal.cpu(), time.perf_counter()
         waits = _walk(terminal, num_presses)
@@ -396,7 +390,7 @@ def _tell(events: EventWriter, step: int, *, epoch: int, is_epoch: bool) -> None
 def _at_rest(report: Report, root: Path) -> None:
     """Add what ten seconds cost in which nothing happens."""
     rows: list[dict[str, str | float | None]] = []
-    terminal = _open_tui(root, "rest")
+    terminal = _open_tui(root)
     terminal.settle(3.0)
     cpu, num_bytes = terminal.cpu(), terminal.num_bytes
     until = time.perf_counter() + 10
@@ -421,7 +415,7 @@ def _memory(report: Report, root: Path) -> None:
     ]
     for process in processes:
         process.start()
-    terminal = _open_tui(root, "hours")
+    terminal = _open_tui(root)
     held = [terminal.memory_mib()]
     took = []
     for number, event in enumerate(go, start=1):

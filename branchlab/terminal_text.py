@@ -25,6 +25,8 @@ _PLAIN_MARKS = {
     **dict.fromkeys("┼├┤┬┴┌┐└┘╭╮╰╯", "+"),
     **dict(zip("▁▂▃▄▅▆▇█░▒▓┊", "_.,-=+*#.:%:", strict=True)),
     **dict(zip("▲▽△▼●○◆◇★◂▸▾▴▶◀✓✗", "^v^v*o##*<>v^><+x", strict=True)),
+    **dict(zip("—✎↺↔▪", "=*<=o", strict=True)),
+    **dict(zip("▀␍", "#<", strict=True)),
     **dict(zip("↑↓→←·…±Δ≥≤°⏎½", "+-><.~~d><*<2", strict=True)),
 }
 

@@ -257,6 +257,7 @@ def _verdict(
         num_declared=said.num_seeds,
         looks=said.num_looks,
         is_share=question.is_share,
+        p=p,
     )
     words = sentence(
         verdict,

@@ -193,6 +193,8 @@ def map_document(found: ExperimentMap) -> Document:
 
 def print_map(found: ExperimentMap) -> None:
     """Print the graph as a tree, with what crosses it below each experiment."""
+    from branchlab.lab.experiment_tree import tree_lines
+
     _complain(found.complaints)
     mean = (
         f"  {safe_text(found.metric)} {figure(found.main_mean)}"
@@ -200,23 +202,12 @@ def print_map(found: ExperimentMap) -> None:
         else ""
     )
     click.echo(f"{click.style(safe_text(found.main), bold=True)}{mean}")
-    _print_below(found, "", indent="")
+    for line in tree_lines(found):
+        click.echo(f"{line.stem}{_node_text(line.node)}")
+        for edges in line.notes:
+            click.echo(f"{line.inner}{_edges_text(edges)}")
     if not found.nodes:
         click.echo("no experiment yet; start one: branchlab new-exp NAME")
-
-
-def _print_below(found: ExperimentMap, name: str, *, indent: str) -> None:
-    names = {node.name for node in found.nodes}
-    below = [n for n in found.nodes if n.parent == name or (not name and n.parent not in names)]
-    for number, node in enumerate(below):
-        is_last = number + 1 == len(below)
-        stem, gap = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
-        click.echo(f"{indent}{stem}{_node_text(node)}")
-        has_below = any(other.parent == node.name for other in found.nodes)
-        inner = f"{indent}{gap}{'│  ' if has_below else '   '}"
-        for edges in _by_note(found, node):
-            click.echo(f"{inner}{_edges_text(edges)}")
-        _print_below(found, node.name, indent=f"{indent}{gap}")
 
 
 def _node_text(node: Node) -> str:
@@ -233,16 +224,6 @@ def _node_text(node: Node) -> str:
     if node.title and node.title != node.name:
         parts.append(click.style(safe_text(_cut(node.title)), fg="bright_black"))
     return "  ".join(parts)
-
-
-def _by_note(found: ExperimentMap, node: Node) -> list[list[Edge]]:
-    """Return what an experiment tells of others, a note at a time; where it is drawn says what it builds on."""
-    notes: dict[str, list[Edge]] = {}
-    for edge in found.edges:
-        is_tree = edge.relation is Relation.BUILDS_ON and edge.target == node.parent
-        if edge.source == node.name and (edge.text or not is_tree):
-            notes.setdefault(edge.text, []).append(edge)
-    return list(notes.values())
 
 
 def _edges_text(edges: Sequence[Edge]) -> str:

@@ -81,7 +81,14 @@ from branchlab.domain.scripts import (
     placeholders_of,
 )
 from branchlab.domain.trust import Signs, Trust, TrustState
-from branchlab.domain.verdicts import Action, Freshness, Outcome, Recommendation, Verdict
+from branchlab.domain.verdicts import (
+    Action,
+    Freshness,
+    Outcome,
+    Recommendation,
+    Station,
+    Verdict,
+)
 from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
 
 __all__ = [
@@ -163,6 +170,7 @@ __all__ = [
     "Stage",
     "StageKind",
     "Standing",
+    "Station",
     "Stop",
     "Strata",
     "Trace",

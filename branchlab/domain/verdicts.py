@@ -34,6 +34,7 @@ class Verdict:
         difference: Mean over seeds of (branch - other), in the metric's own unit; None without common seeds.
         interval: Confidence interval of the difference. On one seed it supposes that the branch is as noisy as the others,
             and is provisional; None where nothing is known of the noise.
+        p: Two-sided p value, adjusted for the comparisons (Holm) and the looks; None below two common seeds.
         p_better: Probability that the true difference favours the branch, under the model; printed, never decides.
         seeds_needed: Seeds that would show the difference that matters (``[run] min_effect``) with power 0.8; None when decided.
         sentence: All of it in words.
@@ -57,6 +58,7 @@ class Verdict:
     num_declared: int = 0
     looks: int = 1
     is_share: bool = False
+    p: float | None = None
 
 
 class Action(StrEnum):
@@ -87,3 +89,26 @@ class Recommendation:
 
     action: Action
     reason: str
+
+
+class Station(StrEnum):
+    """Where a branch is on its way back to main, the most urgent first."""
+
+    READY = "ready"
+    GUARD = "guard"
+    PROVE = "prove"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    PROMISING = "promising"
+    RUNNING = "running"
+    OLD = "old"
+    NOT_RUN = "not-run"
+    OPEN = "open"
+    NO_BETTER = "no-better"
+    LANDED = "landed"
+    DROPPED = "dropped"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order of urgency; 0 is the most urgent."""
+        return list(Station).index(self)

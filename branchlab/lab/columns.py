@@ -16,12 +16,16 @@ class Column:
     Attributes:
         rank: The higher, the earlier it is left out where the terminal is narrow; 0 stays always.
         width_min: Down to this it may be cut; as wide as its content otherwise.
+        id: What it is called where it is chosen or sorted by.
+        is_hidden: It is left out whatever room there is.
     """
 
     title: str
     rank: int = 0
     width_min: int | None = None
     is_right: bool = False
+    id: str = ""
+    is_hidden: bool = False
 
 
 def fit(

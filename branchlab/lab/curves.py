@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from branchlab.analysis.results import BranchResults, ProtocolKey, protocol_of
-from branchlab.domain import RunState, Scale
+from branchlab.domain import RunRecord, RunState, Scale
 from branchlab.lab.judge import Judged
 from branchlab.lab.project import Project
 from branchlab.lab.sparkline import shared_span, sparkline
@@ -87,8 +87,40 @@ def curves_of(
     index = Index(project.state)
     known = index.epoch_curves(metric, runs)
     index.close()
-    found = {name: curve_of(name, one, known) for name, one in results.items()}
+    return curves_by_branch(results, known)
+
+
+def curves_by_branch(results: Mapping[str, BranchResults], curves: EpochCurves) -> dict[str, Curve]:
+    """Return the curve of each branch that has one."""
+    found = {name: curve_of(name, one, curves) for name, one in results.items()}
     return {name: curve for name, curve in found.items() if curve is not None}
+
+
+class KnownCurves:
+    """The epoch curves of all runs, kept from one reading to the next: only runs that have got on are read again."""
+
+    def __init__(self) -> None:
+        self._metric = ""
+        self._curves: dict[str, Sequence[tuple[int, float]]] = {}
+        self._read_at: dict[str, tuple[RunState, int, int]] = {}
+
+    def read(self, index: Index, metric: str, records: Sequence[RunRecord]) -> EpochCurves:
+        """Return the curves of one metric, by run."""
+        if metric != self._metric:
+            self._metric, self._curves, self._read_at = metric, {}, {}
+        now = {r.run.id: (r.state, r.epoch, r.attempts) for r in records if r.attempts}
+        moved = [run_id for run_id, where in now.items() if self._read_at.get(run_id) != where]
+        if moved:
+            self._curves.update(index.epoch_curves(metric, moved))
+            self._read_at = now
+        return self._curves
+
+
+def is_comparable(one: BranchResults, other: BranchResults) -> bool:
+    """Whether both ran under one protocol, so that their curves may share a chart."""
+    if not one.records or not other.records:
+        return False
+    return protocol_of(one.records[0].run) == protocol_of(other.records[0].run)
 
 
 def sparklines(curves: Mapping[str, Curve], width: int) -> dict[str, str]:

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from branchlab.analysis.results import Subject
-from branchlab.domain import Outcome, Run, RunRecord, RunState, Scale, Verdict, WrittenNote
+from branchlab.domain import RunRecord, RunState, Scale, Verdict, WrittenNote
 from branchlab.errors import RepositoryError, nearest
 from branchlab.experiment import FOLDER
 from branchlab.git.experiments import archived, arrivals, first_seen
-from branchlab.lab.branches import is_experiment_name
-from branchlab.lab.judge import judge_all
 from branchlab.lab.known_experiments import KnownExperiment, known_experiments
+from branchlab.lab.past_verdicts import past_verdicts
 from branchlab.lab.project import Project
 from branchlab.lab.retire import TAGS
 from branchlab.run_folder import from_text
@@ -66,8 +64,13 @@ class Journal:
     complaints: tuple[str, ...] = ()
 
 
-def journal(project: Project, names: Sequence[str] = ()) -> Journal:
+def journal(project: Project, names: Sequence[str] = (), *, with_verdicts: bool = True) -> Journal:
     """Return what has happened to all experiments, or to some.
+
+    Args:
+        project: Whose.
+        names: Only these experiments.
+        with_verdicts: Whether verdicts as they were are among it: in a big lab they take most of the time.
 
     Raises:
         RepositoryError: There is no main, or an experiment is unknown.
@@ -80,7 +83,7 @@ def journal(project: Project, names: Sequence[str] = ()) -> Journal:
     entries = [
         *_from_files(project, list(known.by_name.values()), main=known.main.tip),
         *_from_runs(records, by_branch, project),
-        *_verdicts(project, records, by_branch),
+        *(_verdicts(project, records, by_branch) if with_verdicts else ()),
     ]
     wanted = set()
     for name in names:
@@ -188,49 +191,11 @@ def _ran(group: Sequence[RunRecord], metric: str) -> str:
 def _verdicts(
     project: Project, records: Sequence[RunRecord], by_branch: dict[str, str]
 ) -> Iterator[Entry]:
-    """Yield every verdict that differs from the branch's last one, as it was when its runs had ended."""
-    main = project.config.branches.main
-    done = sorted(
-        (r for r in records if r.state is RunState.DONE and r.ended_at is not None),
-        key=lambda record: record.ended_at or datetime.fromtimestamp(0, UTC),
-    )
-    ends = [
-        i for i, r in enumerate(done) if i + 1 == len(done) or done[i + 1].run.batch != r.run.batch
-    ]
-    said: dict[tuple[str, Scale], Outcome] = {}
-    for end in ends:
-        # One scale at a time: what has run on both is judged on either.
-        then = [record for record in done[: end + 1] if record.run.scale is done[end].run.scale]
-        latest = {record.run.branch: record.run for record in then}
-        # Runs of main with the flags of what has landed are no baseline.
-        bases = [
-            record.run for record in then if record.run.branch == main and not record.run.flags
-        ]
-        if not bases:
-            continue
-        subjects = [
-            _subject(run) for branch, run in latest.items() if is_experiment_name(project, branch)
-        ]
-        judged = judge_all(
-            then, subjects, _subject(bases[-1]),
-            metric=project.config.run.metric, project=project, taken={},
-        )  # fmt: skip
-        at = done[end].ended_at
-        assert at is not None
-        for branch, one in judged.items():
-            verdict = one.verdict
-            if verdict is None or verdict.interval is None:
-                continue
-            if said.get((branch, verdict.scale)) is not verdict.outcome:
-                said[branch, verdict.scale] = verdict.outcome
-                yield Entry(
-                    at=at,
-                    experiment=by_branch.get(branch, branch),
-                    what=Happening.VERDICT,
-                    text=verdict.sentence,
-                    verdict=verdict,
-                )
-
-
-def _subject(run: Run) -> Subject:
-    return Subject(branch=run.branch, tree=run.tree, content=run.content, flags=run.flags)
+    for one in past_verdicts(project, records):
+        yield Entry(
+            at=one.at,
+            experiment=by_branch.get(one.verdict.branch, one.verdict.branch),
+            what=Happening.VERDICT,
+            text=one.verdict.sentence,
+            verdict=one.verdict,
+        )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from branchlab.analysis.claims.claim import is_rising_better
 from branchlab.analysis.declared import declared
 from branchlab.analysis.results import (
     BranchResults,
@@ -41,7 +42,7 @@ from branchlab.lab.samples import other_sample
 from branchlab.lab.trust import trust_of
 from branchlab.store.memo import Memo
 
-_KIND = "verdicts-2"
+KIND = "verdicts-3"
 """Raise the number when the method or the sentences change."""
 
 
@@ -135,7 +136,7 @@ def compare(
     }
     return Comparison(
         metric=metric,
-        goal=project.config.run.goal,
+        goal=_goal(project, metric),
         against=other.name,
         judged=tuple(judged[branch.name] for branch in wanted),
         environments={name: said for name, said in found.items() if said},
@@ -303,7 +304,7 @@ def question_of(
     scales = [found.scale for found in results.values() if found.scale is not None]
     values = (v for found in (*results.values(), against) for v in found.seeds(metric).values())
     return Question(
-        goal=project.config.run.goal,
+        goal=_goal(project, metric),
         min_effect=project.config.run.min_effect,
         scale=scales[0] if scales else Scale.SAMPLE,
         against=other,
@@ -312,24 +313,31 @@ def question_of(
     )
 
 
+def _goal(project: Project, metric: str) -> Goal:
+    """Return which values of a metric are better: a higher ``val/loss`` is no gain where accuracy is the goal."""
+    known, whole = project.config.run, metric.partition("[")[0]
+    is_up = is_rising_better(whole, metric_of_run=known.metric.partition("[")[0], goal=known.goal)
+    return Goal.MAX if is_up else Goal.MIN
+
+
 def _judged(
     memo: Memo, branches: Mapping[str, Seeds], other: Seeds, question: Question
 ) -> dict[str, Verdict]:
     """Return verdicts, from what is kept where the same figures were judged before: 1,000 branches take a second."""
     asked = json.dumps([branches, other, asdict(question)], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()
-    kept = memo.get(_KIND, [key]).get(key)
-    if kept is not None and (known := _verdicts_kept(kept)) is not None:
-        return known
+    kept = memo.get(KIND, [key]).get(key)
+    if kept is not None and (known := verdicts_kept(kept)) is not None:
+        return {verdict.branch: verdict for verdict in known}
     verdicts = judge(branches, other, question)
-    memo.put(_KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
+    memo.put(KIND, {key: json.dumps([asdict(one) for one in verdicts.values()]).encode()})
     return verdicts
 
 
-def _verdicts_kept(content: bytes) -> dict[str, Verdict] | None:
-    """Return what was kept; None when it is damaged, or of another version."""
+def verdicts_kept(content: bytes) -> list[Verdict] | None:
+    """Return the verdicts that were kept; None when they are damaged, or of another version."""
     try:
-        return {one["branch"]: _verdict(one) for one in json.loads(content)}
+        return [_verdict(one) for one in json.loads(content)]
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -1,4 +1,4 @@
-"""The pictures of probes, as they are kept below ``.branchlab/``: a folder a probe that says whose it is."""
+"""What probes have left below ``.branchlab/``: a folder a probe with its pictures, what was seen, and whose it is."""
 
 from __future__ import annotations
 
@@ -6,27 +6,43 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from branchlab.domain import Finding, Probe
 from branchlab.lab.project import Project
-from branchlab.run_folder import write_atomically
+from branchlab.run_folder import pack_probe, unpack_probe, write_atomically
 
 FOLDER = "probes"
 """Below ``.branchlab/``."""
 _ABOUT = "about.json"
 """Beside its pictures: the branch, commit and step that a probe is of."""
+_SEEN = "probe.json.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptProbe:
-    """The pictures of one probe."""
+    """One probe, by what it is of; ``place`` is its folder."""
 
     branch: str
     commit: str
     step: int
     pictures: tuple[Path, ...]
+    place: Path
 
 
-def say_whose(place: Path, *, branch: str, commit: str, step: int) -> None:
-    """Write down beside pictures what they are of, for whoever finds them later."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenThen:
+    """What the latest probe of a branch saw, and what is wrong with it."""
+
+    kept: KeptProbe
+    probe: Probe
+    findings: tuple[Finding, ...]
+
+
+def say_whose(
+    place: Path, *, branch: str, commit: str, step: int, probe: Probe | None = None
+) -> None:
+    """Write down beside pictures what they are of, and what was seen, for whoever finds them later."""
+    if probe is not None:
+        write_atomically(place / _SEEN, pack_probe(probe))
     document = {"branch": branch, "commit": commit, "step": step}
     write_atomically(place / _ABOUT, json.dumps(document).encode())
 
@@ -42,6 +58,7 @@ def kept_probes(project: Project) -> list[KeptProbe]:
                 commit=str(document["commit"]),
                 step=int(document["step"]),
                 pictures=tuple(sorted(about.parent.glob("*.png"))),
+                place=about.parent,
             )
             made_at = about.stat().st_mtime
         except (OSError, ValueError, KeyError, TypeError):
@@ -49,3 +66,18 @@ def kept_probes(project: Project) -> list[KeptProbe]:
         if made_at >= found.get(one.branch, (0.0, one))[0]:
             found[one.branch] = made_at, one
     return [one for _, one in found.values()]
+
+
+def last_probe(project: Project, branch: str) -> SeenThen | None:
+    """Return what the latest probe of a branch saw; None without one, or where it is damaged or older than this is kept."""
+    # Its rules take a while to import, and a page needs the pictures alone.
+    from branchlab.analysis.probe.findings import findings
+
+    kept = next((one for one in kept_probes(project) if one.branch == branch), None)
+    if kept is None:
+        return None
+    try:
+        probe = unpack_probe((kept.place / _SEEN).read_bytes())
+    except OSError:
+        return None
+    return None if probe is None else SeenThen(kept=kept, probe=probe, findings=findings(probe))

@@ -252,16 +252,17 @@ class _Prober:
             )
         place = self._pictures_of(run)
         shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True, exist_ok=True)
         if folder.pictures.is_dir():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(folder.pictures, place)
-            if side.number == 1:
-                say_whose(
-                    place,
-                    branch=side.name,
-                    commit=self.branch(side.name).tip,
-                    step=self.request.step,
-                )
+            shutil.copytree(folder.pictures, place, dirs_exist_ok=True)
+        if side.number == 1:
+            say_whose(
+                place,
+                branch=side.name,
+                commit=self.branch(side.name).tip,
+                step=self.request.step,
+                probe=found,
+            )
         return found
 
     def _pictures_of(self, run: Run) -> Path:

@@ -41,7 +41,7 @@ def run_curves(project: Project, run_id: str, metrics: Sequence[str], axis: Axis
     """Return curves of one run as the index has them; it is not brought up to date here."""
     index = Index(project.state)
     try:
-        names = tuple(index.metrics_of(run_id))
+        names = tuple(index.metric_names_of([run_id]))
         rows = {name: index.points(run_id, name) for name in metrics if name in names}
     finally:
         index.close()

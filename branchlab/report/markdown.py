@@ -6,23 +6,20 @@ What people wrote is escaped so that it formats nothing, links nowhere, and ment
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC
 from html import escape
 
 from branchlab.analysis.wording import difference_text, interval_text
 from branchlab.domain import Outcome
+from branchlab.lab.markdown_text import CALLING, escaped, markdown_table
 from branchlab.lab.report import Report
 from branchlab.lab.words import OUTCOME_MARKS, figure
 from branchlab.report import wording
 from branchlab.terminal_text import safe_text
 
 ENTRIES_MAX = 30
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
-_CALLING = re.compile(r"([@#])(?=\w)")
-"""What a forge makes a mention or a reference of."""
 _BEGINNING = re.compile(r"^(\d*)([-+=#.)])(?=\s)")
-_LINKING = re.compile(r"(?<=\w)(://)|(?<=\bwww)(\.)", re.IGNORECASE)
 
 
 def markdown(found: Report) -> str:
@@ -41,15 +38,6 @@ def markdown(found: Report) -> str:
     return "\n\n".join(parts) + f"\n\n<sub>branchlab report, {moment:%Y-%m-%d %H:%M} UTC</sub>\n"
 
 
-def escaped(value: str) -> str:
-    """Return text that formats nothing where it stands in a paragraph or a cell; what was unsafe stays visible."""
-    line = safe_text(" ".join(value.split()))
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = _SPECIAL.sub(r"\\\1", line)
-    line = _LINKING.sub(lambda found: f"<!-- -->{found.group()}", line)
-    return _CALLING.sub(r"\1<!-- -->", line)
-
-
 def _section(title: str, content: str) -> list[str]:
     return [f"### {title}", content] if content else []
 
@@ -63,16 +51,9 @@ def _line(value: str) -> str:
     return _BEGINNING.sub(r"\1\\\2", escaped(value))
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    rule = ["---:" if place in right else "---" for place in range(len(header))]
-    lines = [[escaped(title) for title in header], rule]
-    lines += [[escaped(cell) for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _fold(summary: str, content: str) -> str:
     # What stands in an element of HTML is read as HTML: a backslash would be seen there.
-    said = _CALLING.sub(r"\1<!-- -->", escape(safe_text(" ".join(summary.split()))))
+    said = CALLING.sub(r"\1<!-- -->", escape(safe_text(" ".join(summary.split()))))
     return f"<details><summary>{said}</summary>\n\n{content}\n\n</details>"
 
 
@@ -80,9 +61,9 @@ def _branches(found: Report) -> list[str]:
     if not found.branches:
         return []
     rows = [wording.overview_row(one, found.at) for one in found.branches]
-    whole = _table(wording.overview_header(found), rows, right=(4, 5))
+    whole = markdown_table(wording.overview_header(found), rows, right=(4, 5))
     sentences = [[wording.name_of(one), wording.why(found, one)] for one in found.branches]
-    said = _fold("Verdicts in sentences", _table(["Branch", "Why"], sentences))
+    said = _fold("Verdicts in sentences", markdown_table(["Branch", "Why"], sentences))
     return [*_section("Branches", _list(wording.ends(found))), whole, said]
 
 
@@ -104,7 +85,7 @@ def _slices(found: Report) -> list[str]:
     if not num_all:
         return []
     header = ["Branch", "Slice", "Mean", "Δ", "Interval", "Verdict"]
-    content = _table(header, rows, right=(2, 3)) if rows else "No slice is better or worse."
+    content = markdown_table(header, rows, right=(2, 3)) if rows else "No slice is better or worse."
     return _section(f"Slices: {len(rows)} of {num_all} are decided", content)
 
 
@@ -117,7 +98,7 @@ def _hypotheses(found: Report) -> list[str]:
             )
             rows = wording.hypothesis_rows(one)
             if rows:
-                parts.append(_table(["What", "Claim", "State", "Evidence"], rows))
+                parts.append(markdown_table(["What", "Claim", "State", "Evidence"], rows))
         if branch.remark:
             parts.append(escaped(branch.remark))
     return _section("Hypotheses", "\n\n".join(parts))
@@ -141,7 +122,7 @@ def _features(found: Report) -> list[str]:
             ]
             for one in wording.features_that_count(known.features)
         ]
-        shown = _table(["Feature", "Verdict", "Place", "Flag", "Why"], rows) if rows else ""
+        shown = markdown_table(["Feature", "Verdict", "Place", "Flag", "Why"], rows) if rows else ""
         parts.append(
             _fold(f"{name}: {known.merge_back}", "\n\n".join(filter(None, (shown, parity))))
         )
@@ -163,7 +144,7 @@ def _written(found: Report) -> list[str]:
     told = (
         _fold(
             f"The latest {len(rows)} of {len(entries)} entries",
-            _table(["When", "Experiment", "What", "Told"], rows),
+            markdown_table(["When", "Experiment", "What", "Told"], rows),
         )
         if rows
         else ""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -132,13 +132,6 @@ class Index:
         )
         return [(row["step"], row["epoch"], row["value"]) for row in rows]
 
-    def metrics_of(self, run_id: str) -> list[str]:
-        """Return the names of the metrics that a run has recorded."""
-        rows = self._read(
-            "SELECT DISTINCT name FROM metrics WHERE run = ? ORDER BY name", (run_id,)
-        )
-        return [row["name"] for row in rows]
-
     def epoch_curves(
         self, metric: str, runs: Iterable[str] | None = None
     ) -> dict[str, list[tuple[int, float]]]:
@@ -157,6 +150,12 @@ class Index:
         return [
             row["name"] for row in self._read("SELECT DISTINCT name FROM metrics ORDER BY name", ())
         ]
+
+    def metric_names_of(self, run_ids: Sequence[str]) -> list[str]:
+        """Return the names of the metrics that some runs have recorded; without looking at those of others."""
+        marks = ", ".join("?" * len(run_ids))
+        query = f"SELECT DISTINCT name FROM metrics WHERE run IN ({marks}) ORDER BY name"  # noqa: S608  marks alone
+        return [row["name"] for row in self._read(query, tuple(run_ids))]
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has written (costs 4 microseconds)."""

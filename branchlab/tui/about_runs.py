@@ -15,8 +15,8 @@ from branchlab.lab.run_log import LogPart, read_log
 from branchlab.lab.run_usage import Machine, machine_of
 from branchlab.lab.words import few
 from branchlab.tui.asking import Answer, Read
-from branchlab.tui.branches_screen import FilterLine
 from branchlab.tui.commands import Command, Manner
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.log_view import LogView
 from branchlab.tui.run_charts import ChartView, Curves, next_metric, thin

@@ -22,13 +22,11 @@ from textual.filter import LineFilter
 
 from branchlab.lab.project import Project
 from branchlab.terminal_text import safe_text
-from branchlab.tui import kept, keys
+from branchlab.tui import kept, keys, screens
 from branchlab.tui.asking import Answer, Asking, Read
-from branchlab.tui.branch_screen import BranchScreen
 from branchlab.tui.branches_screen import BranchesScreen
 from branchlab.tui.commands import Command, Manner, edit_command, shell_command
 from branchlab.tui.commands_screen import CommandsScreen
-from branchlab.tui.compare_screen import CompareScreen
 from branchlab.tui.confirm import ConfirmScreen
 from branchlab.tui.failure import record_failure
 from branchlab.tui.feed import Feed
@@ -36,15 +34,11 @@ from branchlab.tui.form import FormScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.help_screen import HelpScreen
 from branchlab.tui.jobs import Job, Jobs, run_in_terminal
-from branchlab.tui.journal_screen import JournalScreen
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
-from branchlab.tui.map_screen import MapScreen
 from branchlab.tui.memory import Memory
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
-from branchlab.tui.run_screen import RunScreen
-from branchlab.tui.runs_screen import RunsScreen
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
 from branchlab.tui.views import Snapshot
@@ -53,12 +47,14 @@ _SAID_FOR_S = 8.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
+# What is not seen at the start is imported when one goes there: together that takes a fifth of a second.
 class BranchlabApp(App[None]):
     """The overview of one project.
 
     Attributes:
         jobs: The commands that were carried out from here.
         memory: What is kept from one start to the next.
+        marked: Names of the branches that are marked, in the order of marking; ``compare`` shows them side by side.
         kept: The overview's rows of the last start; None where there are none.
     """
 
@@ -70,10 +66,10 @@ class BranchlabApp(App[None]):
     ]
     MODES: ClassVar[Mapping[str, Callable[[], LabScreen]]] = {  # type: ignore[assignment]
         Place.BRANCHES: BranchesScreen,
-        Place.RUNS: RunsScreen,
-        Place.COMPARE: CompareScreen,
-        Place.MAP: MapScreen,
-        Place.JOURNAL: JournalScreen,
+        Place.RUNS: screens.runs,
+        Place.COMPARE: screens.compare,
+        Place.MAP: screens.experiment_map,
+        Place.JOURNAL: screens.journal,
     }
     DEFAULT_MODE = Place.BRANCHES
 
@@ -102,6 +98,7 @@ class BranchlabApp(App[None]):
         self._plain = [PlainCharacters()] if is_ascii else []
         self.now = now
         self.jobs = Jobs(self._job_ended)
+        self.marked: list[str] = []
         self.kept = kept.read_rows(project.state.path / kept.FILE_NAME)
         self.feed = Feed(project, self.post_message, now=now)
         self._asking = Asking(lambda: self.project, self.post_message)
@@ -186,11 +183,11 @@ class BranchlabApp(App[None]):
         if self._snapshot is not None and screen.is_current:
             screen.show_snapshot(self._snapshot)
 
-    def open_branch(self, name: str) -> None:
-        self.push_screen(BranchScreen(name))
+    def open_branch(self, name: str, pane: str = "summary") -> None:
+        self.push_screen(screens.branch(name, pane))
 
     def open_run(self, run_id: str) -> None:
-        self.push_screen(RunScreen(run_id))
+        self.push_screen(screens.run(run_id))
 
     async def go_to(self, place: Place) -> None:
         """Show a place with what is open in it; its first screen where one is there already."""

@@ -3,77 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Key as KeyEvent
-from textual.events import Paste
+from textual.events import Paste, Resize
 from textual.widget import Widget
-from textual.widgets import Static
 
-from branchlab.terminal_text import safe_text
+from branchlab.domain import Station
+from branchlab.lab.columns import Column
+from branchlab.lab.stations import STATIONS
+from branchlab.lab.status import Status
 from branchlab.tui import keys
-from branchlab.tui.detail import chart_run, detail_lines
+from branchlab.tui.asking import Answer
+from branchlab.tui.branch_chart import Drawn
+from branchlab.tui.branch_curves import Curves, curves_key, reader_of
+from branchlab.tui.branch_groups import heading_key, station_of_key
+from branchlab.tui.branch_list import BranchList, list_line, notice_of
+from branchlab.tui.branch_memory import Manner, keep, recalled
+from branchlab.tui.branch_rows import SORT_WORDS, Sort, branch_columns
+from branchlab.tui.columns_screen import ColumnsScreen
+from branchlab.tui.detail import detail_lines, heading_lines, merge_lines
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
-from branchlab.tui.looks import Line, Look, Piece, content
-from branchlab.tui.messages import CurveRead
-from branchlab.tui.rows import BranchRows, Row, Sort, branch_columns, sorted_views
+from branchlab.tui.lines import Lines
+from branchlab.tui.looks import Line, Look
 from branchlab.tui.tabs import Place
-from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
+from branchlab.tui.views import BranchView, Snapshot, branch_views
 
-_FILTER_LENGTH_MAX = 200
-_ROOMY = 180
-
-
-class FilterLine(Static):
-    """The filter while it is typed. Textual's Input would show pasted control characters as they are.
-
-    It never has the focus: a focus moves later than keys are dealt out, so that what is typed fast after ``/`` would
-    go to the table. The screen, which every key passes in order, hands keys in while the line is open.
-    """
-
-    DEFAULT_CSS = "FilterLine { height: 1; background: $boost; }"
-
-    def __init__(self) -> None:
-        super().__init__(markup=False)
-        self.text = ""
-        self.display = False
-
-    def open(self) -> None:
-        """Begin to type."""
-        self.display = True
-        self._draw()
-
-    def take(self, event: KeyEvent) -> bool:
-        """Take a key; return whether the text is another one."""
-        before = self.text
-        if event.key in {"enter", "escape"}:
-            self.display = False
-            if event.key == "escape":
-                self.set_text("")
-        elif event.key == "backspace":
-            self.set_text(self.text[:-1])
-        elif event.key == "ctrl+u":
-            self.set_text("")
-        elif event.is_printable and event.character:
-            self.set_text(self.text + event.character)
-        return self.text != before
-
-    def set_text(self, text: str) -> None:
-        """Set the filter."""
-        self.text = safe_text(text, length_max=_FILTER_LENGTH_MAX)
-        self._draw()
-
-    def _draw(self) -> None:
-        line: Line = (
-            (" / ", Look.STRONG),
-            (f"{self.text}▏", Look.LIVE),
-            ("   ⏎ keep  Esc clear", Look.DIM),
-        )
-        self.update(content([line]))
+_NAMED_MAX = 8
+_COLUMN_WORDS = {
+    "main": "commits ahead of main, and behind it",
+    "reference": "commits ahead of the reference, and behind it",
+    "merge": "what a merge into main would do",
+    "result": "mean over seeds",
+    "difference": "difference from main",
+    "interval": "of the difference",
+    "curve": "the metric over the epochs",
+    "verdict": "what the seeds say against main",
+    "freshness": "whether results are of this tip",
+    "hypotheses": "what the runs say of them",
+    "back": "what it needs before it goes back",
+    "runs": "done, running, failed",
+    "age": "since the last commit",
+    "note": "what else is to be known",
+}
+_ZOOMS = ("", "-no-detail", "-all-detail")
 
 
 class BranchesScreen(LabScreen):
@@ -81,11 +60,16 @@ class BranchesScreen(LabScreen):
 
     DEFAULT_CSS = """
     BranchesScreen #middle { height: 1fr; layout: vertical; }
-    BranchesScreen #detail { height: 7; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
+    BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
+    BranchesScreen.-low #detail { height: 4; }
+    BranchesScreen.-low #warnings { max-height: 2; }
     BranchesScreen.-wide #middle { layout: horizontal; }
     BranchesScreen.-wide #branches { width: 1fr; height: 100%; }
-    BranchesScreen.-wide #detail { width: 40%; max-width: 64; height: 100%; border-top: none;
+    BranchesScreen.-wide #detail { width: 35%; max-width: 72; height: 100%; border-top: none;
         border-left: solid $panel-lighten-2; }
+    BranchesScreen.-no-detail #detail { display: none; }
+    BranchesScreen.-all-detail #branches { display: none; }
+    BranchesScreen.-all-detail #detail { width: 100%; max-width: 100%; height: 100%; border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCHES)
     KEYS = keys.BRANCHES
@@ -96,47 +80,85 @@ class BranchesScreen(LabScreen):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: Snapshot | None = None
-        self._views: dict[str, BranchView] = {}
-        self._rows: dict[str, Row] = {}
-        self._made = BranchRows()
-        self._measured: list[Row] = []
-        self._sort = Sort.DIFFERENCE
-        self._curve: CurveRead | None = None
+        self._list = BranchList()
+        self._manner = Manner()
+        self._is_only_marked = False
+        self._is_about_merge = False
+        self._zoom = ""
+        self._read_curves = reader_of()
+        self._curves = Curves()
+        self._curves_key: object = None
+        self._curves_status: Status | None = None
 
     def body(self) -> Iterable[Widget]:
-        middle = Container(LineTable(id="branches"), Static(id="detail", markup=False), id="middle")
+        middle = Container(LineTable(id="branches"), Lines(id="detail", is_fixed=True), id="middle")
         yield middle
-        yield FilterLine()
+        yield FilterLine("words, or: verdict:better !merge:conflict delta>1 age<3d")
 
     def on_mount(self) -> None:
+        self._manner = recalled(self.lab.memory)
         table, kept = self.query_one(LineTable), self.lab.kept
-        self.show_header(None)
         if kept is None:
             table.show((), (), notice="reading branches…")
         else:
             table.show(kept.columns, kept.rows, num_pinned=kept.num_pinned)
-            table.select(kept.selected)
             self.show_warnings(kept.warnings)
+        if self._manner.selected:
+            table.select(self._manner.selected)
+        self.query_one(FilterLine).set_text(self._manner.filter)
+        self.show_header(None)
+
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.height < 20, "-low")  # noqa: PLR2004  six lines of a table are the least
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._views = {view.name: view for view in branch_views(snapshot)}
-        now, is_wide = self.lab.now(), self.size.width >= _ROOMY
-        self._rows = self._made.rows(self._views.values(), now, is_wide=is_wide)
-        self._measured = list(self._rows.values())
+        self._list.update(branch_views(snapshot), self._curves.sparks, self.lab.now())
+        # A branch that is gone takes its mark with it.
+        self.lab.marked[:] = [name for name in self.lab.marked if name in self._list.views]
         self.show_warnings(snapshot.status.warnings)
-        self._draw_table()
-        self._draw_detail()
+        self._draw()
+        key = curves_key(snapshot)
+        if key != self._curves_key:
+            # Held, so that the identity which the key is made of is nobody else's.
+            self._curves_key, self._curves_status = key, snapshot.status
+            self.lab.ask("branches.curves", key, self._read_curves(snapshot))
 
-    def show_curve(self, read: CurveRead) -> None:
-        self._curve = read
-        self._draw_detail()
+    def show_answer(self, answer: Answer) -> None:
+        if answer.slot != "branches.curves":
+            return
+        if not isinstance(answer.value, Curves) or self._snapshot is None:
+            self._curves_key = None
+            return
+        self._curves = answer.value
+        self._list.update(branch_views(self._snapshot), self._curves.sparks, self.lab.now())
+        self._draw()
 
-    def on_line_table_selected(self) -> None:
+    def show_said(self) -> None:
+        super().show_said()
+        said = self.lab.status_line()
+        if self._snapshot is None and said and said[0][1] is Look.BAD:
+            # Nothing was ever read: why, and what to do, stands where the branches would.
+            self.query_one(LineTable).show((), (), notice=said[0][0])
+
+    def on_line_table_selected(self, event: LineTable.Selected) -> None:
+        self._change(replace(self._manner, selected=event.key), is_drawn=False)
         self._draw_detail()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
-        self.lab.open_branch(event.key)
+        station = station_of_key(event.key)
+        if station is None:
+            self.lab.open_branch(event.key)
+        else:
+            self._fold(station, is_folded=station not in self._manner.folded)
+
+    def on_line_table_header_clicked(self, event: LineTable.HeaderClicked) -> None:
+        if event.column.id not in frozenset(Sort):
+            self.lab.say(f"{event.column.title or 'this'} is no order")
+            return
+        sort = Sort(event.column.id)
+        is_reversed = sort is self._manner.sort and not self._manner.is_reversed
+        self._change(replace(self._manner, sort=sort, is_reversed=is_reversed))
 
     def on_key(self, event: KeyEvent) -> None:
         line = self.query_one(FilterLine)
@@ -162,89 +184,211 @@ class BranchesScreen(LabScreen):
         self.query_one(FilterLine).open()
 
     def action_back(self) -> None:
+        """Undo one thing: the filter, the zoom, what is said of a merge, the marked ones alone."""
         if self.query_one(FilterLine).text:
             self.query_one(FilterLine).set_text("")
             self._filter_changed()
-
-    def _filter_changed(self) -> None:
-        self._draw_table()
-        self._draw_detail()
+        elif self._zoom:
+            self._set_zoom("")
+        elif self._is_about_merge:
+            self.action_merge()
+        elif self._is_only_marked:
+            self.action_only_marked()
 
     def action_sort(self) -> None:
         order = list(Sort)
-        self._sort = order[(order.index(self._sort) + 1) % len(order)]
-        self._draw_table()
+        sort = order[(order.index(self._manner.sort) + 1) % len(order)]
+        self._change(replace(self._manner, sort=sort, is_reversed=False))
+        self.lab.say(f"sorted by {SORT_WORDS[sort]}")
+
+    def action_reverse(self) -> None:
+        self._change(replace(self._manner, is_reversed=not self._manner.is_reversed))
+
+    def action_group(self) -> None:
+        self._change(replace(self._manner, is_grouped=not self._manner.is_grouped))
+
+    def action_fold(self, is_folded: bool) -> None:  # noqa: FBT001  Textual calls it with what the binding says
+        view, table = self.chosen(), self.query_one(LineTable)
+        station = station_of_key(table.selected) or (view.station if view is not None else None)
+        if station is None or not self._manner.is_grouped:
+            self.lab.say("there are no groups; t groups by what to do next")
+            return
+        self._fold(station, is_folded=is_folded)
+
+    def action_mark(self) -> None:
+        """Mark the selected branch and go on to the next, or all under a heading; where all are marked, none."""
+        table, marked = self.query_one(LineTable), self.lab.marked
+        view, station = self.chosen(), station_of_key(table.selected)
+        names = [view.name] if view is not None else self._names_of(station)
+        new = [name for name in names if name not in marked]
+        marked[:] = [*marked, *new] if new else [name for name in marked if name not in names]
+        if not marked:
+            self._is_only_marked = False
+        self._draw()
+        if view is not None:
+            table.action_move(1)
+
+    def action_unmark(self) -> None:
+        self.lab.marked.clear()
+        self._is_only_marked = False
+        self._draw()
+
+    def action_only_marked(self) -> None:
+        if not self.lab.marked and not self._is_only_marked:
+            self.lab.say("no branch is marked; Space marks")
+            return
+        self._is_only_marked = not self._is_only_marked
+        self._draw()
+
+    def action_columns(self) -> None:
+        def told(hidden: frozenset[str]) -> list[str]:
+            self._change(replace(self._manner, hidden=hidden))
+            return [column.id for column in self.query_one(LineTable).crowded]
+
+        if self._snapshot is not None:
+            self.app.push_screen(ColumnsScreen(self._columns(), _COLUMN_WORDS, told))
+
+    async def action_versus(self) -> None:
+        if not self.lab.marked:
+            self.lab.marked.extend(self.chosen_branches()[:1])
+            self._draw()
+        await self.lab.go_to(Place.COMPARE)
+
+    def action_diff(self) -> None:
+        view = self.chosen()
+        if view is not None:
+            self.lab.open_branch(view.name)
+
+    def action_merge(self) -> None:
+        self._is_about_merge = not self._is_about_merge
+        self._draw_detail()
+
+    def action_zoom(self) -> None:
+        self._set_zoom(_ZOOMS[(_ZOOMS.index(self._zoom) + 1) % len(_ZOOMS)])
 
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
 
     def rows_to_keep(self) -> KeptRows | None:
-        """Return what the table shows, for the next start; None while a filter hides some of it."""
+        """Return what the table shows, for the next start; None while a filter or marks hide some of it."""
         snapshot, table = self._snapshot, self.query_one(LineTable)
-        if snapshot is None or self.query_one(FilterLine).text:
+        if snapshot is None or self.query_one(FilterLine).text or self._is_only_marked:
             return None
         return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
 
     def equivalent(self) -> str:
-        return "branchlab status"
+        names = self.lab.marked
+        if not names and not self._list.filter.is_empty and len(self._list.kept) <= _NAMED_MAX:
+            names = [view.name for view in self._list.kept]
+        return " ".join(["branchlab status", *names])
 
     def chosen(self) -> BranchView | None:
-        return self._views.get(self.query_one(LineTable).selected or "")
+        return self._list.views.get(self.query_one(LineTable).selected or "")
 
-    def _draw_table(self) -> None:
+    def chosen_branches(self) -> tuple[str, ...]:
+        """Return the marked branches; else the selected one, or all under a heading that is selected."""
+        if self.lab.marked:
+            return tuple(self.lab.marked)
+        named = self._names_of(station_of_key(self.query_one(LineTable).selected))
+        return tuple(named) or super().chosen_branches()
+
+    def _names_of(self, station: Station | None) -> list[str]:
+        return [view.name for view in self._list.kept if view.station is station]
+
+    def _change(self, manner: Manner, *, is_drawn: bool = True) -> None:
+        self._manner = manner
+        keep(self.lab.memory, manner)
+        if is_drawn:
+            self._draw()
+
+    def _filter_changed(self) -> None:
+        line = self.query_one(FilterLine)
+        self._change(replace(self._manner, filter=line.text))
+        line.complain(self._list.filter.wrong)
+
+    def _fold(self, station: Station, *, is_folded: bool) -> None:
+        folded = self._manner.folded | {station} if is_folded else self._manner.folded - {station}
+        if is_folded:
+            self.query_one(LineTable).select(heading_key(station))
+        self._change(replace(self._manner, folded=folded))
+
+    def _set_zoom(self, zoom: str) -> None:
+        self._zoom = zoom
+        for one in _ZOOMS[1:]:
+            self.set_class(one == zoom, one)
+        self.call_after_refresh(self._draw_detail)
+
+    def _columns(self) -> tuple[Column, ...]:
+        assert self._snapshot is not None
+        return branch_columns(
+            self._snapshot.status.metric,
+            self._manner.sort,
+            is_reversed=self._manner.is_reversed,
+            hidden=self._manner.hidden,
+        )
+
+    def _draw(self) -> None:
         snapshot = self._snapshot
         if snapshot is None:
             return
-        wanted = self.query_one(FilterLine).text
-        views = list(self._views.values())
-        pinned = [view for view in views if view.role is not Role.EXPERIMENT]
-        experiments = [view for view in views if view.role is Role.EXPERIMENT]
-        kept = self._made.matching(experiments, wanted)
-        ordered = sorted_views(kept, self._sort, snapshot.status.goal)
-        self.query_one(LineTable).show(
-            branch_columns(snapshot.status.metric, self._sort),
-            [self._rows[view.name] for view in (*pinned, *ordered)],
+        table = self.query_one(LineTable)
+        only = frozenset(self.lab.marked) if self._is_only_marked else None
+        now, goal = self.lab.now(), snapshot.status.goal
+        found = self._list.arrange(self._manner, goal, now, only=only)
+        pinned = self._list.pinned
+        table.show(
+            self._columns(),
+            [*pinned, *found.rows],
             num_pinned=len(pinned),
-            notice=_notice(experiments, kept, wanted),
-            measured=self._measured,
+            notice=notice_of(self._list, self._manner.filter),
+            measured=self._list.measured,
         )
-        self._draw_top(snapshot, len(kept), len(experiments), wanted)
+        table.show_marked(self.lab.marked)
+        self._draw_top(snapshot, found.num_shown)
+        self._draw_detail()
 
-    def _draw_top(self, snapshot: Snapshot, num_kept: int, num_all: int, wanted: str) -> None:
-        right: list[Piece] = []
-        if wanted:
-            right.append((f"[/{wanted}]  ", Look.WARN))
-        counted = f"{num_kept} of {num_all}" if wanted else f"{num_all}"
-        right.append((f"{counted} branches", Look.DIM))
+    def _draw_top(self, snapshot: Snapshot, num_shown: int) -> None:
+        num_all = len(self._list.views) - self.query_one(LineTable).num_pinned
         self.show_header(snapshot)
-        self.show_place(tuple(right))
+        self.show_place(
+            list_line(
+                self._list.filter,
+                num_shown=num_shown,
+                num_all=num_all,
+                num_marked=len(self.lab.marked),
+                is_only_marked=self._is_only_marked,
+            )
+        )
+        self.show_said()
 
     def _draw_detail(self) -> None:
-        view, place = self.chosen(), self.query_one("#detail", Static)
-        if view is None or self._snapshot is None:
-            place.update("")
-            self.lab.feed.watch_run(None)
+        place, snapshot = self.query_one("#detail", Lines), self._snapshot
+        if snapshot is None:
+            place.show(())
             return
-        shown = chart_run(view)
-        self.lab.feed.watch_run(shown.run.id if shown else None)
-        is_ours = (
-            self._curve is not None and shown is not None and self._curve.run_id == shown.run.id
-        )
-        curve = self._curve.points if self._curve is not None and is_ours else ()
-        width, height = place.content_size.width, place.content_size.height
-        if self.size.width < WIDE:
-            height = 6
-        lines = detail_lines(
-            view, self._snapshot.status.metric, curve, width=max(20, width), height=height
-        )
-        place.update(content(lines))
+        width = max(20, place.content_size.width)
+        is_beside = self.size.width >= WIDE or self._zoom == "-all-detail"
+        height = place.content_size.height if is_beside else 3 if self.has_class("-low") else 7
+        view = self.chosen()
+        if view is None:
+            station = station_of_key(self.query_one(LineTable).selected)
+            lines: list[Line] = []
+            if station is not None:
+                words = STATIONS[station]
+                views = [one for one in self._list.kept if one.station is station]
+                lines = heading_lines(words.title, words.why, views, width=width)
+        elif self._is_about_merge:
+            lines = merge_lines(view, width=width, height=height)
+        else:
+            lines = detail_lines(view, self._drawn(view, snapshot), width=width, height=height)
+        place.show(lines)
 
-
-def _notice(experiments: list[BranchView], kept: list[BranchView], wanted: str) -> str:
-    if not experiments:
-        return "no experiment branch yet; start one: branchlab new-exp NAME"
-    if wanted and not kept:
-        return f"no branch has '{wanted}'; Esc clears the filter"
-    if not any(view.runs for view in experiments):
-        return "no runs yet; R runs the selected branch, all of them: branchlab run --all-branches"
-    return ""
+    def _drawn(self, view: BranchView, snapshot: Snapshot) -> Drawn:
+        main = snapshot.status.overview.main.name
+        on_main = self._list.views.get(main)
+        return Drawn(
+            metric=snapshot.status.metric,
+            curve=self._curves.by_branch.get(view.name),
+            main=self._curves.by_branch.get(main) if view.is_beside_main else None,
+            main_mean=on_main.mean if on_main is not None and view.is_beside_main else None,
+        )

@@ -108,6 +108,11 @@ def legend(series: Sequence[Series]) -> Line:
     return tuple(pieces)
 
 
+def key_of(number: int) -> str:
+    """Return the dashes of a chart's curve, as the legend draws them."""
+    return _KEYS[number % len(_KEYS)]
+
+
 def smoothed(points: Points, weight: float) -> Points:
     """Return an exponential moving average without the pull to zero at its start (Kingma and Ba, 2015)."""
     if not weight:

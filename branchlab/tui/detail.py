@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from branchlab.domain import Freshness, JudgedHypothesis, Parity, Registration, RunRecord, RunState
-from branchlab.lab.sparkline import Points, sparkline
+from branchlab.domain import (
+    FeatureVerdict,
+    Freshness,
+    JudgedHypothesis,
+    Parity,
+    Registration,
+    RunRecord,
+    RunState,
+)
+from branchlab.lab.stations import STATIONS
 from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
-from branchlab.tui.chart import braille
+from branchlab.tui.branch_chart import Drawn, chart_lines, spark_line
+from branchlab.tui.keys import BRANCHES, key_of_verb
 from branchlab.tui.looks import (
     Line,
     Look,
@@ -20,40 +30,139 @@ from branchlab.tui.looks import (
 )
 from branchlab.tui.rows import progress_text
 from branchlab.tui.views import BranchView, Role
+from branchlab.tui.wrapping import wrapped
 
-_CHART_HEIGHT_MAX = 12
+_CHART_HEIGHT_MAX = 18
 _FILES_MAX = 6
 _HYPOTHESES_MAX = 4
 _ROOMY = 12
+_RUNS_MAX = 6
+_GAP: Line = ((" ", Look.PLAIN),)
+_ATTENTION = {
+    FeatureVerdict.BROKEN,
+    FeatureVerdict.UNPARSED,
+    FeatureVerdict.BREAKING,
+    FeatureVerdict.UNGUARDED,
+    FeatureVerdict.DEFAULT_CHANGED,
+    FeatureVerdict.DEFAULT_ON,
+}
 
 
-def detail_lines(
-    view: BranchView, metric: str, curve: Points, *, width: int, height: int
-) -> list[Line]:
-    """Return title, verdict, merge, runs and the curve of the run shown, fitted to ``height`` lines."""
-    is_roomy = height >= _ROOMY
-    advice = advice_line(view)
-    head = (
-        head_lines(view)
-        if is_roomy
-        else [cut((*_head_line(view), ("  ", Look.PLAIN), *advice[:1]), width)]
+def detail_lines(view: BranchView, drawn: Drawn, *, width: int, height: int) -> list[Line]:
+    """Return all that is known of a branch, fitted to ``height`` lines; where there is little room, what decides."""
+    if height < _ROOMY:
+        return _strip(view, drawn, width, height)
+    said = (
+        *head_lines(view),
+        _GAP,
+        *next_lines(view),
+        advice_line(view),
+        verdict_line(view),
+        *hypothesis_lines(view),
+        merge_line(view),
+        features_line(view),
+        flags_line(view),
     )
-    advised = [advice] if is_roomy else []
-    said = (*head, *advised, verdict_line(view), *hypothesis_lines(view), merge_line(view))
-    sentences = [line for line in said if line]
-    num_max = 4 if is_roomy else 2
-    top = [part for line in sentences for part in _wrapped(line, width, num_max=num_max)]
-    if is_roomy:
-        top.append(())
-    shown = chart_run(view)
-    chart = _chart_lines(shown, metric, curve, width=width, height=height - len(top))
-    lines = [*top, *_run_lines(view, metric, height - len(top) - len(chart)), *chart]
+    top = [part for line in said if line for part in wrapped(line, width, num_max=4)]
+    chart = chart_lines(
+        view, drawn, width=width, height=min(_CHART_HEIGHT_MAX, height - len(top) - 4)
+    )
+    num_runs = min(_RUNS_MAX, height - len(top) - len(chart) - 2)
+    runs = [((), *_run_lines(view, drawn.metric, num_runs))] if num_runs > 0 else []
+    lines = [*top, *(line for part in runs for line in part), *chart]
     return [cut(line, width) for line in lines[:height]]
 
 
-def _head_line(view: BranchView) -> Line:
-    about = view.title or view.subject
-    return (view.name, Look.STRONG), (f"  {about}", Look.PLAIN)
+def merge_lines(view: BranchView, *, width: int, height: int) -> list[Line]:
+    """Return what a merge into main would do, file by file, and what the branch needs before it."""
+    head: Line = ((view.name, Look.STRONG), ("  into main", Look.PLAIN), ("   m: back", Look.DIM))
+    if view.role is not Role.EXPERIMENT:
+        return [head, (("main and the reference are not merged back", Look.DIM),)]
+    said = [merge_line(view), features_line(view), advice_line(view), *next_lines(view)]
+    lines = [part for line in said if line for part in wrapped(line, width, num_max=4)]
+    files: list[Line] = [(("  ✗ ", Look.BAD), (path, Look.PLAIN)) for path in view.conflicts or ()]
+    room = max(0, height - 1 - len(lines))
+    if len(files) > room:
+        files = [*files[: max(0, room - 1)], ((f"    and {len(files) - room + 1} more", Look.DIM),)]
+    return [cut(line, width) for line in (head, *lines, *files)[:height]]
+
+
+def heading_lines(title: str, why: str, views: Sequence[BranchView], *, width: int) -> list[Line]:
+    """Return what a group of branches is, for a heading that is selected."""
+    names = ", ".join(view.name for view in views)
+    lines: list[Line] = [
+        (
+            (title, Look.STRONG),
+            (f"  {len(views)} branch{'es' if len(views) != 1 else ''}", Look.DIM),
+        ),
+        ((why, Look.PLAIN),),
+        ((names, Look.DIM),),
+        (("⏎ folds it or opens it; capitals are about all of them", Look.DIM),),
+    ]
+    return [part for line in lines for part in wrapped(line, width, num_max=3)]
+
+
+def _strip(view: BranchView, drawn: Drawn, width: int, height: int) -> list[Line]:
+    """Return a few lines: who it is, what is next, how it did, what a merge would do, its curve, its runs."""
+    head = ((view.name, Look.STRONG), (f"  {view.title or view.subject}", Look.PLAIN))
+    facts = _joined(merge_line(view), features_line(view))
+    claims = hypothesis_lines(view)[:1]
+    spark = spark_line(view, drawn, width)
+    said = [
+        [cut(head, width)],
+        [cut(line, width) for line in next_lines(view)],
+        wrapped(verdict_line(view), width, num_max=2),
+        *([cut(line, width)] for line in (*claims, facts, spark) if line),
+    ]
+    lines = [line for part in said for line in part]
+    runs = _run_lines(view, drawn.metric, height - len(lines))
+    return [cut(line, width) for line in (*lines, *runs)[:height]]
+
+
+def next_lines(view: BranchView) -> list[Line]:
+    """Return what to do next with a branch: why, and the key and the command for it."""
+    if view.station is None:
+        return []
+    station = STATIONS[view.station]
+    advice = view.recommendation
+    is_waiting = advice is not None and advice.action.is_waiting
+    mark: Piece = ("★ ", Look.GOOD) if is_waiting else ("→ ", Look.LIVE)
+    line: Line = (mark, (f"{station.title}", Look.STRONG))
+    if station.verb:
+        key = key_of_verb(BRANCHES, station.verb)
+        said = f"branchlab {station.verb} {shlex.quote(view.name)}"
+        line = (*line, (f"  {key} " if key else "  ", Look.STRONG), (said, Look.LIVE))
+    return [line]
+
+
+def features_line(view: BranchView) -> Line:
+    """Return what the branch changes, by what that needs, the most demanding first."""
+    if view.role is not Role.EXPERIMENT or view.landed.is_settled:
+        return ()
+    if view.features is None:
+        if view.has_content is False or not (view.main and view.main.ahead):
+            return ()
+        return (("its code has not been read yet: ", Look.DIM), ("branchlab features", Look.LIVE))
+    if not view.features:
+        return ()
+    pieces: list[Piece] = [("changes: ", Look.DIM)]
+    for number, verdict in enumerate(sorted(view.features, key=lambda one: one.rank)):
+        comma = ", " if number else ""
+        look = Look.WARN if verdict in _ATTENTION else Look.PLAIN
+        pieces += [(comma, Look.DIM), (f"{view.features[verdict]} {verdict}", look)]
+    return tuple(pieces)
+
+
+def flags_line(view: BranchView) -> Line:
+    """Return what the experiment switches on."""
+    if not view.flags:
+        return ()
+    said = ", ".join(f"{name}={str(value).lower()}" for name, value in view.flags.items())
+    return (("switches on: ", Look.DIM), (said, Look.PLAIN))
+
+
+def _joined(one: Line, other: Line) -> Line:
+    return (*one, ("   ", Look.PLAIN), *other) if one and other else one or other
 
 
 def head_lines(view: BranchView) -> list[Line]:
@@ -173,12 +282,6 @@ def _parity_pieces(parity: Parity | None) -> tuple[Piece, ...]:
     return ((f"; flags off {parity.off.status}, on {parity.on.status}", look),)
 
 
-def chart_run(view: BranchView) -> RunRecord | None:
-    """Return the run whose curve is shown: one that goes on, else the last that has begun."""
-    begun = [run for run in view.runs if run.attempts]
-    return next(iter((*view.running, *begun)), None)
-
-
 def _run_lines(view: BranchView, metric: str, num_max: int) -> list[Line]:
     runs = [*view.running, *(run for run in view.runs if run.state is not RunState.RUNNING)]
     lines = [_run_line(run, metric) for run in runs]
@@ -212,54 +315,3 @@ def _counts_line(runs: Sequence[RunRecord]) -> Line:
             how_far = f" ({progress_text(found)})" if state is RunState.RUNNING else ""
             pieces.append((f"{mark} {len(found)} {state}{how_far}   ", look))
     return tuple(pieces)
-
-
-def _chart_lines(
-    record: RunRecord | None, metric: str, curve: Points, *, width: int, height: int
-) -> list[Line]:
-    if record is None or not curve:
-        return []
-    last = f" {figure(curve[-1][1])}"
-    name = f"{metric} seed {record.run.seed} "
-    chart_height = min(_CHART_HEIGHT_MAX, height // 2)
-    if height < _ROOMY or len(curve) < 2:  # noqa: PLR2004
-        room = width - len(name) - len(last)
-        return [
-            ((name, Look.DIM), (sparkline(curve, min(room, 60)), Look.LIVE), (last, Look.PLAIN))
-        ]
-    values = [value for _, value in curve]
-    drawn = braille(curve, width, chart_height)
-    return [
-        (),
-        (
-            (name, Look.DIM),
-            (figure(curve[-1][1]), Look.PLAIN),
-            (f"  of {figure(min(values))} to {figure(max(values))}", Look.DIM),
-        ),
-        *(((line, Look.LIVE),) for line in drawn),
-        ((f"step {curve[0][0]} to {curve[-1][0]}", Look.DIM),),
-    ]
-
-
-def _wrapped(line: Line, width: int, *, num_max: int) -> list[Line]:
-    """Return a line wrapped to a width, cut with an ellipsis after ``num_max`` lines; looks are kept by word."""
-    words = [(word, look) for text, look in line for word in _words(text)]
-    lines: list[list[Piece]] = [[]]
-    used = 0
-    for word, look in words:
-        if used and used + len(word.rstrip()) > width:
-            if len(lines) == num_max:
-                lines[-1].append(("…", Look.DIM))
-                break
-            lines.append([])
-            used = 0
-        lines[-1].append((word, look))
-        used += len(word)
-    return [(*part[:-1], (part[-1][0].rstrip(), part[-1][1])) for part in lines if part]
-
-
-def _words(text: str) -> list[str]:
-    """Return words with the blanks behind them, so that joined they are the text."""
-    found = [f"{part} " for part in text.split(" ")]
-    found[-1] = found[-1][:-1]
-    return [word for word in found if word]

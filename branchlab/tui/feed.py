@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -21,12 +22,14 @@ from branchlab.git.glance import RefsGlance
 from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.sparkline import thinned
-from branchlab.lab.status import Status, status
 from branchlab.store.index import Index
 from branchlab.store.known_runs import KnownRuns
 from branchlab.tui.failure import record_failure
 from branchlab.tui.messages import CurveRead, Said, SnapshotRead
 from branchlab.tui.views import Snapshot, snapshot_of
+
+if TYPE_CHECKING:
+    from branchlab.lab.status import Status
 
 _BUSY_PAUSE_S = 0.5
 _IDLE_PAUSE_S = 1.0
@@ -89,22 +92,29 @@ class Feed:
         self._wake.set()
 
     def work(self) -> None:
-        """Poll until ``stop`` is called."""
+        """Poll until ``stop`` is called. Between polls only a curve that is asked for is read: keys ask ten times a second."""
+        due = 0.0
         while not self._is_stopping:
             began = time.monotonic()
+            is_due = began >= due or self._is_forced
             try:
-                self._poll()
-                if self._last_error:
+                if is_due:
+                    self._poll()
+                self._look_at_curve()
+                if is_due and self._last_error:
                     self._last_error = ""
                     self._tell(Said("", is_error=False))
             except BranchlabError as error:
                 self._complain(f"{error.message}; {error.hint}" if error.hint else error.message)
             except Exception as error:  # noqa: BLE001  the door of a worker: recorded whole, and shown
                 self._complain(record_failure(error, self.project.state))
-            took = time.monotonic() - began - self._status_took
-            is_busy = any(not record.state.is_over for record in self._records)
-            pause = max(_BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S, took * _PAUSE_PER_WORK)
-            self._wake.wait(min(pause, _PAUSE_MAX_S))
+            now = time.monotonic()
+            if is_due:
+                is_busy = any(not record.state.is_over for record in self._records)
+                pause = _BUSY_PAUSE_S if is_busy else _IDLE_PAUSE_S
+                took = now - began - self._status_took
+                due = now + min(max(pause, took * _PAUSE_PER_WORK), _PAUSE_MAX_S)
+            self._wake.wait(max(0.0, due - now))
             self._wake.clear()
         if self._index is not None:
             self._index.close()
@@ -125,6 +135,8 @@ class Feed:
         # A status that takes long waits its turn, and the runs are watched on meanwhile.
         began = time.monotonic()
         if self._status is None or is_forced or (self._is_status_due and began > self._status_from):
+            from branchlab.lab.status import status  # while the rows of last time stand already
+
             self._status = status(self.project)
             self._is_status_due = False
             self._status_took = time.monotonic() - began
@@ -135,7 +147,6 @@ class Feed:
                 self._status, self._records, read_at=self._now(), before=self._snapshot
             )
             self._tell(SnapshotRead(self._snapshot))
-        self._look_at_curve()
 
     def _look_at_refs(self, *, is_forced: bool) -> bool:
         """Return whether a branch or the config has changed; a changed config is read."""
@@ -144,13 +155,19 @@ class Feed:
             self._glance = RefsGlance(self.project.repository.common_dir)
         has_changed = self._glance.has_changed()
         config = self._config_stamp()
+        if self._refs is None and not is_forced:
+            # The project has just been opened, and its status, which is due, reads the branches itself.
+            self._refs, self._refs_read_at = (config, None), now
+            return True
         is_old = now - self._refs_read_at > _ALL_EVERY_S
         if self._refs is not None and not (has_changed or is_old or config != self._refs[0]):
             return False
         self._refs_read_at = now
         branches = all_branches(self.project)
         refs = (config, tuple((branch.name, branch.tip) for branch in branches))
-        if refs == self._refs:
+        is_same = refs == self._refs or (self._refs == (config, None) and not has_changed)
+        if is_same:
+            self._refs = refs
             return False
         if is_forced or (self._refs is not None and config != self._refs[0]):
             self.project = open_project(self.project.here)

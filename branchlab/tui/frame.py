@@ -20,7 +20,8 @@ from textual.widgets import Static
 from branchlab.tui.asking import Answer
 from branchlab.tui.footer import KeyBar
 from branchlab.tui.keys import Key
-from branchlab.tui.looks import Line, Look, content, cut
+from branchlab.tui.lines import Lines
+from branchlab.tui.looks import Line, Look, cut
 from branchlab.tui.messages import CurveRead
 from branchlab.tui.tabs import Place, TabLine
 from branchlab.tui.verbs import VERBS, About, Verb
@@ -58,11 +59,11 @@ class LabScreen(Screen[None]):
     PLACE: ClassVar[Place | None] = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="top", classes="line", markup=False)
+        yield Lines(id="top", classes="line", is_fixed=True)
         yield TabLine()
-        yield Static(id="warnings", markup=False)
+        yield Lines(id="warnings")
         yield from self.body()
-        yield Static(id="said", markup=False)
+        yield Lines(id="said")
         yield KeyBar(self.KEYS)
         yield Static(
             f"a terminal of {WIDTH_MIN}x{HEIGHT_MIN} is needed", id="too-small", markup=False
@@ -130,17 +131,17 @@ class LabScreen(Screen[None]):
         left = cut(left, self.size.width - sum(cell_len(text) for text, _ in right) - 3)
         room = self.size.width - sum(cell_len(text) for text, _ in (*left, *right)) - 2
         space = (" " * max(1, room), Look.PLAIN)
-        self.query_one("#top", Static).update(content([((" ", Look.PLAIN), *left, space, *right)]))
+        self.query_one("#top", Lines).show([((" ", Look.PLAIN), *left, space, *right)])
 
     def show_place(self, right: Line = ()) -> None:
         """Set the line of places, with what the screen says of its list on the right."""
-        self.query_one(TabLine).show(self.PLACE or self.lab.place, right)
+        self.query_one(TabLine).say(self.PLACE or self.lab.place, right)
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
         """Let warnings shout, or be gone when there are none."""
-        place = self.query_one("#warnings", Static)
+        place = self.query_one("#warnings", Lines)
         place.set_class(bool(warnings), "-shown")
-        place.update(content([((f"! {warning}", Look.PLAIN),) for warning in warnings]))
+        place.show(((f"! {warning}", Look.PLAIN),) for warning in warnings)
 
     def show_said(self) -> None:
         """Set the status line from what the app last heard, and what ``Y`` copies where there is room."""
@@ -149,7 +150,7 @@ class LabScreen(Screen[None]):
         if said and not self.lab.has_said:
             line = (*line, (f" · Y copies: {said}", Look.DIM))
             line = cut(line, self.size.width - 2)
-        self.query_one("#said", Static).update(content([line]))
+        self.query_one("#said", Lines).show([line])
 
     def equivalent(self) -> str:
         """Return the command that says what the screen shows; empty where there is none."""

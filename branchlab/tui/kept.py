@@ -18,7 +18,7 @@ from branchlab.lab.columns import Column
 from branchlab.terminal_text import safe_text
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look, plain
-from branchlab.tui.rows import Row
+from branchlab.tui.rows import AnyRow, Row
 from branchlab.version import __version__
 
 FILE_NAME = "tui/branches.json"
@@ -39,7 +39,7 @@ class KeptRows:
     """
 
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[AnyRow, ...]
     num_pinned: int
     selected: str
     warnings: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ def rows_to_keep(table: LineTable, *, warnings: Sequence[str], at: datetime) -> 
     """Return the first rows of a table, and the warnings above it, as they are to be kept."""
     return KeptRows(
         columns=table.columns,
-        rows=table.rows[:_ROWS_MAX],
+        rows=tuple(row for row in table.rows if not row.is_heading)[:_ROWS_MAX],
         num_pinned=table.num_pinned,
         selected=table.selected or "",
         warnings=tuple(warnings[:_WARNINGS_MAX]),
@@ -125,6 +125,7 @@ def _column(values: dict[str, object]) -> Column:
         rank=rank,
         width_min=width_min,
         is_right=values["is_right"] is True,
+        is_hidden=values["is_hidden"] is True,
     )
 
 

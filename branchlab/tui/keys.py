@@ -100,24 +100,215 @@ PLACES = tuple(
     for number, place in enumerate(("branches", "runs", "compare", "map", "journal"), start=1)
 )
 BRANCHES = (
-    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    Key(
+        keys="enter",
+        action="open",
+        label="⏎",
+        word="open",
+        says="open the branch; on a heading: fold it or open it",
+    ),
     Key(
         keys="slash",
         action="filter",
         label="/",
         word="filter",
-        says="filter as you type; Esc clears",
+        says="filter as you type: words, or verdict:better !merge:conflict delta>1 age<3d; Esc clears",
     ),
-    _verb("R", "run", "run…", "run the branch, and main beside it"),
-    Key(keys="s", action="sort", label="s", word="sort", says="sort by the next column"),
+    _verb("R", "run", "run…", "run the branches, and main beside them"),
+    Key(
+        keys="s",
+        action="sort",
+        label="s",
+        word="sort",
+        says="sort by the next column; a click on a title sorts by that one",
+    ),
+    Key(keys="t", action="group", label="t", word="group", says="group by what to do next, or not"),
+    Key(
+        keys="space",
+        action="mark",
+        label="Space",
+        word="mark",
+        says="mark the branch; capitals, Compare and Y are about the marked ones",
+    ),
+    _verb("N", "new-exp", "new…", "start a new experiment"),
+    _verb("P", "promote", "promote…", "train on the whole training set"),
+    _verb("B", "merge-back", "merge back…", "merge the branch back into main, behind its flag"),
+    Key(keys="d", action="diff", label="d", word="diff", says="what the branch changes"),
+    Key(
+        keys="m",
+        action="merge",
+        label="m",
+        word="merge check",
+        says="what a merge into main would do, file by file; again: back",
+    ),
+    Key(
+        keys="v",
+        action="versus",
+        label="v",
+        word="compare",
+        says="compare the marked branches, else the selected one",
+    ),
+    Key(keys="c", action="columns", label="c", word="columns", says="choose the columns"),
+    _verb("V", "parity", "parity…", "prove by training that a merge leaves main what it is"),
+    _verb("F", "guard", "flag…", "the patch that puts an unguarded change behind a flag"),
+    _verb("U", "sync", "sync…", "bring main into the branches"),
+    _verb("E", "note", "note…", "write down what it has taught, or drop it"),
+    _verb("D", "retire", "retire…", "take the branch of an experiment that is over away"),
     _verb("X", "stop", "stop…", "stop what runs of the branch"),
+    Key(keys="S", action="reverse", label="S", word="", says="turn the order round"),
+    Key(
+        keys="a",
+        action="only_marked",
+        label="a",
+        word="",
+        says="show the marked branches alone, or all",
+    ),
+    Key(keys="A", action="unmark", label="A", word="", says="mark none"),
+    Key(keys="h,left", action="fold(True)", label="h", word="", says="fold the group"),
+    Key(keys="l,right", action="fold(False)", label="l", word="", says="open the group"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="",
+        says="more room for the detail, none, as before",
+    ),
     Key(keys="escape", action="back", label="Esc", word="clear", says="clear the filter"),
 )
 BRANCH = (
-    Key(keys="enter", action="open", label="⏎", word="open", says="open the run: facts and log"),
-    Key(keys="escape", action="back", label="Esc", word="back", says="back to the branches"),
+    Key(
+        keys="enter",
+        action="open",
+        label="⏎",
+        word="open",
+        says="open the run, or jump to where a change stands",
+    ),
+    Key(keys="tab", action="turn(1)", label="Tab", word="pane", says="the next pane"),
+    Key(
+        keys="d",
+        action="pane('diff')",
+        label="d",
+        word="diff",
+        says="what it changes, line by line",
+    ),
+    Key(
+        keys="f",
+        action="pane('features')",
+        label="f",
+        word="features",
+        says="what it changes in the code, and what each change needs",
+    ),
     _verb("R", "run", "run…", "run the branch, and main beside it"),
+    _verb("B", "merge-back", "merge back…", "merge it back into main, behind its flag"),
+    _verb("V", "parity", "parity…", "prove by training that a merge leaves main what it is"),
+    _verb("F", "guard", "flag…", "the patch that puts an unguarded change behind a flag"),
+    Key(
+        keys="right_square_bracket",
+        action="change(1)",
+        label="]",
+        word="change",
+        says="the next change; on into the next file",
+    ),
+    Key(
+        keys="b",
+        action="base",
+        label="b",
+        word="base",
+        says="hold it against main, the reference, or what the last run trained",
+    ),
+    Key(
+        keys="v",
+        action="pane('curves')",
+        label="v",
+        word="curves",
+        says="its curves over those of main",
+    ),
+    Key(
+        keys="e",
+        action="edit",
+        label="e",
+        word="edit",
+        says="open the line in $EDITOR, in its work tree",
+    ),
+    Key(keys="u", action="pane('runs')", label="u", word="runs", says="its runs"),
+    Key(
+        keys="t,i",
+        action="pane('hypotheses')",
+        label="t",
+        word="hypotheses",
+        says="what it claims, and what the runs say of it",
+    ),
+    Key(
+        keys="n",
+        action="pane('notes')",
+        label="n",
+        word="notes",
+        says="what was written down about it",
+    ),
+    Key(
+        keys="p",
+        action="pane('probe')",
+        label="p",
+        word="probe",
+        says="what a probe saw, and pictures of what entered the model",
+    ),
+    _verb(
+        "O", "probe", "probe…", "look at what really flows through it, at one step of its training"
+    ),
+    _verb("P", "promote", "promote…", "train it on the whole training set"),
+    _verb("U", "sync", "sync…", "bring main into it"),
+    _verb("E", "note", "note…", "write down what it has taught, or drop it"),
+    _verb("D", "retire", "retire…", "take the branch of an experiment that is over away"),
     _verb("X", "stop", "stop…", "stop what runs of the branch"),
+    _verb("N", "new-exp", "", "start a new experiment"),
+    Key(
+        keys="m",
+        action="pane('summary')",
+        label="m",
+        word="",
+        says="what is said of it, and its runs",
+    ),
+    Key(keys="shift+tab", action="turn(-1)", label="S-Tab", word="", says="the pane before"),
+    Key(
+        keys="left_square_bracket",
+        action="change(-1)",
+        label="[",
+        word="",
+        says="the change before",
+    ),
+    Key(keys="full_stop", action="file(1)", label=".", word="", says="the next file of the diff"),
+    Key(keys="comma", action="file(-1)", label=",", word="", says="the file before"),
+    Key(
+        keys="w",
+        action="metric",
+        label="w",
+        word="",
+        says="curves: the next metric that its runs have logged",
+    ),
+    Key(keys="x", action="axis", label="x", word="", says="curves: over epochs or over steps"),
+    Key(
+        keys="o",
+        action="smooth",
+        label="o",
+        word="",
+        says="curves: smooth them, or show what was logged",
+    ),
+    Key(
+        keys="plus,equals_sign",
+        action="zoom(0.5)",
+        label="+",
+        word="",
+        says="curves: a part of them; ← → move it",
+    ),
+    Key(keys="minus", action="zoom(2)", label="-", word="", says="curves: more of them"),
+    Key(
+        keys="z",
+        action="zoom_pane",
+        label="z",
+        word="",
+        says="this pane alone, or with its neighbours",
+    ),
+    Key(keys="escape", action="back", label="Esc", word="back", says="back to the branches"),
 )
 _OF_CURVES = (
     Key(keys="w", action="metric", label="w", word="metric", says="another metric in the chart"),
@@ -180,9 +371,101 @@ RUNS = (
         says="clear the filter, then v and a, then the marks",
     ),
 )
-COMPARE: tuple[Key, ...] = ()
-MAP: tuple[Key, ...] = ()
-JOURNAL: tuple[Key, ...] = ()
+COMPARE = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    Key(keys="a", action="add", label="a", word="add", says="another branch beside these"),
+    Key(
+        keys="d,space",
+        action="take_away",
+        label="d",
+        word="take away",
+        says="take the selected branch away; Space does so, too",
+    ),
+    Key(
+        keys="w",
+        action="metric(1)",
+        label="w",
+        word="metric",
+        says="the next metric, for curves and verdicts; W goes back",
+    ),
+    Key(
+        keys="t",
+        action="view",
+        label="t",
+        word="table",
+        says="curves and table, curves alone, table alone",
+    ),
+    _verb("R", "pair", "missing seeds…", "run the seeds that have no partner yet"),
+    Key(
+        keys="b",
+        action="against",
+        label="b",
+        word="against",
+        says="hold them against main, the reference, or one of them",
+    ),
+    Key(
+        keys="m",
+        action="scale",
+        label="m",
+        word="scale",
+        says="runs of the sample, of the full set, or those with most seeds",
+    ),
+    Key(keys="o", action="smooth", label="o", word="smooth", says="smooth the curves"),
+    Key(keys="x", action="axis", label="x", word="axis", says="curves over epochs or steps"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="zoom",
+        says="the pane with the focus alone; Tab moves",
+    ),
+    Key(
+        keys="plus,equals_sign",
+        action="closer(1)",
+        label="+",
+        word="",
+        says="a shorter stretch of the curves",
+    ),
+    Key(
+        keys="minus", action="closer(-1)", label="-", word="", says="a longer stretch of the curves"
+    ),
+    Key(keys="h,left", action="pan(-1)", label="h", word="", says="the stretch before this one"),
+    Key(keys="l,right", action="pan(1)", label="l", word="", says="the stretch behind this one"),
+    Key(keys="W", action="metric(-1)", label="W", word="", says="the metric before"),
+    Key(keys="escape", action="back", label="Esc", word="", says="all of the curves, all panes"),
+)
+_FILTER = Key(
+    keys="slash", action="filter", label="/", word="filter", says="filter as you type; Esc clears"
+)
+_CLEAR = Key(keys="escape", action="back", label="Esc", word="", says="clear the filter")
+MAP = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch"),
+    _FILTER,
+    Key(keys="t", action="view", label="t", word="tree/list", says="a tree, or a list by state"),
+    _verb("E", "note", "note…", "write down what it has taught"),
+    Key(
+        keys="z",
+        action="zoom",
+        label="z",
+        word="zoom",
+        says="what it tells of others alone, and back",
+    ),
+    _CLEAR,
+)
+JOURNAL = (
+    Key(keys="enter", action="open", label="⏎", word="open", says="open the branch, or the run"),
+    _FILTER,
+    _verb("E", "note", "note…", "write down what an experiment has taught"),
+    Key(
+        keys="t",
+        action="kind",
+        label="t",
+        word="kind",
+        says="one kind of entry after the other, then all",
+    ),
+    Key(keys="z", action="zoom", label="z", word="zoom", says="the whole entry alone, and back"),
+    _CLEAR,
+)
 RUN = (
     Key(keys="escape", action="back", label="Esc", word="back", says="back to where you came from"),
     Key(keys="t", action="view", label="t", word="view", says="facts, curves, metrics, …"),
@@ -209,11 +492,17 @@ MOVES = (
     ("↑ ↓ j k", "one line"),
     ("PgUp PgDn ^u ^d", "one page"),
     ("g G Home End", "first, last"),
+    ("← → h l", "sideways, where lines are longer than the screen"),
     ("Tab", "the next pane"),
     ("mouse", "click selects, double click opens; the keys below can be clicked"),
     ("Shift+drag", "selects text as the terminal does"),
     ("^c", "copies selected text, else quits"),
 )
+
+
+def key_of_verb(keys: Sequence[Key], verb: str) -> str:
+    """Return the key that offers a verb; empty where none does."""
+    return next((key.label for key in keys if key.action == f"offer('{verb}')"), "")
 
 
 def bindings(keys: Sequence[Key]) -> list[BindingType]:

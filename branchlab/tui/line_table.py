@@ -2,12 +2,14 @@
 
 Header and pinned rows stay on top, the rest scrolls. Columns take what their content needs; where the terminal is too
 narrow the flexible ones are cut first, then whole columns are left out by rank. The selected row is known by its key,
-so that it stays selected when rows come, go or change places.
+so that it stays selected when rows come, go or change places. A row that is the same object as before is not measured again,
+and only a line that is drawn passes ``safe_text``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -20,13 +22,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from branchlab.lab.columns import Column, fit
+from branchlab.lab.columns import Column
 from branchlab.terminal_text import safe_text
+from branchlab.tui.column_widths import cell_widths, fitted, widest
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.rows import Row
+from branchlab.tui.rows import AnyRow
 
 _GAP = 2
-_NARROW = 100
+_NARROW = 120
 
 
 class LineTable(ScrollView, can_focus=True):
@@ -52,12 +55,14 @@ class LineTable(ScrollView, can_focus=True):
     LineTable > .line-table--curve-3 { color: $text-warning; }
     LineTable > .line-table--curve-4 { color: $text-error; }
     LineTable > .line-table--curve-5 { color: $text-primary; }
+    LineTable > .line-table--heading { text-style: bold; }
     LineTable:ansi > .line-table--cursor { text-style: reverse; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "line-table--header",
         "line-table--rule",
         "line-table--cursor",
+        "line-table--heading",
         *(f"line-table--{look}" for look in Look),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,19 +92,26 @@ class LineTable(ScrollView, can_focus=True):
             super().__init__()
             self.key = key
 
+    class HeaderClicked(Message):
+        """A column's title was clicked."""
+
+        def __init__(self, column: Column) -> None:
+            super().__init__()
+            self.column = column
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
         self.columns: tuple[Column, ...] = ()
-        self.rows: tuple[Row, ...] = ()
+        self.rows: tuple[AnyRow, ...] = ()
         self.num_pinned = 0
         self.notice = ""
+        self.marked: frozenset[str] = frozenset()
         self._cursor = 0
         self._key: str | None = None
         self._widths: tuple[int, ...] = ()
         self._natural: tuple[int, ...] = ()
-        self._measured: Sequence[Row] | None = None
-        self._known: dict[int, tuple[Row, Row]] = {}
-        self._cell_widths: dict[int, tuple[Row, tuple[int, ...]]] = {}
+        self._measured: Sequence[AnyRow] | None = None
+        self._sizes: dict[int, tuple[AnyRow, tuple[int, ...]]] = {}
         self._styles: dict[tuple[str, bool], Style] = {}
 
     @property
@@ -107,14 +119,20 @@ class LineTable(ScrollView, can_focus=True):
         """The key of the selected row."""
         return self.rows[self._cursor].key if self.rows else None
 
+    @property
+    def crowded(self) -> tuple[Column, ...]:
+        """The columns for which there is no room, though something stands in them."""
+        sizes = zip(self.columns, self._natural, self._widths, strict=True)
+        return tuple(column for column, natural, width in sizes if natural and not width)
+
     def show(
         self,
         columns: Sequence[Column],
-        rows: Sequence[Row],
+        rows: Sequence[AnyRow],
         *,
         num_pinned: int = 0,
         notice: str = "",
-        measured: Sequence[Row] | None = None,
+        measured: Sequence[AnyRow] | None = None,
     ) -> None:
         """Show rows.
 
@@ -128,13 +146,16 @@ class LineTable(ScrollView, can_focus=True):
         before = (self.columns, self._widths, self.num_pinned, self.notice)
         old_rows, old_selected = self.rows, self.selected
         self.columns, self.num_pinned, self.notice = tuple(columns), num_pinned, notice
-        self.rows = self._made_safe(rows)
+        self.rows = tuple(rows)
         if measured is None or measured is not self._measured or self.columns != before[0]:
             self._measured = measured
             self._natural = self._widths_of(self.rows if measured is None else measured)
         self._layout()
         self._keep_selection(first=not old_rows)
-        has_moved = [row.key for row in old_rows] != [row.key for row in self.rows]
+        has_moved = len(old_rows) != len(self.rows) or any(
+            old is not new and old.key != new.key
+            for old, new in zip(old_rows, self.rows, strict=True)
+        )
         if has_moved or before != (self.columns, self._widths, num_pinned, notice):
             self.refresh()
         else:
@@ -144,11 +165,19 @@ class LineTable(ScrollView, can_focus=True):
         if self.selected is not None and self.selected != old_selected:
             self.post_message(self.Selected(self.selected))
 
+    def show_marked(self, marked: Iterable[str]) -> None:
+        """Draw the rows of these keys as marked."""
+        before, self.marked = self.marked, frozenset(marked)
+        if before != self.marked:
+            self.refresh()
+
     def select(self, key: str) -> None:
-        """Select a row by its key, if it is there."""
+        """Select a row by its key; where it is not there yet, as soon as it is."""
         number = next((i for i, row in enumerate(self.rows) if row.key == key), None)
         if number is not None:
             self._go(number)
+        else:
+            self._key = key
 
     def action_move(self, by: int) -> None:
         self._go(self._cursor + by)
@@ -161,6 +190,11 @@ class LineTable(ScrollView, can_focus=True):
             self.post_message(self.Opened(self.selected))
 
     def on_click(self, event: Click) -> None:
+        if event.y == 0:
+            column = self._column_at(event.x)
+            if column is not None:
+                self.post_message(self.HeaderClicked(column))
+            return
         number = self._row_at(event.y)
         if number is not None:
             self._go(number)
@@ -199,9 +233,19 @@ class LineTable(ScrollView, can_focus=True):
         number = y - self._num_fixed + round(self.scroll_offset.y) + self.num_pinned
         return number if y >= self._num_fixed and number < len(self.rows) else None
 
+    def _column_at(self, x: int) -> Column | None:
+        """Return the column whose title or gap stands at a place of the header."""
+        start = 1
+        for column, width in zip(self.columns, self._widths, strict=True):
+            if width:
+                if start <= x < start + width + self._gap:
+                    return column
+                start += width + self._gap
+        return None
+
     def _layout(self) -> None:
         width = self.size.width
-        self._widths = fit(self.columns, self._natural, width - 2, gap=self._gap)
+        self._widths = fitted(self.columns, self._natural, width - 2, gap=self._gap)
         body = len(self.rows) - self.num_pinned
         self.virtual_size = Size(width, self._num_fixed + body)
 
@@ -209,22 +253,19 @@ class LineTable(ScrollView, can_focus=True):
     def _gap(self) -> int:
         return 1 if self.size.width < _NARROW else _GAP
 
-    def _made_safe(self, rows: Sequence[Row]) -> tuple[Row, ...]:
-        """Return rows that nothing in can act; one that was shown before is not looked at again."""
-        known, self._known = self._known, {}
+    def _widths_of(self, rows: Sequence[AnyRow]) -> tuple[int, ...]:
+        """Return how wide the columns' content is; a row that was measured before is not measured again."""
+        known, self._sizes = self._sizes, {}
         for row in rows:
-            self._known[id(row)] = known.get(id(row)) or (row, _safe(row))
-        return tuple(self._known[id(row)][1] for row in rows)
-
-    def _widths_of(self, rows: Sequence[Row]) -> tuple[int, ...]:
-        """Return how wide each column's content is, as ``natural_widths``; a row that was measured is not measured again."""
-        known, self._cell_widths = self._cell_widths, {}
-        for row in rows:
-            self._cell_widths[id(row)] = known.get(id(row)) or (row, cell_widths(row))
-        return widest(self.columns, [widths for _, widths in self._cell_widths.values()])
+            self._sizes[id(row)] = known.get(id(row)) or (row, cell_widths(row))
+        sizes = [size for _, size in self._sizes.values()]
+        return widest(self.columns, sizes)
 
     def _keep_selection(self, *, first: bool) -> None:
-        number = next((i for i, row in enumerate(self.rows) if row.key == self._key), None)
+        has_key = self._key is not None
+        number = next(
+            (i for i, row in enumerate(self.rows) if has_key and row.key == self._key), None
+        )
         if number is None:
             start = self.num_pinned if first else self._cursor
             number = max(0, min(start, len(self.rows) - 1))
@@ -253,9 +294,9 @@ class LineTable(ScrollView, can_focus=True):
         if body < 0 or visible < 1:
             return
         if body < top:
-            self.scroll_to(y=body, animate=False)
+            self.scroll_to(y=body, animate=False, force=True)
         elif body >= top + visible:
-            self.scroll_to(y=body - visible + 1, animate=False)
+            self.scroll_to(y=body - visible + 1, animate=False, force=True)
 
     def _refresh_row(self, number: int) -> None:
         if number < self.num_pinned:
@@ -268,7 +309,7 @@ class LineTable(ScrollView, can_focus=True):
             self.refresh(Region(0, y, self.size.width, 1))
 
     def _header(self, width: int) -> Strip:
-        cells = tuple(((column.title, Look.PLAIN),) for column in self.columns)
+        cells = [((column.title, Look.PLAIN),) for column in self.columns]
         style = self._style("header", is_selected=False)
         segments = [Segment(" ", style)]
         for text, _ in self._padded(cells):
@@ -278,8 +319,16 @@ class LineTable(ScrollView, can_focus=True):
     def _line(self, number: int, width: int) -> Strip:
         is_selected = number == self._cursor
         blank = self._style(Look.PLAIN, is_selected=is_selected)
-        segments = [Segment("▌" if is_selected else " ", blank)]
-        for text, look in self._padded(self.rows[number].cells):
+        row = self.rows[number]
+        is_marked = row.key in self.marked
+        edge = "*" if is_marked else "▌" if is_selected else " "
+        segments = [
+            Segment(
+                edge, self._style(Look.MARKED if is_marked else Look.PLAIN, is_selected=is_selected)
+            )
+        ]
+        pieces = _safe(row.cells[0]) if row.is_heading else self._padded(map(_safe, row.cells))
+        for text, look in pieces:
             segments.append(Segment(text, self._style(look, is_selected=is_selected)))
         return Strip(segments).adjust_cell_length(width, blank)
 
@@ -288,10 +337,11 @@ class LineTable(ScrollView, can_focus=True):
         style = self._style(Look.DIM, is_selected=False)
         num_body = len(self.rows) - self.num_pinned
         place = self._num_fixed + num_body - round(self.scroll_offset.y) + bool(num_body)
-        text = f"  {safe_text(self.notice)}" if self.notice and y == place else ""
+        said = wrap(safe_text(self.notice), max(10, width - 4)) if self.notice else []
+        text = f"  {said[y - place]}" if 0 <= y - place < len(said) else ""
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
-    def _padded(self, cells: Sequence[Line]) -> Line:
+    def _padded(self, cells: Iterable[Line]) -> Line:
         """Return a row's cells cut and padded to their columns, a gap after each."""
         pieces = []
         for column, cell, width in zip(self.columns, cells, self._widths, strict=True):
@@ -317,25 +367,5 @@ class LineTable(ScrollView, can_focus=True):
         return known
 
 
-def natural_widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
-    """Return how wide each column's content is; 0 for a column in which nothing stands."""
-    return widest(columns, [cell_widths(row) for row in rows])
-
-
-def cell_widths(row: Row) -> tuple[int, ...]:
-    """Return how wide each cell of a row is."""
-    return tuple(sum(cell_len(text) for text, _ in cell) for cell in row.cells)
-
-
-def widest(columns: Sequence[Column], widths: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Return the columns' widths for rows whose cells are so wide; a title counts where anything stands below it."""
-    content = [max(column) for column in zip(*widths, strict=True)] or [0] * len(columns)
-    return tuple(
-        max(most, cell_len(column.title)) if most or not widths else 0
-        for column, most in zip(columns, content, strict=True)
-    )
-
-
-def _safe(row: Row) -> Row:
-    cells = tuple(tuple((safe_text(text), look) for text, look in cell) for cell in row.cells)
-    return Row(key=row.key, cells=cells)
+def _safe(line: Line) -> Line:
+    return tuple((safe_text(text), look) for text, look in line)

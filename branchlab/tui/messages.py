@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
 from branchlab.lab.sparkline import Points
 from branchlab.tui.views import Snapshot
+
+if TYPE_CHECKING:
+    pass
 
 
 class SnapshotRead(Message):

@@ -20,7 +20,7 @@ from branchlab.lab.runs import RunDetails, details_of
 from branchlab.tui import keys
 from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
-from branchlab.tui.branches_screen import FilterLine
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE
 from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, content, cut

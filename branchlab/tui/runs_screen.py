@@ -19,7 +19,7 @@ from branchlab.lab.words import duration
 from branchlab.tui import keys
 from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
-from branchlab.tui.branches_screen import FilterLine
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, Piece, content, state_piece
@@ -86,7 +86,7 @@ class RunsScreen(AboutRuns):
 
     def body(self) -> Iterable[Widget]:
         yield LineTable(id="runs")
-        yield FilterLine()
+        yield FilterLine("words, or: state:running branch:se since:1d")
         yield Static(id="about", markup=False)
         yield Horizontal(
             Static(id="loss", markup=False),

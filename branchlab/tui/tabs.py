@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from rich.cells import cell_len
 from textual.events import Click
-from textual.widgets import Static
 
-from branchlab.tui.looks import Line, Look, Piece, content, cut
+from branchlab.tui.lines import Lines
+from branchlab.tui.looks import Line, Look, Piece, cut
 
 
 class Place(StrEnum):
@@ -22,23 +22,23 @@ class Place(StrEnum):
     JOURNAL = "journal"
 
 
-class TabLine(Static):
+class TabLine(Lines):
     """The places, the present one marked; on the right what a screen has to say of its list."""
 
     DEFAULT_CSS = "TabLine { height: 1; width: 100%; text-wrap: nowrap; }"
 
     def __init__(self) -> None:
-        super().__init__(markup=False, id="tabs")
+        super().__init__(id="tabs", is_fixed=True)
         self._right: Line = ()
         self._place: Place | None = None
 
-    def show(self, place: Place | None, right: Line = ()) -> None:
+    def say(self, place: Place | None, right: Line = ()) -> None:
         """Say where one is."""
         self._place, self._right = place, right
         self.on_resize()
 
     def on_resize(self) -> None:
-        self.update(content([tab_line(self._place, self._right, self.size.width)]))
+        self.show([tab_line(self._place, self._right, self.size.width)])
 
     async def on_click(self, event: Click) -> None:
         for place, start, end in _spans():

@@ -9,14 +9,17 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from branchlab.analysis.results import BranchResults
+from branchlab.analysis.station import station_of
 from branchlab.domain import (
     Drift,
+    FeatureVerdict,
+    Flags,
     Freshness,
     JudgedHypothesis,
     Landed,
@@ -25,9 +28,14 @@ from branchlab.domain import (
     Recommendation,
     RunRecord,
     RunState,
+    Station,
     Verdict,
 )
-from branchlab.lab.status import BranchStatus, Status
+from branchlab.lab.curves import is_comparable
+
+if TYPE_CHECKING:
+    from branchlab.analysis.results import BranchResults
+    from branchlab.lab.status import BranchStatus, Status
 
 
 class Role(StrEnum):
@@ -65,6 +73,10 @@ class BranchView:
         counted: Ids of those that its mean and verdict are made of.
         spread: Standard deviation over seeds; None below two.
         work_tree: Where it is checked out; None where it is not.
+        flags: What its experiment switches on.
+        features: How many have which verdict; None where the code has not been read yet.
+        is_beside_main: Whether its runs may share a chart with main's.
+        station: Where it is on its way back to main; None for what is no experiment.
     """
 
     name: str
@@ -93,6 +105,10 @@ class BranchView:
     work_tree: Path | None = None
     runs: tuple[RunRecord, ...] = ()
     counted: frozenset[str] = frozenset()
+    flags: Flags = field(default_factory=dict)
+    features: Mapping[FeatureVerdict, int] | None = None
+    is_beside_main: bool = False
+    station: Station | None = None
 
     def count(self, *states: RunState) -> int:
         """Return how many of the runs that count are in one of some states."""
@@ -141,19 +157,20 @@ def _views(snapshot: Snapshot, before: Snapshot | None) -> tuple[BranchView, ...
     views = [_main_view(status, by_name, by_id)]
     if status.overview.reference is not None:
         views.append(_reference_view(status, by_name, by_id))
-    known = _known_views(before)
+    known = _known_views(before, status)
     for branch in status.branches:
         runs = _runs(branch.standing.branch.name, branch.results, by_name, by_id)
         old = known.get(id(branch))
         if old is None or old.runs != runs:
-            old = _experiment_view(branch, status.metric, runs)
+            old = _experiment_view(branch, status, runs)
         views.append(old)
-    return tuple(views)
+    same = {view.name: view for view in before.views[:2]} if before is not None else {}
+    return tuple(same[view.name] if same.get(view.name) == view else view for view in views)
 
 
-def _known_views(before: Snapshot | None) -> dict[int, BranchView]:
+def _known_views(before: Snapshot | None, status: Status) -> dict[int, BranchView]:
     """Return the views of experiments by the identity of what they were made from, which ``before`` keeps alive."""
-    if before is None:
+    if before is None or before.status.main_results != status.main_results:
         return {}
     views = [view for view in before.views if view.role is Role.EXPERIMENT]
     return {id(one): view for one, view in zip(before.status.branches, views, strict=True)}
@@ -205,8 +222,19 @@ def _reference_view(
     )
 
 
-def _experiment_view(branch: BranchStatus, metric: str, runs: tuple[RunRecord, ...]) -> BranchView:
+def _experiment_view(
+    branch: BranchStatus, status: Status, runs: tuple[RunRecord, ...]
+) -> BranchView:
     standing = branch.standing
+    counted = _ids(branch.results)
+    station = station_of(
+        branch.recommendation,
+        verdict=branch.verdict,
+        freshness=branch.freshness,
+        states={one.state for one in runs if one.run.id in counted or not one.state.is_over},
+        has_conflicts=bool(standing.conflicts),
+        is_given_up=bool(branch.given_up),
+    )
     return BranchView(
         name=standing.branch.name,
         role=Role.EXPERIMENT,
@@ -227,13 +255,17 @@ def _experiment_view(branch: BranchStatus, metric: str, runs: tuple[RunRecord, .
         remark=branch.remark,
         notes=branch.notes,
         mean=branch.mean,
-        spread=_mean_and_spread(branch.results, metric)[1],
+        spread=_mean_and_spread(branch.results, status.metric)[1],
         verdict=branch.verdict,
         freshness=branch.freshness,
         is_stale=branch.is_stale,
         work_tree=next((place.path for place in standing.checked_out), None),
         runs=runs,
-        counted=_ids(branch.results),
+        counted=counted,
+        flags=branch.flags,
+        features=branch.features,
+        is_beside_main=is_comparable(branch.results, status.main_results),
+        station=station,
     )
 
 

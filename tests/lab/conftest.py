@@ -6,18 +6,21 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from branchlab.domain import RunRecord
+from branchlab.domain import Run, RunRecord, RunState, Sample, Scale
 from branchlab.lab.progress import Progress
 from branchlab.lab.project import Project, open_project
 from branchlab.lab.run import Prepared, RunSession
 from branchlab.lab.run_request import RunRequest
-from branchlab.run_folder import StateFolder
+from branchlab.run_folder import StateFolder, write_examples
 from branchlab.schedule.local import LocalExecutor
 
+_START = datetime(2026, 11, 23, tzinfo=UTC)
 TASK = """
 import time
 from pathlib import Path
@@ -169,3 +172,58 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: LocalExecutor) -
     )
     made.git("branch", "original")
     return made
+
+
+class Recorder:
+    """Writes what runs of a branch's tip left behind."""
+
+    def __init__(self, repo) -> None:
+        self.repo = repo
+        self.state = repo.open().state
+        self.state.create()
+
+    def __call__(  # noqa: PLR0913  what a run may leave behind
+        self,
+        branch: str,
+        values: tuple[float, ...],
+        *,
+        first: int = 0,
+        batch: str = "a",
+        scale: Scale = Scale.SAMPLE,
+        slices: dict[str, float] | None = None,
+        is_right: tuple[np.ndarray, ...] = (),
+        content: str = "",
+        **states: RunState,
+    ) -> None:
+        """Record one run a value; ``s2=RunState.FAILED`` says how seed 2 ended."""
+        commit = self.repo.git("rev-parse", branch).strip()
+        tree = self.repo.git("rev-parse", f"{branch}^{{tree}}").strip()
+        for number, value in enumerate(values):
+            seed = first + number
+            state = states.get(f"s{seed}", RunState.DONE)
+            run_id = f"{branch.replace('/', '-')}-{scale}-s{seed}"
+            run = Run(
+                id=run_id, key=f"key of {run_id}", branch=branch, commit=commit, tree=tree, seed=seed,
+                task="tiny.task:Tiny", scale=scale, sample=Sample(fraction=0.5), batch=batch, content=content,
+                planned_at=_START + timedelta(minutes=seed),
+            )  # fmt: skip
+            folder = self.state.run(run_id)
+            folder.write_plan(run)
+            if state is RunState.PLANNED:
+                continue
+            attempt = folder.attempt(1)
+            attempt.path.mkdir(parents=True)
+            parts = {name: value + more for name, more in (slices or {}).items()}
+            metrics = {"train/loss": value, "val/accuracy": value}
+            more = {"metrics": metrics, "slices": parts} if state is RunState.DONE else {}
+            attempt.write_result(state, reason="", **more)
+            if is_right:
+                arrays = {"ids": np.arange(len(is_right[number])), "accuracy": is_right[number]}
+                write_examples(attempt.val_examples, arrays)
+
+
+@pytest.fixture
+def record(repo) -> Recorder:
+    repo.branch("exp/a", {"a.py": "A = 1\n"})
+    repo.branch("exp/b", {"b.py": "B = 1\n"})
+    return Recorder(repo)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from branchlab.domain import Action, Outcome, Run, RunState, Sample, Scale
+from branchlab.domain import Action, Outcome, RunState, Scale
 from branchlab.errors import ConfigError
 from branchlab.lab.judge import compare
 from branchlab.lab.judge_examples import judge_examples
@@ -20,61 +20,6 @@ START = datetime(2026, 11, 23, tzinfo=UTC)
 MAIN = (0.80, 0.81, 0.79, 0.80, 0.81, 0.79)
 BETTER = (0.902, 0.911, 0.893, 0.899, 0.912, 0.890)
 CALM = (0.801, 0.809, 0.792, 0.802, 0.811, 0.788)
-
-
-class Recorder:
-    """Writes what runs of a branch's tip left behind."""
-
-    def __init__(self, repo) -> None:
-        self.repo = repo
-        self.state = repo.open().state
-        self.state.create()
-
-    def __call__(  # noqa: PLR0913  what a run may leave behind
-        self,
-        branch: str,
-        values: tuple[float, ...],
-        *,
-        first: int = 0,
-        batch: str = "a",
-        scale: Scale = Scale.SAMPLE,
-        slices: dict[str, float] | None = None,
-        is_right: tuple[np.ndarray, ...] = (),
-        content: str = "",
-        **states: RunState,
-    ) -> None:
-        """Record one run a value; ``s2=RunState.FAILED`` says how seed 2 ended."""
-        commit = self.repo.git("rev-parse", branch).strip()
-        tree = self.repo.git("rev-parse", f"{branch}^{{tree}}").strip()
-        for number, value in enumerate(values):
-            seed = first + number
-            state = states.get(f"s{seed}", RunState.DONE)
-            run_id = f"{branch.replace('/', '-')}-{scale}-s{seed}"
-            run = Run(
-                id=run_id, key=f"key of {run_id}", branch=branch, commit=commit, tree=tree, seed=seed,
-                task="tiny.task:Tiny", scale=scale, sample=Sample(fraction=0.5), batch=batch, content=content,
-                planned_at=START + timedelta(minutes=seed),
-            )  # fmt: skip
-            folder = self.state.run(run_id)
-            folder.write_plan(run)
-            if state is RunState.PLANNED:
-                continue
-            attempt = folder.attempt(1)
-            attempt.path.mkdir(parents=True)
-            parts = {name: value + more for name, more in (slices or {}).items()}
-            metrics = {"train/loss": value, "val/accuracy": value}
-            more = {"metrics": metrics, "slices": parts} if state is RunState.DONE else {}
-            attempt.write_result(state, reason="", **more)
-            if is_right:
-                arrays = {"ids": np.arange(len(is_right[number])), "accuracy": is_right[number]}
-                write_examples(attempt.val_examples, arrays)
-
-
-@pytest.fixture
-def record(repo) -> Recorder:
-    repo.branch("exp/a", {"a.py": "A = 1\n"})
-    repo.branch("exp/b", {"b.py": "B = 1\n"})
-    return Recorder(repo)
 
 
 def judged(repo, name: str = "exp/a", **more: object):

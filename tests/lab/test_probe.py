@@ -7,7 +7,7 @@ import torch
 
 from branchlab.domain import Drawn, Sample, StageKind
 from branchlab.errors import BranchlabError, ConfigError, RepositoryError
-from branchlab.lab.kept_probes import kept_probes
+from branchlab.lab.kept_probes import kept_probes, last_probe
 from branchlab.lab.probe import ProbeRequest, probe, probe_against
 from branchlab.lab.samples import SampleOfRuns
 from tests.lab.conftest import CONFIG, TASK
@@ -43,6 +43,12 @@ def test_kept_pictures_say_whose_they_are(repo):
     (kept,) = kept_probes(repo.open())
     assert (kept.branch, kept.commit, kept.step) == ("main", found.commit, 2)
     assert found.pictures["inputs"] in kept.pictures
+    seen = last_probe(repo.open(), "main")
+    assert seen is not None
+    assert (seen.probe, seen.findings) == (found.probe, found.findings)
+    (kept.place / "probe.json.gz").write_bytes(b"cut off")
+    assert last_probe(repo.open(), "main") is None
+    assert last_probe(repo.open(), "exp/never") is None
 
 
 def test_data_outside_of_git_that_changed_is_looked_at_anew(repo):

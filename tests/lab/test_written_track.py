@@ -181,6 +181,22 @@ def test_the_journal_tells_verdicts_as_they_were(repo):
     assert again == [at_first]
 
 
+def test_past_verdicts_that_are_kept_are_those_that_were_judged(repo, record):
+    for number, branch in enumerate(("main", "exp/a", "exp/b")):
+        record(branch, (0.8 + number / 20, 0.81 + number / 20), batch=branch)
+    first = journal(repo.open()).entries
+    assert any(entry.what is Happening.VERDICT for entry in first)
+    assert journal(repo.open()).entries == first
+    soon = journal(repo.open(), with_verdicts=False).entries
+    assert soon == tuple(entry for entry in first if entry.what is not Happening.VERDICT)
+    record("exp/b", (0.95,), first=2, batch="later")
+    record("main", (0.80,), first=2, batch="later")
+    again = journal(repo.open()).entries
+    assert [e for e in again if e.what is Happening.VERDICT][:2] == [
+        e for e in first if e.what is Happening.VERDICT
+    ][:2]
+
+
 def test_a_failed_idea_is_in_the_journal_with_its_reason(repo):
     start(repo, "a")
     repo.git("switch", "--quiet", "exp/a")

@@ -3,8 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from branchlab.lab.markdown_text import escaped
 from branchlab.lab.report import report
-from branchlab.report.markdown import escaped, markdown
+from branchlab.report.markdown import markdown
 
 SNAPSHOT = Path(__file__).parent / "report.md"
 

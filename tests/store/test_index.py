@@ -46,6 +46,10 @@ def test_the_index_says_what_the_folders_hold(folders, index) -> None:
     assert index.curve("main-s0-a", "val/odd") == []
     assert index.curve("main-s0-a", "val/far") == [(4, math.inf), (8, math.inf), (12, math.inf)]
     assert index.metric_names() == ["train/loss", "val/accuracy", "val/far"]
+    assert index.metric_names_of(["main-s0-a", "another"]) == index.metric_names()
+    assert index.metric_names_of(["another"]) == index.metric_names_of([]) == []
+    assert index.points("main-s0-a", "val/accuracy") == [(4, 1, 0.1), (8, 2, 0.2), (12, 3, 0.3)]
+    assert index.points("another", "val/accuracy") == []
 
 
 def test_curves_by_epoch_hold_the_last_value_of_each_of_every_run(folders, index) -> None:

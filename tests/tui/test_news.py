@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branchlab.lab.columns import Column
 from branchlab.lab.project import open_project
 from branchlab.lab.status import status
-from branchlab.tui.line_table import LineTable, natural_widths
+from branchlab.tui.column_widths import natural_widths
+from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import Look
-from branchlab.tui.rows import BranchRows, Column, Row, branch_row, matches
+from branchlab.tui.rows import Row
 from branchlab.tui.views import branch_views, snapshot_of
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -38,25 +40,6 @@ def test_a_snapshot_keeps_the_views_that_are_as_they_were(full_lab, tui) -> None
     fresh = snapshot_of(third.status, third.records, read_at=NOW)
     assert fresh.views == third.views == branch_views(third)
     index.close()
-
-
-def test_rows_are_made_anew_for_other_views_other_ages_and_another_width(full_lab) -> None:
-    project = open_project(full_lab.root)
-    index = project.index()
-    snapshot = snapshot_of(status(project), tuple(index.runs()), read_at=NOW)
-    index.close()
-    made = BranchRows()
-    first = made.rows(snapshot.views, NOW, is_wide=False)
-    assert first == {view.name: branch_row(view, NOW, is_wide=False) for view in snapshot.views}
-    again = made.rows(snapshot.views, NOW + timedelta(milliseconds=1), is_wide=False)
-    assert all(again[name] is row for name, row in first.items())
-    later = NOW + timedelta(days=400)
-    for moment, is_wide in ((later, False), (later, True), (NOW, True)):
-        wanted = {view.name: branch_row(view, moment, is_wide=is_wide) for view in snapshot.views}
-        assert made.rows(snapshot.views, moment, is_wide=is_wide) == wanted
-    for wanted_words in ("gelu", "better", "no runs", "failed", "no such words", "  "):
-        found = made.matching(snapshot.views, wanted_words)
-        assert found == [view for view in snapshot.views if matches(view, wanted_words)]
 
 
 _TEXTS = st.text(st.sampled_from("ab日本é"), max_size=5)

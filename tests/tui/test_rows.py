@@ -7,7 +7,6 @@ import pytest
 from branchlab.domain import (
     Divergence,
     Drift,
-    Goal,
     Hypothesis,
     HypothesisState,
     JudgedClaim,
@@ -31,12 +30,12 @@ from branchlab.lab.runs import RunDetails
 from branchlab.lab.sparkline import sparkline, thinned
 from branchlab.lab.words import age, drift_text, duration
 from branchlab.tui.chart import braille
+from branchlab.tui.column_widths import natural_widths
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
 from branchlab.tui.keys import BRANCHES
-from branchlab.tui.line_table import natural_widths
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
-from branchlab.tui.rows import Row, Sort, matches, sorted_views
+from branchlab.tui.rows import Row
 from branchlab.tui.run_screen import run_lines
 from branchlab.tui.verbs import VERBS, command_of
 from branchlab.tui.views import BranchView, Role
@@ -73,42 +72,6 @@ def view(name, *, days=0, difference=None, mean=None, **more):
 
 def names(views):
     return [found.name for found in views]
-
-
-def test_the_best_difference_stands_first_and_what_has_none_behind_by_age():
-    views = [
-        view("old", days=9),
-        view("worse", difference=-0.1),
-        view("young", days=1),
-        view("better", difference=0.2),
-    ]
-    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MAX)) == [
-        "better",
-        "worse",
-        "young",
-        "old",
-    ]
-    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MIN)) == [
-        "worse",
-        "better",
-        "young",
-        "old",
-    ]
-
-
-def test_a_difference_of_zero_counts_as_known():
-    views = [view("none"), view("zero", difference=0.0, days=5)]
-    assert names(sorted_views(views, Sort.DIFFERENCE, Goal.MAX)) == ["zero", "none"]
-
-
-def test_a_filter_wants_every_word_and_no_case():
-    found = view("exp/Mixup", title="Blend images", difference=0.1, landed=Landed.SQUASHED)
-    assert matches(found, "MIX blend")
-    assert matches(found, "squashed")
-    assert matches(found, "undecided")
-    assert matches(found, "  ")
-    assert not matches(found, "mix focal")
-    assert not matches(found, "running")
 
 
 def test_every_state_and_outcome_has_a_mark_and_a_word():

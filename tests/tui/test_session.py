@@ -79,7 +79,7 @@ class Tmux:
         self("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        self("send-keys", "-l", text)
+        self("send-keys", "-l", "--", text)
 
     def see(self, wanted: str, *, within_s: float = 120.0) -> None:
         until = time.monotonic() + within_s
@@ -157,7 +157,7 @@ def test_a_whole_experiment_is_done_by_keys_alone(project: Path, tmp_path: Path)
         tmux.keys("Enter")
         tmux.see("$ branchlab new-exp squeeze --title 'No bias' --flag squeeze=true")
         tmux.keys("y")
-        tmux.see("exp/squeeze")
+        tmux.see("exp/squeeze ↑1")
         # Edit, in the work tree that it got.
         tmux.keys("g", "j", "j", "e")
         tmux.see("↑2")
