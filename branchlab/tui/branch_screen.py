@@ -6,6 +6,7 @@ A branch that is deleted keeps its last place: its commits and runs are still th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -293,7 +294,7 @@ class BranchScreen(LabScreen):
         self.query_one("#runs", LineTable).show(
             run_columns(metric),
             [run_row(record, view, metric, now) for record in view.runs],
-            notice="" if view.runs else f"no runs yet; R runs it: branchlab run {view.name}",
+            notice="" if view.runs else f"no runs yet; R runs it: branchlab run {shlex.quote(view.name)}",
         )
 
     def _draw_features(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -280,7 +281,7 @@ class BranchesScreen(LabScreen):
         names = self.lab.marked
         if not names and not self._list.filter.is_empty and len(self._list.kept) <= _NAMED_MAX:
             names = [view.name for view in self._list.kept]
-        return " ".join(["branchlab status", *names])
+        return shlex.join(["branchlab", "status", *names])
 
     def chosen(self) -> BranchView | None:
         return self._list.views.get(self.query_one(LineTable).selected or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -154,7 +155,7 @@ def slice_lines(found: LineUp, branch: str, width: int) -> list[Line]:
         lines.append(in_columns([title, *cells], _widths(len(names), width)))
     more = len(chosen) - _SLICES_MAX
     if more > 0:
-        lines.append(((f"and {more} more: branchlab compare {branch} --slices", Look.DIM),))
+        lines.append(((f"and {more} more: branchlab compare {shlex.quote(branch)} --slices", Look.DIM),))
     return lines
 
 

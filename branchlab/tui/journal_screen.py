@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -142,7 +143,7 @@ class JournalScreen(FilteredScreen):
 
     def equivalent(self) -> str:
         entry = self._entry()
-        return f"branchlab log {entry.experiment}" if entry is not None else "branchlab log"
+        return shlex.join(["branchlab", "log", *([entry.experiment] if entry is not None else [])])
 
     def _entry(self) -> Entry | None:
         return self._entries.get(self.query_one(LineTable).selected or "")

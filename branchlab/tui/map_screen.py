@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -134,7 +135,7 @@ class MapScreen(FilteredScreen):
 
     def equivalent(self) -> str:
         key = self.query_one(LineTable).selected
-        return f"branchlab map {key}" if key else "branchlab map"
+        return f"branchlab map {shlex.quote(key)}" if key else "branchlab map"
 
     def _branch(self) -> str | None:
         key = self.query_one(LineTable).selected
