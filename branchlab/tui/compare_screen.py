@@ -32,6 +32,7 @@ from branchlab.tui.compare_choice import (
 from branchlab.tui.compare_lines import (
     code_lines,
     fact_lines,
+    goal_text,
     said_lines,
     slice_lines,
     verdict_columns,
@@ -327,9 +328,8 @@ class CompareScreen(LabScreen):
         if scale:
             right.append((f" · {scale}", Look.WARN))
         if self._found is not None:
-            goal = "higher" if self._found.comparison.goal == "max" else "lower"
-            about = f" {self._found.comparison.metric}" if self.size.width >= WIDE else ""
-            right.append((f" · {goal}{about} is better", Look.DIM))
+            said = goal_text(self._found, with_metric=self.size.width >= WIDE)
+            right.append((f" · {said}", Look.DIM))
         self.show_header(self._snapshot)
         self.show_place(tuple(right))
 

@@ -47,7 +47,7 @@ def map_columns(metric: str) -> tuple[Column, ...]:
         Column(title="STATE", rank=1),
         Column(title="VERDICT"),
         Column(title="Δ MAIN", is_right=True),
-        Column(title="95% INTERVAL", rank=5),
+        Column(title="INTERVAL", rank=5),
         Column(title=metric.rsplit("/", 1)[-1][:10], rank=3, is_right=True),
         Column(title="TELLS", rank=2),
         Column(title="", width_min=10),
