@@ -199,7 +199,12 @@ def _note_lines(note: WrittenNote, source: str, width: int) -> list[Line]:
 def parity_lines(parity: Parity | None, name: str, width: int) -> list[Line]:
     """Return what training beside main has shown of a merge."""
     if parity is None:
-        return [(("○ parity not asked: ", Look.DIM), (f"branchlab parity {shlex.quote(name)}", Look.LIVE))]
+        return [
+            (
+                ("○ parity not asked: ", Look.DIM),
+                (f"branchlab parity {shlex.quote(name)}", Look.LIVE),
+            )
+        ]
     lines: list[Line] = []
     for word, check in (("flags off", parity.off), ("flags on", parity.on)):
         if check.is_asked:
