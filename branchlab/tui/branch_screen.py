@@ -117,8 +117,7 @@ class BranchScreen(LabScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        found = {view.name: view for view in branch_views(snapshot)}
-        view = found.get(self._branch)
+        view = {view.name: view for view in branch_views(snapshot)}.get(self._branch)
         if view is not None and self._view is not None and view.tip != self._view.tip:
             self.lab.say(f"{view.name} has a new tip, {view.tip[:10]}: read anew")
         self._view = view or gone_view(self._branch, snapshot, self._view)
