@@ -89,6 +89,7 @@ class RunScreen(AboutRuns):
     RunScreen.-wide #meters { display: block; }
     RunScreen.-silent #log { height: 3; }
     RunScreen.-zoomed #upper { display: none; }
+    RunScreen.-zoomed #log { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.RUN)
     KEYS = screen_keys.RUN

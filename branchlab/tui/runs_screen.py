@@ -228,7 +228,7 @@ class RunsScreen(AboutRuns):
     def action_log(self) -> None:
         self.toggle_class("-log")
         self.lab.memory.keep("runs.log", self.has_class("-log"))
-        self.call_after_refresh(self._draw_charts)
+        self.call_after_refresh(self._draw_lower)
 
     def chosen_records(self) -> Sequence[RunRecord]:
         entries: Mapping[str, Entry] = self._listed.entries if self._listed is not None else {}
