@@ -186,12 +186,15 @@ def _members(found: Comparison, first: BranchResults, *, is_sided: bool) -> tupl
             if verdict is not None
             else _no_result(one.results)
         )
-        apart = pairing(name, one.results, one.against, found.metric)
+        # Its own name stands before it wherever it is shown; main's does not.
+        missing = why_none(one, found).removeprefix(f"{name}: ")
+        # Without the metric there are no seeds to be paired, whatever has run.
+        apart = None if missing else pairing(name, one.results, one.against, found.metric)
         members.append(
             replace(
                 _member(name, one.results, found.metric),
                 verdict=verdict,
-                why=why_none(one, found) or said,
+                why=missing or said,
                 remarks=(*_pairing_remarks(apart, found.against), *_remarks(found, name, verdict)),
                 pairing=apart,
             )

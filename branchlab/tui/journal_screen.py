@@ -114,6 +114,13 @@ class JournalScreen(FilteredScreen):
             self.query_one(FilterLine).set_text(text)
             self.filter_changed()
 
+    def action_filter(self) -> None:
+        """Type words behind the kind that ``t`` has chosen."""
+        line = self.query_one(FilterLine)
+        if line.text and not line.text.endswith(" "):
+            line.set_text(f"{line.text} ")
+        super().action_filter()
+
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
         self.query_one(TextPane if self.has_class("-zoomed") else LineTable).focus()
