@@ -61,13 +61,13 @@ class BranchesScreen(LabScreen):
 
     DEFAULT_CSS = """
     BranchesScreen #middle { height: 1fr; layout: vertical; }
-    BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
+    BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $foreground 35%; }
     BranchesScreen.-low #detail { height: 4; }
     BranchesScreen.-low #warnings { max-height: 2; }
     BranchesScreen.-wide #middle { layout: horizontal; }
     BranchesScreen.-wide #branches { width: 1fr; height: 100%; }
     BranchesScreen.-wide #detail { width: 35%; max-width: 72; height: 100%; border-top: none;
-        border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
     BranchesScreen.-no-detail #detail { display: none; }
     BranchesScreen.-all-detail #branches { display: none; }
     BranchesScreen.-all-detail #detail { width: 100%; max-width: 100%; height: 100%; border: none; }

@@ -70,10 +70,10 @@ class CompareScreen(LabScreen):
 
     DEFAULT_CSS = """
     CompareScreen #curves { width: 100%; padding: 0 1; }
-    CompareScreen #verdicts { height: 4; border-top: solid $panel-lighten-2; }
-    CompareScreen #below { height: 1fr; border-top: solid $panel-lighten-2; }
+    CompareScreen #verdicts { height: 4; border-top: solid $foreground 35%; }
+    CompareScreen #below { height: 1fr; border-top: solid $foreground 35%; }
     CompareScreen #more { width: 1fr; height: 100%; }
-    CompareScreen #beside { display: none; width: 1fr; height: 100%; border-left: solid $panel-lighten-2; }
+    CompareScreen #beside { display: none; width: 1fr; height: 100%; border-left: solid $foreground 35%; }
     CompareScreen.-wide #beside { display: block; }
     CompareScreen.-curves #verdicts, CompareScreen.-curves #below { display: none; }
     CompareScreen.-table #curves { display: none; }

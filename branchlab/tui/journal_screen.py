@@ -39,7 +39,7 @@ class JournalScreen(FilteredScreen):
 
     DEFAULT_CSS = """
     JournalScreen #entries { height: 1fr; }
-    JournalScreen #entry { height: 7; border-top: solid $panel-lighten-2; }
+    JournalScreen #entry { height: 7; border-top: solid $foreground 35%; }
     JournalScreen.-low #entry { height: 4; }
     JournalScreen.-zoomed #entries { display: none; }
     JournalScreen.-zoomed #entry { height: 1fr; border-top: none; }

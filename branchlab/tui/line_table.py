@@ -40,6 +40,7 @@ class LineTable(ScrollView, can_focus=True):
     LineTable > .line-table--header { text-style: bold; }
     LineTable > .line-table--rule { text-style: dim; }
     LineTable > .line-table--cursor { background: $primary 35%; text-style: bold; }
+    LineTable:light > .line-table--cursor { background: $primary 12%; }
     LineTable > .line-table--plain { text-style: none; }
     LineTable > .line-table--strong { text-style: bold; }
     LineTable > .line-table--dim { text-style: dim; }

@@ -38,12 +38,12 @@ class MapScreen(FilteredScreen):
 
     DEFAULT_CSS = """
     MapScreen #middle { height: 1fr; layout: vertical; }
-    MapScreen #told { height: 7; border-top: solid $panel-lighten-2; }
+    MapScreen #told { height: 7; border-top: solid $foreground 35%; }
     MapScreen.-low #told { height: 4; }
     MapScreen.-wide #middle { layout: horizontal; }
     MapScreen.-wide #map { width: 1fr; height: 100%; }
     MapScreen.-wide #told { width: 40%; max-width: 64; height: 100%; border-top: none;
-        border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
     MapScreen.-zoomed #map { display: none; }
     MapScreen.-zoomed #told { width: 100%; max-width: 100%; height: 100%; border: none; }
     """

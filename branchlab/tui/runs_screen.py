@@ -49,11 +49,11 @@ class RunsScreen(AboutRuns):
 
     DEFAULT_CSS = """
     RunsScreen #runs { height: 1fr; min-height: 4; }
-    RunsScreen #lower { height: 10; border-top: solid $panel-lighten-2; }
+    RunsScreen #lower { height: 10; border-top: solid $foreground 35%; }
     RunsScreen #loss { width: 1fr; height: 100%; padding: 0 1; }
     RunsScreen #metric { width: 1fr; height: 100%; padding: 0 1; display: none;
-        border-left: solid $panel-lighten-2; }
-    RunsScreen #meters { width: 27; height: 100%; padding: 0 1; border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
+    RunsScreen #meters { width: 27; height: 100%; padding: 0 1; border-left: solid $foreground 35%; }
     RunsScreen #about { height: 1; width: 100%; padding: 0 1; text-wrap: nowrap; }
     RunsScreen #log { height: 2; }
     RunsScreen.-roomy #metric { display: block; }
