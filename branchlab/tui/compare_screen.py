@@ -76,8 +76,7 @@ class CompareScreen(LabScreen):
     CompareScreen #beside { display: none; width: 1fr; height: 100%; border-left: solid $foreground 35%; }
     CompareScreen.-wide #beside { display: block; }
     CompareScreen.-curves #verdicts, CompareScreen.-curves #below { display: none; }
-    CompareScreen.-table #curves { display: none; }
-    CompareScreen.-zoomed #curves { display: none; }
+    CompareScreen.-table #curves, CompareScreen.-zoomed #curves { display: none; }
     CompareScreen.-zoomed.-on-text #verdicts { display: none; }
     CompareScreen.-zoomed.-on-table #below { display: none; }
     """
@@ -168,6 +167,8 @@ class CompareScreen(LabScreen):
         name, names = self.query_one(LineTable).selected, self._now.names
         if name == self._now.base:
             self.lab.say("the others are held against it: b changes that")
+        elif name in self._views and self._views[name].role is Role.MAIN:
+            self.lab.say(f"{name} is always among them")
         elif name in names and not is_needed(name, self._now, self._views):
             left = tuple(one for one in names if one != name)
             self._choose(replace(self._choice, names=left))
