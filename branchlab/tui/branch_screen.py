@@ -19,7 +19,7 @@ from branchlab.lab.diff import Base, BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.next_of_branch import next_step
 from branchlab.lab.status import BranchStatus
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer, Read
 from branchlab.tui.branch_drawing import (
     READING,
@@ -69,8 +69,8 @@ class BranchScreen(LabScreen):
     """All about one branch, a pane at a time; where there is room, with its neighbours beside it."""
 
     DEFAULT_CSS = LAYOUT
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCH)
-    KEYS = keys.BRANCH
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.BRANCH)
+    KEYS = screen_keys.BRANCH
     NAME = "One branch"
     AUTO_FOCUS = ""
 

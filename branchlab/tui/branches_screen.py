@@ -16,7 +16,7 @@ from branchlab.domain import Station
 from branchlab.lab.columns import Column
 from branchlab.lab.stations import STATIONS
 from branchlab.lab.status import Status
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_curves import Curves, curves_key, reader_of
@@ -71,8 +71,8 @@ class BranchesScreen(LabScreen):
     BranchesScreen.-all-detail #branches { display: none; }
     BranchesScreen.-all-detail #detail { width: 100%; max-width: 100%; height: 100%; border: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.BRANCHES)
-    KEYS = keys.BRANCHES
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.BRANCHES)
+    KEYS = screen_keys.BRANCHES
     NAME = "Branches"
     PLACE = Place.BRANCHES
     AUTO_FOCUS = "#branches"

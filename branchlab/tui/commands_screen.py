@@ -12,7 +12,7 @@ from textual.widgets import Log
 from branchlab.lab.columns import Column
 from branchlab.lab.words import duration
 from branchlab.terminal_text import safe_log_line
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.jobs import Job
 from branchlab.tui.line_table import LineTable
@@ -38,8 +38,8 @@ class CommandsScreen(LabScreen):
     CommandsScreen Log { height: 1fr; border-top: solid $panel-lighten-2; background: $background;
         scrollbar-size: 1 1; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.COMMANDS)
-    KEYS = keys.COMMANDS
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.COMMANDS)
+    KEYS = screen_keys.COMMANDS
     NAME = "Commands"
     AUTO_FOCUS = "LineTable"
 

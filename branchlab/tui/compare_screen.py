@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from branchlab.domain import Scale
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.chart_view import ChartView, chart_height, chart_lines, keep_view, kept_view
 from branchlab.tui.chooser import ChooserScreen
@@ -80,8 +80,8 @@ class CompareScreen(LabScreen):
     CompareScreen.-zoomed.-on-text #verdicts { display: none; }
     CompareScreen.-zoomed.-on-table #below { display: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.COMPARE)
-    KEYS = keys.COMPARE
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.COMPARE)
+    KEYS = screen_keys.COMPARE
     NAME = "Compare"
     PLACE = Place.COMPARE
     AUTO_FOCUS = "#verdicts"

@@ -17,7 +17,7 @@ from branchlab.domain import (
 from branchlab.lab.stations import STATIONS
 from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
 from branchlab.tui.branch_chart import Drawn, chart_lines, spark_line
-from branchlab.tui.keys import BRANCHES, key_of_verb
+from branchlab.tui.keys import key_of_verb
 from branchlab.tui.looks import (
     Line,
     Look,
@@ -29,6 +29,7 @@ from branchlab.tui.looks import (
     state_piece,
 )
 from branchlab.tui.rows import progress_text
+from branchlab.tui.screen_keys import BRANCHES
 from branchlab.tui.views import BranchView, Role
 from branchlab.tui.wrapping import wrapped
 

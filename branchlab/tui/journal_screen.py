@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilteredScreen, FilterLine
 from branchlab.tui.journal_lines import (
@@ -43,8 +43,8 @@ class JournalScreen(FilteredScreen):
     JournalScreen.-zoomed #entries { display: none; }
     JournalScreen.-zoomed #entry { height: 1fr; border-top: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.JOURNAL)
-    KEYS = keys.JOURNAL
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.JOURNAL)
+    KEYS = screen_keys.JOURNAL
     NAME = "Journal"
     PLACE = Place.JOURNAL
     AUTO_FOCUS = "#entries"

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilteredScreen, FilterLine
 from branchlab.tui.lab_key import lab_key
@@ -46,8 +46,8 @@ class MapScreen(FilteredScreen):
     MapScreen.-zoomed #map { display: none; }
     MapScreen.-zoomed #told { width: 100%; max-width: 100%; height: 100%; border: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.MAP)
-    KEYS = keys.MAP
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.MAP)
+    KEYS = screen_keys.MAP
     NAME = "Map"
     PLACE = Place.MAP
     AUTO_FOCUS = "#map"

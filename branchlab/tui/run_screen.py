@@ -17,7 +17,7 @@ from branchlab.lab.project import Project
 from branchlab.lab.run_curves import loss_of
 from branchlab.lab.run_pairs import RunPairs
 from branchlab.lab.runs import RunDetails, details_of
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilterLine
@@ -90,8 +90,8 @@ class RunScreen(AboutRuns):
     RunScreen.-silent #log { height: 3; }
     RunScreen.-zoomed #upper { display: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.RUN)
-    KEYS = keys.RUN
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.RUN)
+    KEYS = screen_keys.RUN
     NAME = "One run"
     AUTO_FOCUS = "#log"
     LOG_BYTES = 16 << 20

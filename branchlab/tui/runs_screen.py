@@ -16,7 +16,7 @@ from branchlab.lab.progress import left_s
 from branchlab.lab.project import Project
 from branchlab.lab.run_curves import loss_of
 from branchlab.lab.words import duration
-from branchlab.tui import keys
+from branchlab.tui import keys, screen_keys
 from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilterLine
@@ -65,8 +65,8 @@ class RunsScreen(AboutRuns):
     RunsScreen.-log #log { height: 12; }
     RunsScreen.-flat.-log #log { height: 4; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.RUNS)
-    KEYS = keys.RUNS
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.RUNS)
+    KEYS = screen_keys.RUNS
     NAME = "Runs"
     PLACE = Place.RUNS
     AUTO_FOCUS = "#runs"

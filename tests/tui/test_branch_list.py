@@ -35,10 +35,11 @@ from branchlab.tui.branch_rows import Sort, branch_cells, branch_columns, sorted
 from branchlab.tui.column_widths import fitted
 from branchlab.tui.columns_screen import column_rows
 from branchlab.tui.detail import detail_lines, merge_lines
-from branchlab.tui.keys import BRANCHES, key_of_verb
+from branchlab.tui.keys import key_of_verb
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import plain
 from branchlab.tui.memory import Memory
+from branchlab.tui.screen_keys import BRANCHES
 from branchlab.tui.verbs import VERBS
 from branchlab.tui.views import BranchView, Role
 

@@ -124,7 +124,7 @@ def test_capitals_show_what_they_would_do_and_v_hands_over_to_compare(full_lab, 
         await eyes.press("X")
         await eyes.see("nothing runs here")
         await eyes.press("d")
-        await eyes.see("Esc back")
+        await eyes.see("[summary]")
         await eyes.press("escape")
         await eyes.see("Δ MAIN")
         chosen = app.screen.chosen().name

@@ -33,10 +33,10 @@ from branchlab.tui.chart import braille
 from branchlab.tui.column_widths import natural_widths
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
-from branchlab.tui.keys import BRANCHES
 from branchlab.tui.looks import Look, cut, merge_piece, outcome_piece, plain, state_piece
 from branchlab.tui.rows import Row
-from branchlab.tui.run_screen import run_lines
+from branchlab.tui.run_facts import fact_lines
+from branchlab.tui.screen_keys import BRANCHES
 from branchlab.tui.verbs import VERBS, command_of
 from branchlab.tui.views import BranchView, Role
 
@@ -229,8 +229,8 @@ def test_the_facts_of_a_run_name_the_script_that_trains_it():
     )
     record = RunRecord(run=run, state=RunState.RUNNING)
     details = RunDetails(record=record, folder=Path("f"), events=(), log_tail=(), pictures=())
-    said = ["".join(text for text, _ in line) for line in run_lines(details, "val/accuracy")]
-    assert "command   python train.py '{flags}'" in said
+    said = ["".join(text for text, _ in line) for line in fact_lines(details, has_branch=True)]
+    assert "command    python train.py '{flags}'" in said
 
 
 def test_hypotheses_of_a_branch_are_a_line_each_and_beyond_a_few_are_counted():
