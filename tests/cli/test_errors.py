@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from branchlab.cli.options import typed_command
+
 
 def assert_said(done: Any, *words: str) -> None:
     """Exit 2, the words on stderr, an error line and a hint, no traceback, nothing on stdout."""
