@@ -328,7 +328,7 @@ class LineTable(ScrollView, can_focus=True):
                 edge, self._style(Look.MARKED if is_marked else Look.PLAIN, is_selected=is_selected)
             )
         ]
-        heading = cut(_safe(row.cells[0]), width - 1) if row.is_heading else None
+        heading = cut(_safe(row.cells[0]), width - 2) if row.is_heading else None
         pieces = heading if heading is not None else self._padded(map(_safe, row.cells))
         for text, look in pieces:
             segments.append(Segment(text, self._style(look, is_selected=is_selected)))
