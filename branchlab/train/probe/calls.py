@@ -23,6 +23,7 @@ _SUM_TOLERANCE = 1e-3
 _LABELS_MAX = 512
 _LABELS_MIN = 3
 _FEW_LABELS = 64
+_CHANNELS_MAX = 16
 """A batch of images has more levels than this."""
 _PIECES_MIN = 0.6
 _STEPS_MAX = 12
@@ -155,15 +156,17 @@ class Listening(TorchFunctionMode):
         mode = _argument(args, kwargs, 3, "mode") or "nearest"
         if not isinstance(given, Tensor) or not isinstance(result, Tensor):
             return None
-        before, after = _labels(given), _labels(result)
+        before = _labels(given)
+        if before is None or not (before <= _FEW_LABELS or _is_in_pieces(given)):
+            # A map may ride along with an image, as one of its channels.
+            before, given, result = _channel_in_pieces(given, result)
         is_blended = (
             before is not None
             and before >= _LABELS_MIN
-            and (before <= _FEW_LABELS or _is_in_pieces(given))
-            and after != before
+            and _labels(result) is None
             and "nearest" not in str(mode)
         )
-        facts = {"mode": str(mode), "labels": before, "is_blended": is_blended and after is None}
+        facts = {"mode": str(mode), "labels": before, "is_blended": is_blended}
         return "interpolate", {**facts, "from": list(given.shape), "to": list(result.shape)}
 
     def arithmetic(
@@ -221,6 +224,16 @@ def _comes_of(given: Tensor, operation: str) -> bool:
             return False
         node = next((one for one, _ in node.next_functions if one is not None), None)
     return False
+
+
+def _channel_in_pieces(given: Tensor, result: Tensor) -> tuple[int | None, Tensor, Tensor]:
+    """Return how many labels the first channel in pieces holds, and the channel before and after; None without one."""
+    if given.dim() == result.dim() == 4 and given.shape[1] == result.shape[1] <= _CHANNELS_MAX:  # noqa: PLR2004
+        for before, after in zip(given.unbind(1), result.unbind(1), strict=True):
+            found = _labels(before)
+            if found is not None and _is_in_pieces(before):
+                return found, before, after
+    return None, given, result
 
 
 def _is_in_pieces(given: Tensor) -> bool:
