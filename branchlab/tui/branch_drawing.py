@@ -236,5 +236,5 @@ def gone_view(name: str, snapshot: Snapshot, before: BranchView | None) -> Branc
     title = "the branch is gone; its runs stay"
     tip = runs[0].run.commit if runs else ""
     if before is not None:
-        return replace(before, title=title, runs=runs)
+        return replace(before, title=title, runs=runs, next=None)
     return BranchView(name=name, role=Role.EXPERIMENT, tip=tip, title=title, runs=runs)

@@ -191,7 +191,7 @@ def _value_of(sort: Sort, goal: Goal) -> Value:
             view.verdict.difference if view.verdict else None, sign
         ),
         Sort.RUNNING: lambda view: -1000.0 * len(view.running) - len(view.open_runs),
-        Sort.NEXT: lambda view: None if view.station is None else float(view.station.rank),
+        Sort.NEXT: lambda view: float(view.next.step.rank) if view.next else None,
         Sort.MERGE: lambda view: None if view.conflicts is None else -float(len(view.conflicts)),
         Sort.BEHIND: lambda view: _signed(view.main.behind if view.main else None, -1.0),
         Sort.VERDICT: lambda view: str(view.verdict.outcome) if view.verdict else None,

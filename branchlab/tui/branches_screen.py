@@ -12,15 +12,14 @@ from textual.events import Key as KeyEvent
 from textual.events import Paste, Resize
 from textual.widget import Widget
 
-from branchlab.domain import Station
 from branchlab.lab.columns import Column
-from branchlab.lab.stations import STATIONS
+from branchlab.lab.next_of_branch import Step
 from branchlab.lab.status import Status
 from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_curves import Curves, curves_key, reader_of
-from branchlab.tui.branch_groups import heading_key, station_of_key
+from branchlab.tui.branch_groups import heading_key, step_of_key
 from branchlab.tui.branch_list import BranchList, list_line, notice_of
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import SORT_WORDS, Sort, branch_columns
@@ -146,11 +145,11 @@ class BranchesScreen(LabScreen):
         self._draw_detail()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
-        station = station_of_key(event.key)
-        if station is None:
+        step = step_of_key(event.key)
+        if step is None:
             self.lab.open_branch(event.key)
         else:
-            self._fold(station, is_folded=station not in self._manner.folded)
+            self._fold(step, is_folded=step not in self._manner.folded)
 
     def on_line_table_header_clicked(self, event: LineTable.HeaderClicked) -> None:
         if event.column.id not in frozenset(Sort):
@@ -209,17 +208,17 @@ class BranchesScreen(LabScreen):
 
     def action_fold(self, is_folded: bool) -> None:  # noqa: FBT001  Textual calls it with what the binding says
         view, table = self.chosen(), self.query_one(LineTable)
-        station = station_of_key(table.selected) or (view.station if view is not None else None)
-        if station is None or not self._manner.is_grouped:
+        step = step_of_key(table.selected) or (view.next.step if view and view.next else None)
+        if step is None or not self._manner.is_grouped:
             self.lab.say("there are no groups; t groups by what to do next")
             return
-        self._fold(station, is_folded=is_folded)
+        self._fold(step, is_folded=is_folded)
 
     def action_mark(self) -> None:
         """Mark the selected branch and go on to the next, or all under a heading; where all are marked, none."""
         table, marked = self.query_one(LineTable), self.lab.marked
-        view, station = self.chosen(), station_of_key(table.selected)
-        names = [view.name] if view is not None else self._names_of(station)
+        view, step = self.chosen(), step_of_key(table.selected)
+        names = [view.name] if view is not None else self._names_of(step)
         new = [name for name in names if name not in marked]
         marked[:] = [*marked, *new] if new else [name for name in marked if name not in names]
         if not marked:
@@ -289,11 +288,15 @@ class BranchesScreen(LabScreen):
         """Return the marked branches; else the selected one, or all under a heading that is selected."""
         if self.lab.marked:
             return tuple(self.lab.marked)
-        named = self._names_of(station_of_key(self.query_one(LineTable).selected))
+        named = self._names_of(step_of_key(self.query_one(LineTable).selected))
         return tuple(named) or super().chosen_branches()
 
-    def _names_of(self, station: Station | None) -> list[str]:
-        return [view.name for view in self._list.kept if view.station is station]
+    def _names_of(self, step: Step | None) -> list[str]:
+        return [view.name for view in self._under(step)]
+
+    def _under(self, step: Step | None) -> list[BranchView]:
+        """Return the branches under a heading; none under none."""
+        return [view for view in self._list.kept if view.next and view.next.step is step]
 
     def _change(self, manner: Manner, *, is_drawn: bool = True) -> None:
         self._manner = manner
@@ -306,10 +309,10 @@ class BranchesScreen(LabScreen):
         self._change(replace(self._manner, filter=line.text))
         line.complain(self._list.filter.wrong)
 
-    def _fold(self, station: Station, *, is_folded: bool) -> None:
-        folded = self._manner.folded | {station} if is_folded else self._manner.folded - {station}
+    def _fold(self, step: Step, *, is_folded: bool) -> None:
+        folded = self._manner.folded | {step} if is_folded else self._manner.folded - {step}
         if is_folded:
-            self.query_one(LineTable).select(heading_key(station))
+            self.query_one(LineTable).select(heading_key(step))
         self._change(replace(self._manner, folded=folded))
 
     def _set_zoom(self, zoom: str) -> None:
@@ -371,12 +374,10 @@ class BranchesScreen(LabScreen):
         height = place.content_size.height if is_beside else 3 if self.has_class("-low") else 7
         view = self.chosen()
         if view is None:
-            station = station_of_key(self.query_one(LineTable).selected)
+            step = step_of_key(self.query_one(LineTable).selected)
             lines: list[Line] = []
-            if station is not None:
-                words = STATIONS[station]
-                views = [one for one in self._list.kept if one.station is station]
-                lines = heading_lines(words.title, words.why, views, width=width)
+            if step is not None:
+                lines = heading_lines(step, self._under(step), width=width)
         elif self._is_about_merge:
             lines = merge_lines(view, width=width, height=height)
         else:
