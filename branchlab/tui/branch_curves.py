@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 
-from branchlab.lab.curves import Curve, KnownCurves, curves_by_branch, sparklines
+from branchlab.lab.curves import (
+    Curve,
+    KnownCurves,
+    curves_by_branch,
+    sparklines,
+    thinned_curve,
+)
 from branchlab.lab.project import Project
 from branchlab.store.index import Index
 from branchlab.tui.asking import Read
@@ -45,7 +51,8 @@ def reader_of() -> Callable[[Snapshot], Read]:
                 curves = known.read(index, status.metric, snapshot.records)
             finally:
                 index.close()
-            return Curves(curves_by_branch(results, curves))
+            found = curves_by_branch(results, curves)
+            return Curves({name: thinned_curve(one) for name, one in found.items()})
 
         return read
 

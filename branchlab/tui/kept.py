@@ -35,13 +35,11 @@ class KeptRows:
 
     Attributes:
         num_pinned: So many of the first rows stayed on top.
-        selected: The key of the row in which the cursor stood.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[AnyRow, ...]
     num_pinned: int
-    selected: str
     warnings: tuple[str, ...] = ()
     kept_at: datetime
 
@@ -60,7 +58,6 @@ def rows_to_keep(table: LineTable, *, warnings: Sequence[str], at: datetime) -> 
         columns=table.columns,
         rows=tuple(row for row in table.rows if not row.is_heading)[:_ROWS_MAX],
         num_pinned=table.num_pinned,
-        selected=table.selected or "",
         warnings=tuple(warnings[:_WARNINGS_MAX]),
         kept_at=at,
     )
@@ -73,7 +70,6 @@ def keep_rows(path: Path, kept: KeptRows) -> None:
         "kept_at": kept.kept_at.isoformat(),
         "columns": [asdict(column) for column in kept.columns],
         "num_pinned": kept.num_pinned,
-        "selected": kept.selected,
         "warnings": kept.warnings,
         "rows": [[row.key, *(plain(cell) for cell in row.cells)] for row in kept.rows],
     }
@@ -110,7 +106,6 @@ def _unpacked(values: dict[str, object]) -> KeptRows | None:
         columns=tuple(_column(column) for column in columns),
         rows=read,
         num_pinned=num_pinned,
-        selected=str(values["selected"]),
         warnings=tuple(str(warning) for warning in warnings[:_WARNINGS_MAX]),
         kept_at=moment,
     )

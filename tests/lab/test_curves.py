@@ -1,6 +1,6 @@
 from branchlab.analysis.results import BranchResults
 from branchlab.domain import Run, RunRecord, RunState, Sample, Scale
-from branchlab.lab.curves import curves_by_branch, is_comparable
+from branchlab.lab.curves import Curve, Point, curves_by_branch, is_comparable, thinned_curve
 
 
 def record(branch, seed, *, state=RunState.DONE, epoch=2, scale=Scale.SAMPLE):
@@ -31,3 +31,17 @@ def test_runs_of_two_scales_never_share_a_chart():
     assert is_comparable(sample, BranchResults(records=(record("main", 0),)))
     assert not is_comparable(sample, full)
     assert not is_comparable(sample, BranchResults())
+
+
+def test_a_thinned_curve_keeps_its_ends_and_a_spike_of_one_epoch_in_a_single_seed():
+    def point(epoch):
+        high = 9.0 if epoch == 4321 else 1.0
+        return Point(epoch=epoch, mean=1.0, low=-5.0 if epoch == 77 else 1.0, high=high)
+
+    whole = Curve(branch="a", points=tuple(point(epoch) for epoch in range(10_000)), num_seeds=3)
+    thin = thinned_curve(whole, 400)
+    assert 200 < len(thin.points) <= 404
+    assert {0, 77, 4321, 9999} <= {p.epoch for p in thin.points}
+    assert list(thin.points) == sorted(thin.points, key=lambda p: p.epoch)
+    few = Curve(branch="a", points=whole.points[:400], num_seeds=3)
+    assert thinned_curve(few, 400) is few

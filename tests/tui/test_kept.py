@@ -31,20 +31,19 @@ def _kept(number: int) -> KeptRows:
         columns=COLUMNS,
         rows=_rows(number),
         num_pinned=1,
-        selected="exp/1",
         warnings=("the reference has moved",),
         kept_at=NOON,
     )
 
 
-def test_rows_come_back_dim_with_their_columns_and_the_row_selected(tmp_path: Path) -> None:
+def test_rows_come_back_dim_with_their_columns(tmp_path: Path) -> None:
     keep_rows(tmp_path / "tui" / "branches.json", _kept(3))
     found = read_rows(tmp_path / "tui" / "branches.json")
     assert found is not None
     assert found.columns == COLUMNS
     assert [row.key for row in found.rows] == ["exp/0", "exp/1", "exp/2"]
     assert found.rows[1].cells == ((("exp/1", Look.DIM),), (("↑1 ↓2", Look.DIM),))
-    assert (found.num_pinned, found.selected, found.kept_at) == (1, "exp/1", NOON)
+    assert (found.num_pinned, found.kept_at) == (1, NOON)
     assert found.warnings == ("the reference has moved",)
     assert found.words.startswith("as of ")
 

@@ -179,7 +179,11 @@ def test_a_whole_experiment_is_done_by_keys_alone(project: Path, tmp_path: Path)
         tmux.keys("Enter", "Enter")
         tmux.see("branchlab parity exp/squeeze --steps 4")
         tmux.keys("y")
-        tmux.see("flags off neutral, on neutral")
+        tmux.keys("@")
+        tmux.see("✓ done")
+        tmux.see("neutral")
+        tmux.keys("Escape")  # alone: with a key right behind it, it would be Alt
+        tmux.see("Δ MAIN")
         # Merge back.
         tmux.keys("B")
         tmux.see("move main, too")
