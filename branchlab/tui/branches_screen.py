@@ -8,8 +8,6 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.events import Key as KeyEvent
-from textual.events import Paste, Resize
 from textual.widget import Widget
 
 from branchlab.lab.columns import Column
@@ -25,8 +23,8 @@ from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import SORT_WORDS, Sort, branch_columns
 from branchlab.tui.columns_screen import ColumnsScreen
 from branchlab.tui.detail import detail_lines, heading_lines, merge_lines
-from branchlab.tui.filter_line import FilterLine
-from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.filter_line import FilteredScreen, FilterLine
+from branchlab.tui.frame import WIDE
 from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.lines import Lines
@@ -54,7 +52,7 @@ _COLUMN_WORDS = {
 _ZOOMS = ("", "-no-detail", "-all-detail")
 
 
-class BranchesScreen(LabScreen):
+class BranchesScreen(FilteredScreen):
     """Main and the reference on top, then the experiments."""
 
     DEFAULT_CSS = """
@@ -107,9 +105,6 @@ class BranchesScreen(LabScreen):
         self.query_one(FilterLine).set_text(self._manner.filter)
         self.show_header(None)
 
-    def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.height < 20, "-low")  # noqa: PLR2004  six lines of a table are the least
-
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._list.update(branch_views(snapshot), self._curves.sparks, self.lab.now())
@@ -159,35 +154,15 @@ class BranchesScreen(LabScreen):
         is_reversed = sort is self._manner.sort and not self._manner.is_reversed
         self._change(replace(self._manner, sort=sort, is_reversed=is_reversed))
 
-    def on_key(self, event: KeyEvent) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
-                return
-            if line.take(event):
-                self._filter_changed()
-        elif event.key == "slash":
-            line.open()
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-
-    def on_paste(self, event: Paste) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            line.set_text(line.text + (event.text.splitlines() or [""])[0])
-            self._filter_changed()
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).open()
+    def filter_changed(self) -> None:
+        self._change(replace(self._manner, filter=self.wanted))
+        self.query_one(FilterLine).complain(self._list.filter.wrong)
 
     def action_back(self) -> None:
         """Undo one thing: the filter, the zoom, what is said of a merge, the marked ones alone."""
-        if self.query_one(FilterLine).text:
-            self.query_one(FilterLine).set_text("")
-            self._filter_changed()
-        elif self._zoom:
+        if self.clear_filter():
+            return
+        if self._zoom:
             self._set_zoom("")
         elif self._is_about_merge:
             self.action_merge()
@@ -271,7 +246,7 @@ class BranchesScreen(LabScreen):
     def rows_to_keep(self) -> KeptRows | None:
         """Return what the table shows, for the next start; None while a filter or marks hide some of it."""
         snapshot, table = self._snapshot, self.query_one(LineTable)
-        if snapshot is None or self.query_one(FilterLine).text or self._is_only_marked:
+        if snapshot is None or self.wanted or self._is_only_marked:
             return None
         return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
 
@@ -303,11 +278,6 @@ class BranchesScreen(LabScreen):
         keep(self.lab.memory, manner)
         if is_drawn:
             self._draw()
-
-    def _filter_changed(self) -> None:
-        line = self.query_one(FilterLine)
-        self._change(replace(self._manner, filter=line.text))
-        line.complain(self._list.filter.wrong)
 
     def _fold(self, step: Step, *, is_folded: bool) -> None:
         folded = self._manner.folded | {step} if is_folded else self._manner.folded - {step}

@@ -159,8 +159,8 @@ class RunScreen(AboutRuns):
     def on_log_view_following(self) -> None:
         self._draw_views()
 
-    def typed(self, text: str) -> None:
-        self.query_one(LogView).find(text)
+    def filter_changed(self) -> None:
+        self.query_one(LogView).find(self.wanted)
         self._draw_views()
 
     def draw_curves(self, *, is_other: bool) -> None:
@@ -170,11 +170,9 @@ class RunScreen(AboutRuns):
 
     def action_back(self) -> None:
         """Give up what is looked for, then the zoom, then the screen."""
-        line = self.query_one(FilterLine)
-        if line.text:
-            line.set_text("")
-            self.typed("")
-        elif self.has_class("-zoomed"):
+        if self.clear_filter():
+            return
+        if self.has_class("-zoomed"):
             self.action_zoom_log()
         else:
             self.lab.pop_screen()
@@ -288,7 +286,7 @@ class RunScreen(AboutRuns):
         log = self.query_one(LogView)
         said = log.found_text()
         if said:
-            line = ((f"/{self.query_one(FilterLine).text}  {said}   ", Look.WARN), *line)
+            line = ((f"/{self.wanted}  {said}   ", Look.WARN), *line)
         state = "" if log.is_following else "stands, . follows  "
         self.query_one("#views", Static).update(content([cut(line, self.size.width - 2)]))
         counted = f"{'last ' if log.is_left_out else ''}{log.num_lines:,} lines"

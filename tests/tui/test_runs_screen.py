@@ -43,6 +43,9 @@ def test_runs_are_shown_filtered_sorted_marked_and_stopped(full_lab, tui):
         await eyes.press("escape")
         await eyes.press("escape")
         await eyes.see("14 runs")
+        await eyes.press("slash", *"since:soon")
+        await eyes.see("since: needs a time")
+        await eyes.press("escape")
 
     tui.watch(full_lab.app(), look, size=(160, 45))
 
@@ -67,6 +70,13 @@ def test_runs_are_marked_sorted_and_held_still(full_lab, tui):
         await eyes.press("S")
         await eyes.see("accuracy▴")
         assert "original-s0" in eyes.rows()[3]
+        at = eyes.rows()[2].index
+        await eyes.pilot.click("#runs", offset=(at("accuracy"), 0))
+        await eyes.see("accuracy▾")
+        await eyes.pilot.click("#runs", offset=(at("accuracy"), 0))
+        await eyes.see("accuracy▴")
+        await eyes.pilot.click("#runs", offset=(at("COMMIT"), 0))
+        await eyes.see("COMMIT is no order")
 
         await eyes.press("s", "s", "s", "s", "s", "g", "p")
         await eyes.see("paused")
