@@ -44,6 +44,9 @@ class AboutRuns(FilteredScreen):
         """Draw the curves; ``is_other`` where another metric or axis has to be read."""
         raise NotImplementedError
 
+    def on_screen_resume(self) -> None:
+        self.reading.forget()
+
     def recall_chart(self) -> None:
         """Look at curves as at the last start."""
         memory = self.lab.memory
@@ -160,6 +163,10 @@ class RunWatch:
         self._is_first_look = True
         self._asked = {}
         return True
+
+    def forget(self) -> None:
+        """Ask everything again: an answer that came while another screen was seen went there."""
+        self._asked = {}
 
     def look(
         self, record: RunRecord, beside: RunRecord | None, metrics: Sequence[str], axis: Axis

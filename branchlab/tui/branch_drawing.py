@@ -36,11 +36,11 @@ from branchlab.tui.looks import (
     merge_piece,
     outcome_piece,
     state_piece,
-    wrapped,
 )
 from branchlab.tui.readings import Readings
 from branchlab.tui.verdicts import feature_piece
 from branchlab.tui.views import BranchView, Role, Snapshot
+from branchlab.tui.wrapping import wrapped
 
 READING: Line = (("reading…", Look.DIM),)
 _CHART_HEIGHT_MAX = 40

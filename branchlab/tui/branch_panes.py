@@ -71,8 +71,6 @@ BranchScreen #step { height: auto; max-height: 3; padding: 0 1; text-wrap: nowra
 BranchScreen #panes { background: $panel; }
 BranchScreen #body { layout: vertical; height: 1fr; }
 BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
-BranchScreen #text { padding: 0 0 0 1; }
-BranchScreen #hunks, BranchScreen #chart { padding: 0 0 0 1; }
 BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
 BranchScreen.-two #body { layout: horizontal; }
 BranchScreen.-two #left { border-right: solid $panel-lighten-2; }

@@ -279,7 +279,7 @@ class BranchScreen(LabScreen):
         text = self.query_one("#text", LineView)
         if not text.display:
             return
-        text.show(text_lines(self._pane, view, self._read, max(20, text.size.width - 2)))
+        text.show(text_lines(self._pane, view, self._read, text.room))
 
     def _draw_runs(self, view: BranchView, snapshot: Snapshot) -> None:
         metric, now = snapshot.status.metric, self.lab.now()

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 
 from branchlab.lab.next_of_branch import NextStep
 from branchlab.tui.keys import Key
-from branchlab.tui.looks import Line, Look, cut, wrapped
+from branchlab.tui.looks import Line, Look, cut
+from branchlab.tui.wrapping import wrapped
 
 _INDENT = 6
 
@@ -29,11 +30,8 @@ def next_lines(step: NextStep, keys: Sequence[Key], width: int, *, num_max: int 
         command = ()
     if num_max == 1:
         return [cut((*head, *command), width)]
-    lines = wrapped((*head, (f": {step.because}", Look.PLAIN)), width, indent=_INDENT)
-    num_said = max(1, num_max - 1)
-    if len(lines) > num_said:
-        rest = (piece for line in lines[num_said - 1 :] for piece in line)
-        lines = [*lines[: num_said - 1], cut(tuple(rest), width)]
+    said: Line = (*head, (f": {step.because}", Look.PLAIN))
+    lines = wrapped(said, width, indent=_INDENT, num_max=max(1, num_max - 1))
     joined = (*lines[-1], *command)
     if sum(cell_len(text) for text, _ in joined) <= width:
         return [*lines[:-1], joined]

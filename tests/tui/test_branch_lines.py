@@ -36,9 +36,10 @@ from branchlab.tui.branch_panes import (
 from branchlab.tui.branch_reads import Drawn, series_of
 from branchlab.tui.diff_lines import annotated, drawn_patch, file_rows
 from branchlab.tui.inks import inked
-from branchlab.tui.looks import Look, plain, wrapped
+from branchlab.tui.looks import Look, plain
 from branchlab.tui.next_lines import next_lines
 from branchlab.tui.screen_keys import BRANCH, BRANCHES
+from branchlab.tui.wrapping import wrapped
 
 
 def changed(path="net.py", **kinds):
@@ -296,4 +297,5 @@ def test_a_line_is_broken_between_words_and_keeps_its_looks():
         (("  ", Look.PLAIN), ("three  ", Look.PLAIN)),
         (("  ", Look.PLAIN), ("four", Look.PLAIN)),
     ]
-    assert wrapped((("unbreakable", Look.PLAIN),), 4) == [(("unbreakable", Look.PLAIN),)]
+    assert texts(wrapped((("unbreakable", Look.PLAIN),), 4)) == ["unbr", "eaka", "ble"]
+    assert texts(wrapped(line, 9, num_max=2)) == ["one two ", "three  f…"]

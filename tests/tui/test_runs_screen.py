@@ -71,12 +71,10 @@ def test_runs_are_marked_sorted_and_held_still(full_lab, tui):
         await eyes.see("accuracy▴")
         assert "original-s0" in eyes.rows()[3]
         at = eyes.rows()[2].index
-        await eyes.pilot.click("#runs", offset=(at("accuracy"), 0))
-        await eyes.see("accuracy▾")
-        await eyes.pilot.click("#runs", offset=(at("accuracy"), 0))
-        await eyes.see("accuracy▴")
-        await eyes.pilot.click("#runs", offset=(at("COMMIT"), 0))
-        await eyes.see("COMMIT is no order")
+        said = ("accuracy▾", "accuracy▴", "COMMIT is no order")
+        for title, words in zip(("accuracy", "accuracy", "COMMIT"), said, strict=True):
+            await eyes.pilot.click("#runs", offset=(at(title), 0))
+            await eyes.see(words)
 
         await eyes.press("s", "s", "s", "s", "s", "g", "p")
         await eyes.see("paused")
