@@ -13,7 +13,7 @@ from pathlib import Path
 from branchlab.lab.project import open_project
 from branchlab.tui.app import BranchlabApp
 
-SIZE = (120, 32)
+SIZE = (150, 34)
 _SETTLED_S = 3.0
 
 
@@ -22,6 +22,8 @@ async def draw(lab: Path, target: Path) -> None:
     app = BranchlabApp(open_project(lab))
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(_SETTLED_S)
+        await pilot.press("j")
+        await pilot.pause(1.0)
         drawn = app.export_screenshot(title="branchlab tui")
     # The fonts it names would be fetched from elsewhere; any monospaced one does.
     target.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")

@@ -7,7 +7,8 @@ import pytest
 from branchlab.domain import Scale
 from branchlab.lab.branches import all_branches, contents_of, main_branch
 from branchlab.lab.trust import trust_of
-from tests.lab.test_judge import MAIN, Recorder
+from tests.lab.conftest import Recorder
+from tests.lab.test_judge import MAIN
 
 NAMES = "cdefgh"
 

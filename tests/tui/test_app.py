@@ -314,6 +314,18 @@ def test_hostile_text_neither_acts_nor_crashes(lab, tui, text):
         await eyes.press("escape", "R")
         await eyes.see("$ branchlab run")
         seen += eyes.rows()
+        await eyes.press("escape")
+        for key, wanted in (
+            ("2", "[2 "),
+            ("3", "[3 "),
+            ("4", "[4 "),
+            ("5", "● ran"),
+            ("at", "nothing was"),
+        ):
+            await eyes.press(key)
+            await eyes.see(wanted)
+            await eyes.pilot.pause(0.3)
+            seen += eyes.rows()
         assert [safe_text(row) for row in seen] == seen
         assert not [c for c in "".join(seen) if unicodedata.category(c) == "Cc"]
 
