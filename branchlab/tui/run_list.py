@@ -67,7 +67,7 @@ class Listed:
     Attributes:
         entries: By id.
         measured: A row as wide as the widest of each column; another object only when one has got wider.
-        partners: Main's run beside each run that has one, by id.
+        pairs: Know main's run beside each run.
     """
 
     metric: str
