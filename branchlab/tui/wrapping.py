@@ -28,9 +28,14 @@ def wrapped(line: Line, width: int, *, indent: int = 0, num_max: int = 0) -> lis
             used += cell_len(word)
     lines = [tuple(part) for part in parts]
     if not num_max or len(lines) <= num_max:
-        return lines
+        return [_without_end(line) for line in lines]
     rest = tuple(piece for part in lines[num_max - 1 :] for piece in part)
-    return [*lines[: num_max - 1], cut(rest, width)]
+    return [*(_without_end(line) for line in lines[: num_max - 1]), cut(rest, width)]
+
+
+def _without_end(line: Line) -> Line:
+    """Return a line without the blanks at its end, for which there may be no room."""
+    return (*line[:-1], (line[-1][0].rstrip(" "), line[-1][1])) if line else line
 
 
 def _words(text: str, width: int) -> Iterator[str]:

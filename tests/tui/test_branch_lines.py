@@ -293,9 +293,9 @@ def test_without_a_run_the_curves_say_so():
 def test_a_line_is_broken_between_words_and_keeps_its_looks():
     line = (("one two ", Look.GOOD), ("three  four", Look.PLAIN))
     assert wrapped(line, 9, indent=2) == [
-        (("one ", Look.GOOD), ("two ", Look.GOOD)),
-        (("  ", Look.PLAIN), ("three  ", Look.PLAIN)),
+        (("one ", Look.GOOD), ("two", Look.GOOD)),
+        (("  ", Look.PLAIN), ("three", Look.PLAIN)),
         (("  ", Look.PLAIN), ("four", Look.PLAIN)),
     ]
     assert texts(wrapped((("unbreakable", Look.PLAIN),), 4)) == ["unbr", "eaka", "ble"]
-    assert texts(wrapped(line, 9, num_max=2)) == ["one two ", "three  f…"]
+    assert texts(wrapped(line, 9, num_max=2)) == ["one two", "three  f…"]
