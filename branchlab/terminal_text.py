@@ -20,13 +20,14 @@ _UNSAFE = re.compile(
 )
 
 _PLAIN_MARKS = {
-    **dict.fromkeys("─━═╌┄┈▔▁", "-"),
+    **dict.fromkeys("─━═┈▔▁", "-"),
     **dict.fromkeys("│┃║▌▐▕▏▎▍▊▉", "|"),
     **dict.fromkeys("┼├┤┬┴┌┐└┘╭╮╰╯", "+"),
     **dict(zip("▁▂▃▄▅▆▇█░▒▓┊", "_.,-=+*#.:%:", strict=True)),
     **dict(zip("▲▽△▼●○◆◇★◂▸▾▴▶◀✓✗", "^v^v*o##*<>v^><+x", strict=True)),
     **dict(zip("—✎↺↔▪", "=*<=o", strict=True)),
     **dict(zip("▀␍", "#<", strict=True)),
+    **dict(zip("╌┄", "=~", strict=True)),  # each curve of a chart keeps a mark of its own
     **dict(zip("↑↓→←·…±Δ≥≤°⏎½", "+-><.~~d><*<2", strict=True)),
 }
 

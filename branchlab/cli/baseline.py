@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import carrying_options, json_option, project_here
+from branchlab.cli.options import carrying_options, json_option, project_here, typed_command
 from branchlab.cli.promotion_documents import baseline_document
 from branchlab.cli.telling import say_notes
 from branchlab.domain import BaselineState
@@ -63,7 +60,7 @@ def baseline(
             device=device,
             jobs=jobs,
             budget_total_s=budget_total,
-            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+            command=typed_command(),
         )
         trained, request = baseline_request(project, found, asked)
         if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +56,12 @@ def parity_options(function: _Function) -> _Function:
     ):
         function = option(function)
     return function
+
+
+def typed_command() -> tuple[str, ...]:
+    """Return the command as somebody typed it: the half of ``--detach`` that goes on is started by its file."""
+    program = Path(sys.argv[0]).name
+    return ("branchlab" if program == "__main__.py" else program, *sys.argv[1:])
 
 
 def project_here(*, warns: bool = True) -> Project:

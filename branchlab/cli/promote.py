@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from branchlab.cli.documents import print_document
-from branchlab.cli.options import branches_argument, carrying_options, json_option, project_here
+from branchlab.cli.options import (
+    branches_argument,
+    carrying_options,
+    json_option,
+    project_here,
+    typed_command,
+)
 from branchlab.cli.promotion_documents import promotion_document
 from branchlab.cli.table import outcome_text, table
 from branchlab.cli.telling import say_notes
@@ -104,7 +108,7 @@ def promote(
         device=device,
         jobs=jobs,
         budget_total_s=budget_total,
-        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        command=typed_command(),
     )
     check_request(project, asked)
     until = None if budget_total is None else time.monotonic() + budget_total

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
@@ -24,6 +23,7 @@ from branchlab.cli.options import (
     json_option,
     parse_flags,
     project_here,
+    typed_command,
 )
 from branchlab.cli.progress import at_once
 from branchlab.cli.table import table
@@ -165,7 +165,7 @@ def run(
         jobs=jobs,
         executor=executor,
         is_forced=force,
-        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        command=typed_command(),
     )
     if debug:
         return _debug(project, request)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import fmean, stdev
 
+from branchlab.analysis.claims.claim import has_better_side
 from branchlab.analysis.results import BranchResults
 from branchlab.analysis.wording import difference_text, interval_text
-from branchlab.domain import RunState, Scale, Verdict
+from branchlab.domain import Outcome, RunState, Scale, Verdict
 from branchlab.errors import RepositoryError
 from branchlab.lab.curves import Curve, charts_of
 from branchlab.lab.differing import Fact, Pairing, measured, pairing, planned
@@ -65,6 +67,7 @@ class LineUp:
         metrics: The names of all metrics that any run has recorded.
         min_effect: The difference that matters.
         left_out: Branches whose curves are of another protocol, and so in no chart with these.
+        has_better_side: False of a metric like the learning rate, which is only higher or lower.
     """
 
     comparison: Comparison
@@ -77,6 +80,7 @@ class LineUp:
     metrics: tuple[str, ...] = ()
     min_effect: float = 0.0
     left_out: tuple[str, ...] = ()
+    has_better_side: bool = True
 
     @property
     def unpaired(self) -> tuple[Pairing, ...]:
@@ -121,10 +125,11 @@ def line_up(
     finally:
         index.close()
     first = _against_results(found)
+    is_sided = has_better_side(found.metric, metric_of_run=project.config.run.metric)
     results = [first, *(one.results for one in found.judged)]
     return LineUp(
         comparison=found,
-        members=_members(found, first),
+        members=_members(found, first, is_sided=is_sided),
         curves=curves,
         beside_metric=beside,
         beside=others,
@@ -133,6 +138,7 @@ def line_up(
         metrics=metrics,
         min_effect=project.config.run.min_effect,
         left_out=left_out,
+        has_better_side=is_sided,
     )
 
 
@@ -171,17 +177,24 @@ def p_text(verdict: Verdict) -> str:
     return "-" if verdict.p is None else f"{verdict.p:.2g}"
 
 
-def _members(found: Comparison, first: BranchResults) -> tuple[Member, ...]:
+def _members(found: Comparison, first: BranchResults, *, is_sided: bool) -> tuple[Member, ...]:
     members = [_member(found.against, first, found.metric)]
     for one in found.judged:
         name, verdict = one.subject.branch, one.verdict
-        said = verdict.sentence if verdict is not None else _no_result(one.results)
-        apart = pairing(name, one.results, one.against, found.metric)
+        said = (
+            _sentence(verdict, is_sided=is_sided)
+            if verdict is not None
+            else _no_result(one.results)
+        )
+        # Its own name stands before it wherever it is shown; main's does not.
+        missing = why_none(one, found).removeprefix(f"{name}: ")
+        # Without the metric there are no seeds to be paired, whatever has run.
+        apart = None if missing else pairing(name, one.results, one.against, found.metric)
         members.append(
             replace(
                 _member(name, one.results, found.metric),
                 verdict=verdict,
-                why=why_none(one, found) or said,
+                why=missing or said,
                 remarks=(*_pairing_remarks(apart, found.against), *_remarks(found, name, verdict)),
                 pairing=apart,
             )
@@ -197,6 +210,14 @@ def _member(branch: str, results: BranchResults, metric: str) -> Member:
         spread=stdev(values) if len(values) > 1 else None,
         num_seeds=len(values),
     )
+
+
+def _sentence(verdict: Verdict, *, is_sided: bool) -> str:
+    """Return a verdict in words; without a better side it is higher or lower, as such metrics are judged upwards."""
+    words = {Outcome.BETTER: ("better", "higher"), Outcome.WORSE: ("worse", "lower")}
+    if is_sided or verdict.outcome not in words:
+        return verdict.sentence
+    return verdict.sentence.replace(*words[verdict.outcome], 1)
 
 
 def _no_result(results: BranchResults) -> str:
@@ -221,7 +242,7 @@ def _pairing_remarks(apart: Pairing | None, against: str) -> list[str]:
     seeds = f"seed{'' if is_one else 's'} {' '.join(map(str, apart.common))} {'is' if is_one else 'are'}"
     cost = f", about {duration(apart.cost_s)}" if apart.cost_s else ""
     runs = f"{number} run{'' if number == 1 else 's'} would pair the rest{cost}"
-    command = f"branchlab run {apart.branch} --seeds {apart.num_seeds}"
+    command = f"branchlab run {shlex.quote(apart.branch)} --seeds {apart.num_seeds}"
     return [f"{apart.branch}: only {seeds} paired with {against}; {runs}: {command}"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -185,7 +186,10 @@ def chart_lines(
 
 def looked_lines(looked: Looked, view: BranchView, width: int) -> list[Line | Strip]:
     """Return what the last probe found, pictures of what entered the model, and what flowed through it."""
-    command: Line = (("O probes it: ", Look.DIM), (f"branchlab probe {view.name}", Look.LIVE))
+    command: Line = (
+        ("O probes it: ", Look.DIM),
+        (f"branchlab probe {shlex.quote(view.name)}", Look.LIVE),
+    )
     if looked.seen is None:
         none: Line = (("no probe is kept of it yet; ", Look.DIM), *command)
         return [none, *looked.pictures]

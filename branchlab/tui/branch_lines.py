@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from branchlab.domain import (
@@ -95,7 +96,7 @@ def hypotheses_text(
     if not judged:
         return [
             (("no hypothesis in its experiment file", Look.DIM),),
-            ((f"one is written as [[hypothesis]]: branchlab hypotheses {name} says how it did", Look.DIM),),
+            ((f"one is written as [[hypothesis]]: branchlab hypotheses {shlex.quote(name)} says how it did", Look.DIM),),
         ]  # fmt: skip
     lines: list[Line] = []
     for one in judged:
@@ -174,7 +175,7 @@ def notes_text(
         lines += _note_lines(note, "", width)
     if not notes:
         lines.append((("nothing was written down yet; E writes a note: ", Look.DIM),
-                      (f"branchlab note {name} 'what was learned'", Look.LIVE)))  # fmt: skip
+                      (f"branchlab note {shlex.quote(name)} 'what was learned'", Look.LIVE)))  # fmt: skip
     if others:
         lines += [_NOTHING, (("of others about it", Look.STRONG),)]
         for source, note in others:
@@ -199,7 +200,12 @@ def _note_lines(note: WrittenNote, source: str, width: int) -> list[Line]:
 def parity_lines(parity: Parity | None, name: str, width: int) -> list[Line]:
     """Return what training beside main has shown of a merge."""
     if parity is None:
-        return [(("○ parity not asked: ", Look.DIM), (f"branchlab parity {name}", Look.LIVE))]
+        return [
+            (
+                ("○ parity not asked: ", Look.DIM),
+                (f"branchlab parity {shlex.quote(name)}", Look.LIVE),
+            )
+        ]
     lines: list[Line] = []
     for word, check in (("flags off", parity.off), ("flags on", parity.on)):
         if check.is_asked:

@@ -73,12 +73,12 @@ BranchScreen #body { layout: vertical; height: 1fr; }
 BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
 BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
 BranchScreen.-two #body { layout: horizontal; }
-BranchScreen.-two #left { border-right: solid $panel-lighten-2; }
+BranchScreen.-two #left { border-right: solid $foreground 35%; }
 BranchScreen.-two.-features #about, BranchScreen.-two.-diff #about { max-height: 16; }
 BranchScreen.-two.-diff #left { width: 36%; min-width: 44; }
 BranchScreen.-two.-features #left { width: 40%; }
 BranchScreen.-two.-diff #right { width: 1fr; }
-BranchScreen.-two.-diff #chart { height: 14; border-top: solid $panel-lighten-2; }
+BranchScreen.-two.-diff #chart { height: 14; border-top: solid $foreground 35%; }
 BranchScreen.-two.-runs #chart, BranchScreen.-two.-summary #chart { height: 55%; }
 BranchScreen.-two.-summary #text { height: auto; max-height: 60%; margin: 0 0 1 0; }
 BranchScreen.-one.-summary #left { height: auto; max-height: 60%; }

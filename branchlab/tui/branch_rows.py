@@ -72,7 +72,7 @@ def branch_columns(
         Column(id="merge", title="MERGE", rank=3),
         Column(id="result", title=metric_title(metric), rank=1, is_right=True),
         Column(id="difference", title="Δ MAIN", rank=1, is_right=True),
-        Column(id="interval", title="95% INTERVAL", rank=11),
+        Column(id="interval", title="INTERVAL", rank=11),
         Column(id="curve", title="CURVE", rank=9),
         Column(id="verdict", title="VERDICT", width_min=11),
         Column(id="freshness", title="FRESH", rank=4),

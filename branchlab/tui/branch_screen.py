@@ -6,6 +6,7 @@ A branch that is deleted keeps its last place: its commits and runs are still th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -112,8 +113,7 @@ class BranchScreen(LabScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        found = {view.name: view for view in branch_views(snapshot)}
-        view = found.get(self._branch)
+        view = {view.name: view for view in branch_views(snapshot)}.get(self._branch)
         if view is not None and self._view is not None and view.tip != self._view.tip:
             self.lab.say(f"{view.name} has a new tip, {view.tip[:10]}: read anew")
         self._view = view or gone_view(self._branch, snapshot, self._view)
@@ -129,9 +129,9 @@ class BranchScreen(LabScreen):
             if isinstance(answer.value, DrawnPatch):
                 self._desk.keep(answer.key, answer.value)
             self._draw()
-            self.show_said()
 
     def on_line_table_selected(self) -> None:
+        self.show_said()
         self._draw_files()
         self._draw_about()
         self._draw_spark()
@@ -157,7 +157,6 @@ class BranchScreen(LabScreen):
         self.query_one("#text", LineView).action_to_line(0)
         # Lines are broken for the width that a part gets now.
         self.call_after_refresh(self._draw)
-        self.show_said()
 
     def action_turn(self, by: int) -> None:
         panes = list(Pane)
@@ -180,10 +179,12 @@ class BranchScreen(LabScreen):
         super().action_refresh()
 
     def action_base(self) -> None:
-        bases = list(Base)
-        self._base = bases[(bases.index(self._base) + 1) % len(bases)]
-        self._draw()
-        self.show_said()
+        if self._is_shown("files"):
+            bases = list(Base)
+            self._base = bases[(bases.index(self._base) + 1) % len(bases)]
+            self._draw()
+        else:  # what cannot be seen does not change
+            self.action_pane(Pane.DIFF)
 
     def action_change(self, by: int) -> None:
         if self._pane is not Pane.DIFF:
@@ -274,6 +275,7 @@ class BranchScreen(LabScreen):
         self._draw_spark()
         if self._is_shown("chart"):
             self.query_one(Curves).draw(self._read.of("curves", Drawn))
+        self.show_said()
 
     def _draw_text(self, view: BranchView) -> None:
         text = self.query_one("#text", LineView)
@@ -286,7 +288,9 @@ class BranchScreen(LabScreen):
         self.query_one("#runs", LineTable).show(
             run_columns(metric),
             [run_row(record, view, metric, now) for record in view.runs],
-            notice="" if view.runs else f"no runs yet; R runs it: branchlab run {view.name}",
+            notice=""
+            if view.runs
+            else f"no runs yet; R runs it: branchlab run {shlex.quote(view.name)}",
         )
 
     def _draw_features(self) -> None:
@@ -381,10 +385,9 @@ class BranchScreen(LabScreen):
 
     def _turn_curves(self, turn: Callable[[Curves], None]) -> None:
         curves = self.query_one(Curves)
-        if not curves.display:
+        if curves.display:
+            turn(curves)
+            curves.keep(self.lab.memory)
+            self._draw()
+        else:
             self.action_pane(Pane.CURVES)
-            return
-        turn(curves)
-        curves.keep(self.lab.memory)
-        self._draw()
-        self.show_said()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -57,13 +58,13 @@ class BranchesScreen(FilteredScreen):
 
     DEFAULT_CSS = """
     BranchesScreen #middle { height: 1fr; layout: vertical; }
-    BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $panel-lighten-2; }
+    BranchesScreen #detail { height: 8; width: 100%; padding: 0 1; border-top: solid $foreground 35%; }
     BranchesScreen.-low #detail { height: 4; }
     BranchesScreen.-low #warnings { max-height: 2; }
     BranchesScreen.-wide #middle { layout: horizontal; }
     BranchesScreen.-wide #branches { width: 1fr; height: 100%; }
     BranchesScreen.-wide #detail { width: 35%; max-width: 72; height: 100%; border-top: none;
-        border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
     BranchesScreen.-no-detail #detail { display: none; }
     BranchesScreen.-all-detail #branches { display: none; }
     BranchesScreen.-all-detail #detail { width: 100%; max-width: 100%; height: 100%; border: none; }
@@ -254,7 +255,7 @@ class BranchesScreen(FilteredScreen):
         names = self.lab.marked
         if not names and not self._list.filter.is_empty and len(self._list.kept) <= _NAMED_MAX:
             names = [view.name for view in self._list.kept]
-        return " ".join(["branchlab status", *names])
+        return shlex.join(["branchlab", "status", *names])
 
     def chosen(self) -> BranchView | None:
         return self._list.views.get(self.query_one(LineTable).selected or "")

@@ -35,7 +35,7 @@ class CommandsScreen(LabScreen):
 
     DEFAULT_CSS = """
     CommandsScreen LineTable { height: 30%; min-height: 4; }
-    CommandsScreen Log { height: 1fr; border-top: solid $panel-lighten-2; background: $background;
+    CommandsScreen Log { height: 1fr; border-top: solid $foreground 35%; background: $background;
         scrollbar-size: 1 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.COMMANDS)

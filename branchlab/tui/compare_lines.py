@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -26,6 +27,8 @@ _OUTCOMES = {
     Outcome.NO_DIFFERENCE: Look.PLAIN,
     Outcome.UNDECIDED: Look.WARN,
 }
+_SIDELESS = {Outcome.BETTER: "▲ higher", Outcome.WORSE: "▽ lower"}
+"""Of a metric like the learning rate, of which neither is better."""
 _GUIDES = f" {ZERO}{MARGIN}"
 _SLICES_MAX = 300
 _FILES_MAX = 12
@@ -44,12 +47,20 @@ def verdict_columns(found: LineUp, forest_title: str) -> tuple[Column, ...]:
         Column(title="SPREAD", rank=4),
         Column(title=f"Δ {short(comparison.against)}"[:12], is_right=True),
         Column(title=forest_title),
-        Column(title="95% INTERVAL", rank=6),
+        Column(title="INTERVAL", rank=6),
         Column(title="VERDICT"),
         Column(title="SEEDS", rank=2, is_right=True),
         Column(title="HOLM P", rank=5, is_right=True),
         Column(title="", rank=7),
     )
+
+
+def goal_text(found: LineUp, *, with_metric: bool) -> str:
+    """Return which values of the metric are better."""
+    about = f" {found.comparison.metric}" if with_metric else ""
+    if not found.has_better_side:
+        return f"higher or lower{about}: neither is better"
+    return f"{'higher' if found.comparison.goal == 'max' else 'lower'}{about} is better"
 
 
 def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
@@ -59,7 +70,7 @@ def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
     rows = []
     for number, one in enumerate(found.members):
         verdict = one.verdict
-        look = _OUTCOMES[verdict.outcome] if verdict else Look.DIM
+        look = _look(verdict, is_sided=found.has_better_side)
         spread = f"±{one.spread:.4f}" if one.spread is not None else ""
         cells: tuple[Line, ...] = (
             ((key_of(number), look_of(number)),),
@@ -69,13 +80,20 @@ def verdict_rows(found: LineUp, *, forest_width: int) -> tuple[str, list[Row]]:
             ((difference_text(verdict) if verdict else "", look),),
             _interval(verdict, axis, look),
             ((interval_text(verdict) if verdict else "", Look.DIM),),
-            (_outcome(one, is_base=not number),),
+            (_outcome(one, is_base=not number, is_sided=found.has_better_side),),
             ((str(verdict.seeds if verdict else one.num_seeds), Look.PLAIN),),
             ((p_text(verdict) if verdict else "", Look.DIM),),
             (("!" if one.remarks else "", Look.WARN),),
         )
         rows.append(Row(key=one.branch, cells=cells))
     return _axis_text(axis, in_points=any(one.is_share for one in verdicts)), rows
+
+
+def _look(verdict: Verdict | None, *, is_sided: bool) -> Look:
+    if verdict is None:
+        return Look.DIM
+    is_plain = not is_sided and verdict.outcome in _SIDELESS
+    return Look.PLAIN if is_plain else _OUTCOMES[verdict.outcome]
 
 
 def _axis_text(axis: Axis | None, *, in_points: bool) -> str:
@@ -93,11 +111,13 @@ def _interval(verdict: Verdict | None, axis: Axis | None, look: Look) -> Line:
     return tuple(("".join(cells), Look.DIM if is_guide else look) for is_guide, cells in parts)
 
 
-def _outcome(one: Member, *, is_base: bool) -> tuple[str, Look]:
+def _outcome(one: Member, *, is_base: bool, is_sided: bool) -> tuple[str, Look]:
     if is_base:
         return "held against", Look.DIM
     if one.verdict is None:
         return "- no result", Look.DIM
+    if not is_sided and one.verdict.outcome in _SIDELESS:
+        return _SIDELESS[one.verdict.outcome], Look.PLAIN
     return outcome_piece(one.verdict.outcome, is_interim=one.verdict.is_interim)
 
 
@@ -154,7 +174,9 @@ def slice_lines(found: LineUp, branch: str, width: int) -> list[Line]:
         lines.append(in_columns([title, *cells], _widths(len(names), width)))
     more = len(chosen) - _SLICES_MAX
     if more > 0:
-        lines.append(((f"and {more} more: branchlab compare {branch} --slices", Look.DIM),))
+        lines.append(
+            ((f"and {more} more: branchlab compare {shlex.quote(branch)} --slices", Look.DIM),)
+        )
     return lines
 
 

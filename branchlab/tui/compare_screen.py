@@ -32,6 +32,7 @@ from branchlab.tui.compare_choice import (
 from branchlab.tui.compare_lines import (
     code_lines,
     fact_lines,
+    goal_text,
     said_lines,
     slice_lines,
     verdict_columns,
@@ -69,14 +70,13 @@ class CompareScreen(LabScreen):
 
     DEFAULT_CSS = """
     CompareScreen #curves { width: 100%; padding: 0 1; }
-    CompareScreen #verdicts { height: 4; border-top: solid $panel-lighten-2; }
-    CompareScreen #below { height: 1fr; border-top: solid $panel-lighten-2; }
+    CompareScreen #verdicts { height: 4; border-top: solid $foreground 35%; }
+    CompareScreen #below { height: 1fr; border-top: solid $foreground 35%; }
     CompareScreen #more { width: 1fr; height: 100%; }
-    CompareScreen #beside { display: none; width: 1fr; height: 100%; border-left: solid $panel-lighten-2; }
+    CompareScreen #beside { display: none; width: 1fr; height: 100%; border-left: solid $foreground 35%; }
     CompareScreen.-wide #beside { display: block; }
     CompareScreen.-curves #verdicts, CompareScreen.-curves #below { display: none; }
-    CompareScreen.-table #curves { display: none; }
-    CompareScreen.-zoomed #curves { display: none; }
+    CompareScreen.-table #curves, CompareScreen.-zoomed #curves { display: none; }
     CompareScreen.-zoomed.-on-text #verdicts { display: none; }
     CompareScreen.-zoomed.-on-table #below { display: none; }
     """
@@ -167,6 +167,8 @@ class CompareScreen(LabScreen):
         name, names = self.query_one(LineTable).selected, self._now.names
         if name == self._now.base:
             self.lab.say("the others are held against it: b changes that")
+        elif name in self._views and self._views[name].role is Role.MAIN:
+            self.lab.say(f"{name} is always among them")
         elif name in names and not is_needed(name, self._now, self._views):
             left = tuple(one for one in names if one != name)
             self._choose(replace(self._choice, names=left))
@@ -327,9 +329,8 @@ class CompareScreen(LabScreen):
         if scale:
             right.append((f" · {scale}", Look.WARN))
         if self._found is not None:
-            goal = "higher" if self._found.comparison.goal == "max" else "lower"
-            about = f" {self._found.comparison.metric}" if self.size.width >= WIDE else ""
-            right.append((f" · {goal}{about} is better", Look.DIM))
+            said = goal_text(self._found, with_metric=self.size.width >= WIDE)
+            right.append((f" · {said}", Look.DIM))
         self.show_header(self._snapshot)
         self.show_place(tuple(right))
 

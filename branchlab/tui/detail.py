@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from branchlab.domain import (
@@ -192,7 +193,10 @@ def verdict_line(view: BranchView) -> Line:
     num_failed = view.count(RunState.FAILED, RunState.LOST)
     if num_failed:
         return ((f"no result: {num_failed} failed; ⏎ shows why, R runs it again", Look.BAD),)
-    return (("no result yet; R runs it: ", Look.DIM), (f"branchlab run {view.name}", Look.LIVE))
+    return (
+        ("no result yet; R runs it: ", Look.DIM),
+        (f"branchlab run {shlex.quote(view.name)}", Look.LIVE),
+    )
 
 
 def hypothesis_lines(view: BranchView) -> list[Line]:
@@ -200,7 +204,9 @@ def hypothesis_lines(view: BranchView) -> list[Line]:
     lines = [_hypothesis_line(one) for one in view.hypotheses[:_HYPOTHESES_MAX]]
     more = len(view.hypotheses) - _HYPOTHESES_MAX
     if more > 0:
-        lines.append(((f"and {more} more: branchlab hypotheses {view.name}", Look.DIM),))
+        lines.append(
+            ((f"and {more} more: branchlab hypotheses {shlex.quote(view.name)}", Look.DIM),)
+        )
     if view.remark:
         lines.append(((view.remark, Look.WARN),))
     return lines

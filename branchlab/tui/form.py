@@ -110,7 +110,7 @@ class FormScreen(ModalScreen[Command | None]):
             ((f"✗ {refused}", Look.BAD),) if refused else (),
             (
                 ("⏎", Look.STRONG),
-                (" next, at the last on    ", Look.DIM),
+                (" next; at the last field: to the command    ", Look.DIM),
                 ("Esc", Look.STRONG),
                 (" leave", Look.DIM),
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,7 +39,7 @@ class JournalScreen(FilteredScreen):
 
     DEFAULT_CSS = """
     JournalScreen #entries { height: 1fr; }
-    JournalScreen #entry { height: 7; border-top: solid $panel-lighten-2; }
+    JournalScreen #entry { height: 7; border-top: solid $foreground 35%; }
     JournalScreen.-low #entry { height: 4; }
     JournalScreen.-zoomed #entries { display: none; }
     JournalScreen.-zoomed #entry { height: 1fr; border-top: none; }
@@ -113,6 +114,13 @@ class JournalScreen(FilteredScreen):
             self.query_one(FilterLine).set_text(text)
             self.filter_changed()
 
+    def action_filter(self) -> None:
+        """Type words behind the kind that ``t`` has chosen."""
+        line = self.query_one(FilterLine)
+        if line.text and not line.text.endswith(" "):
+            line.set_text(f"{line.text} ")
+        super().action_filter()
+
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
         self.query_one(LineView if self.has_class("-zoomed") else LineTable).focus()
@@ -142,7 +150,7 @@ class JournalScreen(FilteredScreen):
 
     def equivalent(self) -> str:
         entry = self._entry()
-        return f"branchlab log {entry.experiment}" if entry is not None else "branchlab log"
+        return shlex.join(["branchlab", "log", *([entry.experiment] if entry is not None else [])])
 
     def _entry(self) -> Entry | None:
         return self._entries.get(self.query_one(LineTable).selected or "")

@@ -40,6 +40,7 @@ class LineTable(ScrollView, can_focus=True):
     LineTable > .line-table--header { text-style: bold; }
     LineTable > .line-table--rule { text-style: dim; }
     LineTable > .line-table--cursor { background: $primary 35%; text-style: bold; }
+    LineTable:light > .line-table--cursor { background: $primary 12%; }
     LineTable > .line-table--plain { text-style: none; }
     LineTable > .line-table--strong { text-style: bold; }
     LineTable > .line-table--dim { text-style: dim; }
@@ -327,7 +328,8 @@ class LineTable(ScrollView, can_focus=True):
                 edge, self._style(Look.MARKED if is_marked else Look.PLAIN, is_selected=is_selected)
             )
         ]
-        pieces = _safe(row.cells[0]) if row.is_heading else self._padded(map(_safe, row.cells))
+        heading = cut(_safe(row.cells[0]), width - 2) if row.is_heading else None
+        pieces = heading if heading is not None else self._padded(map(_safe, row.cells))
         for text, look in pieces:
             segments.append(Segment(text, self._style(look, is_selected=is_selected)))
         return Strip(segments).adjust_cell_length(width, blank)

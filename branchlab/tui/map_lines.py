@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
@@ -46,7 +47,7 @@ def map_columns(metric: str) -> tuple[Column, ...]:
         Column(title="STATE", rank=1),
         Column(title="VERDICT"),
         Column(title="Δ MAIN", is_right=True),
-        Column(title="95% INTERVAL", rank=5),
+        Column(title="INTERVAL", rank=5),
         Column(title=metric_title(metric), rank=3, is_right=True),
         Column(title="TELLS", rank=2),
         Column(title="", width_min=10),
@@ -149,7 +150,7 @@ def relation_lines(found: ExperimentMap, name: str, width: int) -> list[Line]:
             other = edge.target if edges is told else edge.source
             lines += _edge_lines(edge, words, other, width)
     if not told and not heard:
-        said = f"it tells nothing of others yet; E writes it down: branchlab note {node.name} TEXT --relates OTHER"
+        said = f"it tells nothing of others yet; E writes it down: branchlab note {shlex.quote(node.name)} TEXT --relates OTHER"
         lines += wrapped(((said, Look.DIM),), width, num_max=2)
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,12 +38,12 @@ class MapScreen(FilteredScreen):
 
     DEFAULT_CSS = """
     MapScreen #middle { height: 1fr; layout: vertical; }
-    MapScreen #told { height: 7; border-top: solid $panel-lighten-2; }
+    MapScreen #told { height: 7; border-top: solid $foreground 35%; }
     MapScreen.-low #told { height: 4; }
     MapScreen.-wide #middle { layout: horizontal; }
     MapScreen.-wide #map { width: 1fr; height: 100%; }
     MapScreen.-wide #told { width: 40%; max-width: 64; height: 100%; border-top: none;
-        border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
     MapScreen.-zoomed #map { display: none; }
     MapScreen.-zoomed #told { width: 100%; max-width: 100%; height: 100%; border: none; }
     """
@@ -134,7 +135,7 @@ class MapScreen(FilteredScreen):
 
     def equivalent(self) -> str:
         key = self.query_one(LineTable).selected
-        return f"branchlab map {key}" if key else "branchlab map"
+        return f"branchlab map {shlex.quote(key)}" if key else "branchlab map"
 
     def _branch(self) -> str | None:
         key = self.query_one(LineTable).selected

@@ -47,14 +47,17 @@ class Everything(Provider):
         for entry in self._verbs():
             # What stands there as typed comes before what merely has its letters in order.
             is_in_text, is_in_help = wanted in entry.text.lower(), wanted in entry.help.lower()
-            score = 1.0 if is_in_text else 0.9 if is_in_help else matcher.match(entry.text) * 0.8
+            # The matcher gives 1 and more for some of the latter.
+            score = (
+                1.0 if is_in_text else 0.9 if is_in_help else min(0.8, matcher.match(entry.text))
+            )
             if score > 0:
                 yield Hit(score, _display(entry), entry.run, entry.text, _help(entry))
         num_named = 0
         for entry in self._named():
             # By substring: fuzzy matching of 10,000 names takes a tenth of a second.
             if wanted in entry.text.lower():
-                yield Hit(0.5, _display(entry), entry.run, entry.text, _help(entry))
+                yield Hit(0.85, _display(entry), entry.run, entry.text, _help(entry))
                 num_named += 1
                 if num_named == _NAMED_MAX:
                     return

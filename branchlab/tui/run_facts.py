@@ -57,7 +57,7 @@ def fact_lines(details: RunDetails, *, has_branch: bool) -> list[Line]:
     facts = {
         "why": record.reason,
         "branch": f"{run.branch}{gone} at {run.commit[:10]}, seed {run.seed}, {run.scale}{part}",
-        "flags": json.dumps(dict(run.flags)) if run.flags else "none",
+        "flags": " ".join(f"{name}={json.dumps(one)}" for name, one in run.flags.items()) or "none",
         "command": run.script.line if run.script is not None else "",
         "recipe": _recipe(record),
         "progress": f"{progress_text(record)}, attempt {record.attempts}, "

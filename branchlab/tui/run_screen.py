@@ -81,14 +81,15 @@ class RunScreen(AboutRuns):
     RunScreen #lines { width: 1fr; height: 100%; }
     RunScreen #chart { width: 1fr; height: 100%; padding: 0 1; display: none; }
     RunScreen #meters { width: 30; height: 100%; padding: 0 1; display: none;
-        border-left: solid $panel-lighten-2; }
-    RunScreen #log { height: 1fr; border-top: solid $panel-lighten-2; }
-    RunScreen.-wide #chart { display: block; border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
+    RunScreen #log { height: 1fr; border-top: solid $foreground 35%; }
+    RunScreen.-wide #chart { display: block; border-left: solid $foreground 35%; }
     RunScreen.-curves #chart { display: block; border-left: none; }
     RunScreen.-curves #lines { display: none; }
     RunScreen.-wide #meters { display: block; }
     RunScreen.-silent #log { height: 3; }
     RunScreen.-zoomed #upper { display: none; }
+    RunScreen.-zoomed #log { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.RUN)
     KEYS = screen_keys.RUN

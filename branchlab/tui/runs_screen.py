@@ -47,11 +47,11 @@ class RunsScreen(AboutRuns):
 
     DEFAULT_CSS = """
     RunsScreen #runs { height: 1fr; min-height: 4; }
-    RunsScreen #lower { height: 10; border-top: solid $panel-lighten-2; }
+    RunsScreen #lower { height: 10; border-top: solid $foreground 35%; }
     RunsScreen #loss { width: 1fr; height: 100%; padding: 0 1; }
     RunsScreen #metric { width: 1fr; height: 100%; padding: 0 1; display: none;
-        border-left: solid $panel-lighten-2; }
-    RunsScreen #meters { width: 27; height: 100%; padding: 0 1; border-left: solid $panel-lighten-2; }
+        border-left: solid $foreground 35%; }
+    RunsScreen #meters { width: 27; height: 100%; padding: 0 1; border-left: solid $foreground 35%; }
     RunsScreen #about { height: 1; width: 100%; padding: 0 1; text-wrap: nowrap; }
     RunsScreen #log { height: 2; }
     RunsScreen.-roomy #metric { display: block; }
@@ -233,7 +233,7 @@ class RunsScreen(AboutRuns):
     def action_log(self) -> None:
         self.toggle_class("-log")
         self.lab.memory.keep("runs.log", self.has_class("-log"))
-        self.call_after_refresh(self._draw_charts)
+        self.call_after_refresh(self._draw_lower)
 
     def chosen_records(self) -> Sequence[RunRecord]:
         entries: Mapping[str, Entry] = self._listed.entries if self._listed is not None else {}

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from branchlab.cli.options import typed_command
 
 
 def assert_said(done: Any, *words: str) -> None:
@@ -136,3 +139,10 @@ def test_a_damaged_experiment_file_is_named_and_hides_no_other_branch(project: A
     assert done.returncode == 0
     assert "exp/damaged:experiments/damaged.toml" in done.stdout
     assert "exp/wide" in done.stdout
+
+
+def test_what_goes_on_in_the_background_records_the_command_as_it_was_typed(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/lib/branchlab/cli/__main__.py", "run", "exp/a"])
+    assert typed_command() == ("branchlab", "run", "exp/a")
+    monkeypatch.setattr(sys, "argv", ["/bin/git-lab", "run"])
+    assert typed_command() == ("git-lab", "run")

@@ -214,7 +214,8 @@ class Recorder:
             attempt = folder.attempt(1)
             attempt.path.mkdir(parents=True)
             parts = {name: value + more for name, more in (slices or {}).items()}
-            metrics = {"train/loss": value, "val/accuracy": value}
+            whole = {name: one for name, one in parts.items() if "[" not in name}
+            metrics = {"train/loss": value, "val/accuracy": value, **whole}
             more = {"metrics": metrics, "slices": parts} if state is RunState.DONE else {}
             attempt.write_result(state, reason="", **more)
             if is_right:

@@ -25,6 +25,17 @@ def test_a_higher_loss_is_not_called_better_where_accuracy_is_the_goal(repo, rec
     assert compare(repo.open(), ["exp/a"]).judged[0].verdict.outcome is Outcome.BETTER
 
 
+def test_a_larger_norm_of_the_weights_is_said_to_be_higher_and_never_better(repo, record):
+    record("main", MAIN, slices={"train/weight_norm": 0.0})
+    record("exp/a", BETTER, slices={"train/weight_norm": 0.0})
+    found = line_up(repo.open(), ["exp/a"], metric="train/weight_norm")
+    assert not found.has_better_side
+    assert found.members[1].why.startswith("higher than main: ")
+    own = line_up(repo.open(), ["exp/a"])
+    assert own.has_better_side
+    assert own.members[1].why.startswith("better than main: ")
+
+
 def test_seeds_without_a_partner_are_said_with_the_command_that_runs_them(repo, record):
     record("main", MAIN)
     record("exp/a", BETTER[:2])

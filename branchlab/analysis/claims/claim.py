@@ -17,6 +17,9 @@ PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\/@:-]*")
 MAIN, REFERENCE = "main", "reference"
 _FALLING = re.compile(r"loss|err(or)?s?\b|perplexity|_ms\b|seconds|fpr|fnr|ece\b|brier")
 
+_NEITHER = re.compile(r"train/(lr|grad_norm|weight_norm)(\[.*)?")
+"""What the trainer tells of itself: a large norm is no better than a small one."""
+
 
 class Point(StrEnum):
     """At which point of a training an estimand is taken."""
@@ -204,6 +207,11 @@ def is_rising_better(metric: str, *, metric_of_run: str, goal: Goal) -> bool:
     if metric == metric_of_run:
         return goal is Goal.MAX
     return _FALLING.search(metric.lower()) is None
+
+
+def has_better_side(metric: str, *, metric_of_run: str) -> bool:
+    """Whether one value of a metric can be better than another; the project's own always can."""
+    return metric == metric_of_run or _NEITHER.fullmatch(metric) is None
 
 
 def first_epoch(

@@ -21,6 +21,7 @@ from branchlab.analysis.claims.claim import (
     Trend,
     Unit,
     estimands_of,
+    has_better_side,
     is_rising_better,
     shifts_of,
 )
@@ -319,3 +320,10 @@ def test_which_values_are_better_is_known_of_the_configs_metric_and_guessed_of_o
 ) -> None:
     found = is_rising_better(metric, metric_of_run="custom", goal=Goal.MIN)
     assert found is is_rising
+
+
+def test_a_large_norm_is_no_better_than_a_small_one_unless_the_project_says_so() -> None:
+    assert not has_better_side("train/weight_norm", metric_of_run="val/iou")
+    assert not has_better_side("train/lr", metric_of_run="val/iou")
+    assert has_better_side("train/loss", metric_of_run="val/iou")
+    assert has_better_side("train/lr", metric_of_run="train/lr")
