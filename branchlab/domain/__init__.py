@@ -86,7 +86,6 @@ from branchlab.domain.verdicts import (
     Freshness,
     Outcome,
     Recommendation,
-    Station,
     Verdict,
 )
 from branchlab.domain.written import Fate, Relation, WrittenNote, dropped
@@ -170,7 +169,6 @@ __all__ = [
     "Stage",
     "StageKind",
     "Standing",
-    "Station",
     "Stop",
     "Strata",
     "Trace",

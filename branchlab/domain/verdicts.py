@@ -89,26 +89,3 @@ class Recommendation:
 
     action: Action
     reason: str
-
-
-class Station(StrEnum):
-    """Where a branch is on its way back to main, the most urgent first."""
-
-    READY = "ready"
-    GUARD = "guard"
-    PROVE = "prove"
-    CONFLICT = "conflict"
-    FAILED = "failed"
-    PROMISING = "promising"
-    RUNNING = "running"
-    OLD = "old"
-    NOT_RUN = "not-run"
-    OPEN = "open"
-    NO_BETTER = "no-better"
-    LANDED = "landed"
-    DROPPED = "dropped"
-
-    @property
-    def rank(self) -> int:
-        """Place in the order of urgency; 0 is the most urgent."""
-        return list(Station).index(self)

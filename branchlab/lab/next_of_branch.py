@@ -1,5 +1,6 @@
 """The one thing to do next with a branch: from what ``status`` found, with the command that does it and why.
 
+Every place that says it says this: the groups of the overview, the screen of a branch, what ``status`` suggests.
 ``analysis.recommendation`` says where a branch should go in the end; this says what stands before it now, read from the top:
 what is over is put away, what goes on is waited for, what is broken is mended, what is not measured is run, and only what
 did well takes the road back to main. ``next_steps`` is about a whole lab.
@@ -23,27 +24,67 @@ from branchlab.domain import (
 from branchlab.lab.status import BranchStatus
 from branchlab.lab.words import few
 
-_SEEDS_MAX = 20
+SEEDS_MAX = 20
 """More seeds than that are not advised: the difference is smaller than what they cost."""
 
 
 class Step(StrEnum):
-    """What can come next."""
+    """What can come next, the most urgent first: what did well and waits for somebody, then what keeps others from a result."""
 
-    COMMIT = "commit"
-    RUN = "run"
-    WAIT = "wait"
-    MEND = "mend"
-    READ = "read"
-    SYNC = "sync"
+    MERGE = "merge-back"
+    PROVE = "parity"
     GUARD = "guard"
     FLIP = "flip-default"
-    PROVE = "parity"
-    MERGE = "merge-back"
+    SYNC = "sync"
+    MEND = "mend"
+    FINISH = "finish"
+    WAIT = "wait"
+    RERUN = "rerun"
+    RUN = "run"
+    SEEDS = "more-seeds"
+    READ = "read"
+    COMMIT = "commit"
     DECIDE = "decide"
     DROP = "drop"
     RETIRE = "retire"
     NOTHING = "nothing"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order of urgency; 0 is the most urgent."""
+        return _RANKS[self]
+
+    @property
+    def words(self) -> str:
+        """What to do."""
+        return _WORDS[self][0]
+
+    @property
+    def meaning(self) -> str:
+        """Of which branches it is said."""
+        return _WORDS[self][1]
+
+
+_RANKS = {step: rank for rank, step in enumerate(Step)}
+_WORDS = {
+    Step.MERGE: ("merge it back", "better, and it leaves main what it is"),
+    Step.PROVE: ("prove parity", "better, and reading cannot tell whether main stays what it is"),
+    Step.GUARD: ("guard it", "better, but it would change main: put it behind a flag that is off"),
+    Step.FLIP: ("turn its default round", "better, but its flag is on by default"),
+    Step.SYNC: ("bring main in", "better, but it conflicts with main"),
+    Step.MEND: ("mend it", "its runs failed, or its code breaks main's"),
+    Step.FINISH: ("finish its runs", "not all declared seeds are done"),
+    Step.WAIT: ("wait", "runs go on"),
+    Step.RERUN: ("run it again", "its results are of an older tip, or main has none of its own"),
+    Step.RUN: ("run it", "it has no result yet"),
+    Step.SEEDS: ("run more seeds", "no difference is shown yet"),
+    Step.READ: ("have its code read", "better, but what it changes is not known"),
+    Step.COMMIT: ("commit something", "it changes nothing against main yet"),
+    Step.DECIDE: ("go on with the idea, or drop it", "a difference would need very many seeds"),
+    Step.DROP: ("drop it, and say why", "no better than main"),
+    Step.RETIRE: ("retire it", "it is over: in main, or given up"),
+    Step.NOTHING: ("nothing to do", "the branch is gone"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,27 +96,10 @@ class NextStep:
     command: str = ""
 
     @property
-    def sentence(self) -> str:
-        """What to do, and why."""
-        return f"{_WORDS[self.step]}: {self.because}"
-
-
-_WORDS = {
-    Step.COMMIT: "commit something",
-    Step.RUN: "run it",
-    Step.WAIT: "wait",
-    Step.MEND: "mend it",
-    Step.READ: "have its code read",
-    Step.SYNC: "bring main in",
-    Step.GUARD: "guard it",
-    Step.FLIP: "turn its default round",
-    Step.PROVE: "prove parity",
-    Step.MERGE: "merge it back",
-    Step.DECIDE: "go on with the idea, or drop it",
-    Step.DROP: "drop it, and say why",
-    Step.RETIRE: "retire it",
-    Step.NOTHING: "nothing to do",
-}
+    def verb(self) -> str:
+        """The verb of the command; "" where it is none of branchlab's."""
+        words = self.command.split()
+        return words[1] if words[:1] == ["branchlab"] else ""
 
 
 def next_step(branch: BranchStatus, *, num_open: int = 0) -> NextStep:
@@ -152,7 +176,7 @@ def _broken(branch: BranchStatus, name: str) -> NextStep | None:
 
 
 def _unmeasured(branch: BranchStatus, name: str) -> NextStep | None:
-    verdict = branch.verdict
+    verdict, step = branch.verdict, Step.RERUN
     because = ""
     if branch.freshness is Freshness.BRANCH_MOVED:
         behind = branch.standing.results_behind
@@ -163,12 +187,13 @@ def _unmeasured(branch: BranchStatus, name: str) -> NextStep | None:
     elif branch.freshness is Freshness.MAIN_MOVED:
         because = "main has no result to hold it against"
     elif verdict is None or branch.freshness is Freshness.NONE:
-        because = "it has no result yet"
+        step, because = Step.RUN, "it has no result yet"
     elif verdict.is_interim:
+        step = Step.FINISH
         because = f"{verdict.seeds} of {verdict.num_declared} declared seeds are done"
     if not because:
         return None
-    return NextStep(step=Step.RUN, because=because, command=_command("run", name))
+    return NextStep(step=step, because=because, command=_command("run", name))
 
 
 def _measured(branch: BranchStatus, name: str) -> NextStep:
@@ -176,11 +201,12 @@ def _measured(branch: BranchStatus, name: str) -> NextStep:
     assert verdict is not None
     if verdict.outcome is Outcome.UNDECIDED:
         needed = verdict.seeds_needed
-        if needed and needed > _SEEDS_MAX:
+        if needed and needed > SEEDS_MAX:
             command = f"{_command('note', name)} 'why' --dropped"
             return NextStep(step=Step.DECIDE, because=advice.reason, command=command)
         seeds = f" --seeds {needed}" if needed else ""
-        return NextStep(step=Step.RUN, because=advice.reason, command=_command("run", name) + seeds)
+        command = _command("run", name) + seeds
+        return NextStep(step=Step.SEEDS, because=advice.reason, command=command)
     if verdict.outcome is not Outcome.BETTER:
         command = f"{_command('note', name)} 'why' --dropped"
         return NextStep(step=Step.DROP, because=advice.reason, command=command)
@@ -200,7 +226,6 @@ def _road_back(branch: BranchStatus, name: str) -> NextStep:
     if conflicts:
         because = f"better than main, but it conflicts in {few(conflicts)}{alone}"
         return NextStep(step=Step.SYNC, because=because, command=_command("sync", name))
-    is_proved = branch.parity is not None and branch.parity.holds
     match advice.action:
         case Action.GUARD_FIRST if branch.merge_back is MergeBack.NEEDS_FLAG:
             step, verb = Step.GUARD, "guard"
@@ -208,9 +233,9 @@ def _road_back(branch: BranchStatus, name: str) -> NextStep:
             step, verb = Step.MEND, "parity"
         case Action.FLIP_DEFAULT:
             step, verb = Step.FLIP, "features"
-        case Action.MERGE_NOW if is_proved:
+        case Action.MERGE_NOW:  # parity is proved on the way, or nothing is merged
             step, verb = Step.MERGE, "merge-back"
-        case Action.MERGE_NOW | Action.PROVE_FIRST:
+        case Action.PROVE_FIRST:
             step, verb = Step.PROVE, "parity"
         case Action.KEEP | Action.DROP | Action.NOTHING:
             step, verb = Step.READ, "features"

@@ -7,74 +7,64 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from branchlab.domain import (
-    Action,
     BaselineState,
     Freshness,
     MergeBack,
     Outcome,
     TrustState,
 )
+from branchlab.lab.next_of_branch import SEEDS_MAX, Step, next_step
 from branchlab.lab.status import BranchStatus, Status
-
-_SEEDS_MAX = 20
-"""More seeds than that are not advised: the difference is smaller than what they cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Suggestion:
     """A command that is ready to be typed, and why, in a few words."""
 
     command: str
     reason: str
 
 
-def next_steps(found: Status, *, num_max: int = 3) -> tuple[Step, ...]:
+def next_steps(found: Status, *, num_max: int = 3) -> tuple[Suggestion, ...]:
     """Return the next commands, each once."""
-    steps: dict[str, Step] = {}
+    steps: dict[str, Suggestion] = {}
     for step in _steps(found):
         steps.setdefault(step.command, step)
     return tuple(steps.values())[:num_max]
 
 
-def _steps(found: Status) -> Iterator[Step]:
+def _steps(found: Status) -> Iterator[Suggestion]:
     if num_running := sum(branch.num_running for branch in found.branches):
         said = "1 run goes on" if num_running == 1 else f"{num_running} runs go on"
-        yield Step(command="branchlab status --watch", reason=said)
+        yield Suggestion(command="branchlab status --watch", reason=said)
     for branch in found.branches:
         if branch.recommendation.action.is_waiting:
-            yield Step(command=_road(branch), reason=branch.recommendation.reason)
-            break
+            step = next_step(branch, num_open=branch.num_running)
+            if step.step is not Step.WAIT:
+                yield Suggestion(command=step.command, reason=step.because)
+                break
     if not found.branches:
-        yield Step(command="branchlab new-exp NAME", reason="no experiment branch yet")
+        yield Suggestion(command="branchlab new-exp NAME", reason="no experiment branch yet")
         if not found.main_results.records:
-            yield Step(command="branchlab run main", reason="what experiments are held against")
+            yield Suggestion(
+                command="branchlab run main", reason="what experiments are held against"
+            )
     yield from _training(found.branches)
     if found.baseline is not None and found.baseline.verdict.state is BaselineState.NOT_RUN:
-        yield Step(command="branchlab baseline", reason="nothing is anchored to a published figure")
+        yield Suggestion(
+            command="branchlab baseline", reason="nothing is anchored to a published figure"
+        )
     yield from _more_seeds(found.branches)
     is_any_better = any(b.verdict and b.verdict.outcome is Outcome.BETTER for b in found.branches)
     if is_any_better and found.trust is not None and found.trust.state is TrustState.UNKNOWN:
-        yield Step(command="branchlab promote", reason="does it hold on the full set?")
+        yield Suggestion(command="branchlab promote", reason="does it hold on the full set?")
     if any(branch.verdict for branch in found.branches):
-        yield Step(command="branchlab compare", reason="every verdict in a sentence")
-    yield Step(command="branchlab tui", reason="all of it, to walk through")
-    yield Step(command="branchlab new-exp NAME", reason="the next idea")
+        yield Suggestion(command="branchlab compare", reason="every verdict in a sentence")
+    yield Suggestion(command="branchlab tui", reason="all of it, to walk through")
+    yield Suggestion(command="branchlab new-exp NAME", reason="the next idea")
 
 
-def _road(branch: BranchStatus) -> str:
-    name = shlex.quote(branch.standing.branch.name)
-    match branch.recommendation.action:
-        case Action.MERGE_NOW:
-            return f"branchlab merge-back {name}"
-        case Action.PROVE_FIRST:
-            return f"branchlab parity {name}"
-        case Action.GUARD_FIRST if branch.merge_back is MergeBack.NEEDS_FLAG:
-            return f"branchlab guard {name}"
-        case _:
-            return f"branchlab features {name}"
-
-
-def _training(branches: Sequence[BranchStatus]) -> Iterator[Step]:
+def _training(branches: Sequence[BranchStatus]) -> Iterator[Suggestion]:
     """Yield what is to be trained, and what failed."""
     open_ones = [branch for branch in branches if _is_open(branch)]
     failed = [b for b in open_ones if b.num_failed and b.verdict is None]
@@ -91,10 +81,10 @@ def _training(branches: Sequence[BranchStatus]) -> Iterator[Step]:
         (interim, "with declared runs to come"),
     ):
         if ones:
-            yield Step(command=_run(ones), reason=f"{_branches(ones)} {reason}")
+            yield Suggestion(command=_run(ones), reason=f"{_branches(ones)} {reason}")
     if failed:
         name = shlex.quote(failed[0].standing.branch.name)
-        yield Step(
+        yield Suggestion(
             command=f"branchlab runs {name}",
             reason=f"{_branches(failed)} whose runs failed",
         )
@@ -106,13 +96,13 @@ def _is_open(branch: BranchStatus) -> bool:
     return is_there and not is_settled and not branch.given_up and not branch.num_running
 
 
-def _more_seeds(branches: Sequence[BranchStatus]) -> Iterator[Step]:
+def _more_seeds(branches: Sequence[BranchStatus]) -> Iterator[Suggestion]:
     for branch in branches:
         verdict = branch.verdict
         needed = verdict.seeds_needed if verdict is not None and _is_open(branch) else None
-        if verdict is not None and needed and verdict.seeds < needed <= _SEEDS_MAX:
+        if verdict is not None and needed and verdict.seeds < needed <= SEEDS_MAX:
             name = shlex.quote(branch.standing.branch.name)
-            yield Step(
+            yield Suggestion(
                 command=f"branchlab run {name} --seeds {needed}",
                 reason=f"no difference shown yet; {needed} seeds would show your min effect",
             )

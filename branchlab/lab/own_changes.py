@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from branchlab.git.line_counts import FileCount, line_counts
+from branchlab.git.hunks import ChangedFile, changed_files
 from branchlab.git.sources import merge_base
 from branchlab.lab.branches import all_branches, find_branches
 from branchlab.lab.project import Project
@@ -23,8 +24,8 @@ class OwnChanges:
     branch: str
     against: str
     base: str
-    files: tuple[FileCount, ...]
-    missing: tuple[FileCount, ...] = ()
+    files: tuple[ChangedFile, ...]
+    missing: tuple[ChangedFile, ...] = ()
 
 
 def own_changes(project: Project, branch: str, against: str) -> OwnChanges:
@@ -40,10 +41,10 @@ def own_changes(project: Project, branch: str, against: str) -> OwnChanges:
         branch=one.name,
         against=other.name,
         base=base,
-        files=_most_first(line_counts(root, base or other.tip, one.tip)),
-        missing=_most_first(line_counts(root, base, other.tip)) if base else (),
+        files=_most_first(changed_files(root, base or other.tip, one.tip)[0]),
+        missing=_most_first(changed_files(root, base, other.tip)[0]) if base else (),
     )
 
 
-def _most_first(files: tuple[FileCount, ...]) -> tuple[FileCount, ...]:
-    return tuple(sorted(files, key=lambda f: (-(f.num_added or 0) - (f.num_removed or 0), f.path)))
+def _most_first(files: Sequence[ChangedFile]) -> tuple[ChangedFile, ...]:
+    return tuple(sorted(files, key=lambda f: (-(f.added or 0) - (f.removed or 0), f.path)))

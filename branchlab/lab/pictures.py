@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from branchlab.analysis.results import BranchResults
-from branchlab.domain import RunState
+from branchlab.domain import RunRecord, RunState
 from branchlab.lab.kept_probes import kept_probes
 from branchlab.lab.project import Project
 
@@ -85,6 +85,14 @@ def pictures_of(
                 of_branch += 1
                 num_bytes += len(picture.content)
     return Pictures(taken=tuple(taken), num_left_out=num_found - len(taken))
+
+
+def pictures_of_run(project: Project, record: RunRecord) -> Pictures:
+    """Return the latest pictures of one run, one of each name."""
+    found = list(_of_runs(project, record.run.branch, BranchResults(records=(record,))))
+    read = [_read(one) for one in found[:OF_A_BRANCH_MAX]]
+    taken = tuple(picture for picture in read if picture is not None)
+    return Pictures(taken=taken, num_left_out=len(found) - len(taken))
 
 
 def _of_runs(project: Project, branch: str, results: BranchResults) -> Iterator[_Found]:

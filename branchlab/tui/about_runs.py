@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, Literal
 
-from textual.events import Key as KeyEvent
-from textual.events import Paste
-
 from branchlab.domain import RunRecord
 from branchlab.lab.project import Project
 from branchlab.lab.run_curves import Axis, run_curves
@@ -16,7 +13,7 @@ from branchlab.lab.run_usage import Machine, machine_of
 from branchlab.lab.words import few
 from branchlab.tui.asking import Answer, Read
 from branchlab.tui.commands import Command, Manner
-from branchlab.tui.filter_line import FilterLine
+from branchlab.tui.filter_line import FilteredScreen
 from branchlab.tui.frame import LabScreen
 from branchlab.tui.log_view import LogView
 from branchlab.tui.run_charts import ChartView, Curves, next_metric, thin
@@ -27,7 +24,7 @@ _AT_ONCE_BYTES = 8 << 20
 Part = Literal["curves", "machine", "log", ""]
 
 
-class AboutRuns(LabScreen):
+class AboutRuns(FilteredScreen):
     """A screen on which runs are chosen, with curves, a log, and a line to type in.
 
     Attributes:
@@ -47,9 +44,8 @@ class AboutRuns(LabScreen):
         """Draw the curves; ``is_other`` where another metric or axis has to be read."""
         raise NotImplementedError
 
-    def typed(self, text: str) -> None:
-        """Take what stands in the line that is typed in."""
-        raise NotImplementedError
+    def on_screen_resume(self) -> None:
+        self.reading.forget()
 
     def recall_chart(self) -> None:
         """Look at curves as at the last start."""
@@ -61,29 +57,6 @@ class AboutRuns(LabScreen):
     def chart_metric(self) -> str:
         """Return the metric of the chart."""
         return self.metric or self.lab.project.config.run.metric
-
-    def on_key(self, event: KeyEvent) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
-                return
-            if line.take(event):
-                self.typed(line.text)
-        elif event.key == "slash":
-            line.open()
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-
-    def on_paste(self, event: Paste) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            line.set_text(line.text + (event.text.splitlines() or [""])[0])
-            self.typed(line.text)
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).open()
 
     def action_follow(self) -> None:
         log = self.query_one(LogView)
@@ -190,6 +163,10 @@ class RunWatch:
         self._is_first_look = True
         self._asked = {}
         return True
+
+    def forget(self) -> None:
+        """Ask everything again: an answer that came while another screen was seen went there."""
+        self._asked = {}
 
     def look(
         self, record: RunRecord, beside: RunRecord | None, metrics: Sequence[str], axis: Axis

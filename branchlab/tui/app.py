@@ -37,7 +37,7 @@ from branchlab.tui.jobs import Job, Jobs, run_in_terminal
 from branchlab.tui.leaving import keep_what_stands
 from branchlab.tui.looks import Line, Look
 from branchlab.tui.memory import Memory
-from branchlab.tui.messages import CurveRead, Said, SnapshotRead
+from branchlab.tui.messages import Said, SnapshotRead
 from branchlab.tui.plain import PlainCharacters
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import Verb, command_of
@@ -288,11 +288,6 @@ class BranchlabApp(App[None]):
         screen = self._lab_screen()
         if screen is not None:
             screen.show_answer(message)
-
-    def on_curve_read(self, message: CurveRead) -> None:
-        screen = self._lab_screen()
-        if screen is not None:
-            screen.show_curve(message)
 
     def on_said(self, message: Said) -> None:
         self._said = message

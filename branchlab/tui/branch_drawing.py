@@ -37,11 +37,11 @@ from branchlab.tui.looks import (
     merge_piece,
     outcome_piece,
     state_piece,
-    wrapped,
 )
 from branchlab.tui.readings import Readings
 from branchlab.tui.verdicts import feature_piece
 from branchlab.tui.views import BranchView, Role, Snapshot
+from branchlab.tui.wrapping import wrapped
 
 READING: Line = (("reading…", Look.DIM),)
 _CHART_HEIGHT_MAX = 40
@@ -240,5 +240,5 @@ def gone_view(name: str, snapshot: Snapshot, before: BranchView | None) -> Branc
     title = "the branch is gone; its runs stay"
     tip = runs[0].run.commit if runs else ""
     if before is not None:
-        return replace(before, title=title, runs=runs)
+        return replace(before, title=title, runs=runs, next=None)
     return BranchView(name=name, role=Role.EXPERIMENT, tip=tip, title=title, runs=runs)

@@ -18,9 +18,9 @@ from branchlab.domain import (
     MergeBack,
     Outcome,
     RunState,
-    Station,
 )
 from branchlab.errors import nearest
+from branchlab.lab.next_of_branch import Step
 from branchlab.tui.views import BranchView
 
 _TERM = re.compile(r"(?P<name>[a-z]+)(?P<sign>:|>=|<=|>|<|=)(?P<value>.*)")
@@ -222,7 +222,7 @@ _CHOICES: Mapping[str, tuple[Sequence[str], Callable[[BranchView], set[str]]]] =
         (*MergeBack, "unread"),
         lambda view: {str(view.merge_back) if view.merge_back else "unread"},
     ),
-    "next": (tuple(Station), lambda view: {str(view.station or "")}),
+    "next": (tuple(Step), lambda view: {str(view.next.step)} if view.next else set()),
 }
 _NUMBERS: Mapping[str, Callable[[BranchView], float | None]] = {
     "best": lambda view: view.mean,

@@ -24,9 +24,10 @@ from branchlab.lab.feature_reading import BranchFeatures
 from branchlab.lab.kept_probes import SeenThen
 from branchlab.lab.known_experiments import KnownExperiment
 from branchlab.lab.words import REGISTRATION_WORDS, RELATION_WORDS, figure
-from branchlab.tui.looks import Line, Look, Piece, hypothesis_piece, wrapped
+from branchlab.tui.looks import Line, Look, Piece, hypothesis_piece
 from branchlab.tui.rows import Row
 from branchlab.tui.verdicts import feature_piece
+from branchlab.tui.wrapping import wrapped
 
 _PARITY = {
     ParityStatus.NEUTRAL: ("✓", Look.GOOD),

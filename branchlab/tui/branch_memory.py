@@ -13,7 +13,7 @@ class Manner:
     """Order, groups, filter, columns.
 
     Attributes:
-        folded: Stations whose groups are folded.
+        folded: Steps whose groups are folded.
         hidden: Ids of the columns that are left out.
     """
 

@@ -9,10 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from rich.cells import cell_len
-
-from branchlab.lab.next_of_branch import NextStep, Step
-from branchlab.tui.looks import Line, Look, Piece, cut, wrapped
+from branchlab.tui.looks import Line, Look, Piece, cut
 
 
 class Pane(StrEnum):
@@ -74,8 +71,6 @@ BranchScreen #step { height: auto; max-height: 3; padding: 0 1; text-wrap: nowra
 BranchScreen #panes { background: $panel; }
 BranchScreen #body { layout: vertical; height: 1fr; }
 BranchScreen #left, BranchScreen #right { height: 1fr; width: 1fr; }
-BranchScreen #text { padding: 0 0 0 1; }
-BranchScreen #hunks, BranchScreen #chart { padding: 0 0 0 1; }
 BranchScreen #about, BranchScreen #spark { height: auto; max-height: 8; padding: 0 1; }
 BranchScreen.-two #body { layout: horizontal; }
 BranchScreen.-two #left { border-right: solid $foreground 35%; }
@@ -93,20 +88,6 @@ BranchScreen.-one.-diff #files { height: auto; max-height: 6; }
 """
 """Of the screen: ``-two`` where left and right stand beside one another, ``-one`` else, and the name of the pane."""
 _ROOMY_WIDTH, _ROOMY_HEIGHT = 140, 36
-STEP_KEYS = {
-    Step.RUN: "R",
-    Step.WAIT: "u",
-    Step.MEND: "f",
-    Step.READ: "f",
-    Step.SYNC: "U",
-    Step.GUARD: "F",
-    Step.FLIP: "f",
-    Step.PROVE: "V",
-    Step.MERGE: "B",
-    Step.DECIDE: "E",
-    Step.DROP: "E",
-    Step.RETIRE: "D",
-}
 
 
 def shown_in(pane: Pane, width: int, height: int, *, is_wide: bool) -> frozenset[str]:
@@ -134,27 +115,6 @@ def pane_at(pane: Pane, counts: Mapping[Pane, int | None], x: int) -> Pane | Non
     return next(found, None)
 
 
-def step_lines(step: NextStep, width: int) -> list[Line]:
-    """Return what comes next, why, and the command with its key, in two lines where that is enough."""
-    key = STEP_KEYS.get(step.step, "")
-    word, _, because = step.sentence.partition(": ")
-    said: Line = ((f"next: {word}", Look.GOOD), (f": {because}", Look.PLAIN))
-    lines = wrapped(said, width, indent=6)
-    if len(lines) > 2:  # noqa: PLR2004  the body needs the room
-        lines = [
-            lines[0],
-            cut((*lines[1], *(piece for line in lines[2:] for piece in line)), width),
-        ]
-    if not step.command:
-        return lines
-    pressed: Line = ((f"  {key} ", Look.STRONG),) if key else (("  ", Look.PLAIN),)
-    command: Line = (*pressed, (step.command, Look.LIVE))
-    joined = (*lines[-1], *command)
-    if sum(cell_len(text) for text, _ in joined) <= width:
-        return [*lines[:-1], joined]
-    return [*lines, cut(command, width)]
-
-
 def command_of_pane(pane: Pane, name: str, *, base: str, path: str | None, metric: str) -> str:
     """Return the command that says what a pane shows."""
     branch = shlex.quote(name)
@@ -173,14 +133,6 @@ def command_of_pane(pane: Pane, name: str, *, base: str, path: str | None, metri
             return f"branchlab status {branch}"
         case Pane.FEATURES | Pane.RUNS | Pane.HYPOTHESES:
             return f"branchlab {pane} {branch}"
-
-
-def step_line(step: NextStep, width: int) -> Line:
-    """Return what comes next in one line, without why: for panes that need the room."""
-    word = step.sentence.partition(": ")[0]
-    key = STEP_KEYS.get(step.step, "")
-    command: Line = ((f"  {key} " if key else "  ", Look.STRONG), (step.command, Look.LIVE))
-    return cut(((f"next: {word}", Look.GOOD), *(command if step.command else ())), width)
 
 
 def _spans(pane: Pane, counts: Mapping[Pane, int | None]) -> Iterator[tuple[Pane, str, int]]:

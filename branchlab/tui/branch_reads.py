@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.color import Color
-from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
 from branchlab.analysis.results import BranchResults
@@ -23,19 +19,18 @@ from branchlab.lab.sparkline import Points, thinned
 from branchlab.lab.status import Status
 from branchlab.tui.chart import Series, smoothed
 from branchlab.tui.diff_lines import DrawnPatch, drawn_patch
-from branchlab.tui.looks import Line, Look, wrapped
+from branchlab.tui.looks import Line, Look
+from branchlab.tui.picture_lines import drawn_pictures
 from branchlab.tui.views import BranchView, Role, Snapshot
 
 if TYPE_CHECKING:
     from branchlab.git.hunks import ChangedFile
-    from branchlab.lab.blocks import Cell
     from branchlab.lab.feature_reading import BranchFeatures
     from branchlab.lab.kept_probes import SeenThen
     from branchlab.lab.known_experiments import KnownExperiment
 
 _BAND_MAX = 400
 _SMOOTHING = 0.8
-_PICTURE_ROWS = 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,36 +245,5 @@ def read_probe(project: Project, branch: tuple[str, BranchResults], tip: str, wi
     from branchlab.lab.pictures import pictures_of
 
     name, results = branch
-    lines: list[Line | Strip] = []
     found = pictures_of(project, [(name, results)], {name: tip})
-    for picture in found.taken:
-        caption = f"{picture.what}, {picture.width}x{picture.height}: {picture.source}"
-        lines += [(), *wrapped(((caption, Look.STRONG),), width), *_drawn(picture.content, width)]
-    if found.num_left_out:
-        lines.append(((f"{found.num_left_out} more pictures are not shown here", Look.DIM),))
-    return Looked(seen=last_probe(project, name), pictures=tuple(lines))
-
-
-def _drawn(content: bytes, width: int) -> list[Line | Strip]:
-    """Return a picture's rows, or in a line why it cannot be drawn."""
-    from branchlab.lab.blocks import picture_cells
-
-    if os.environ.get("NO_COLOR"):
-        return [(("a picture is drawn in colours, which NO_COLOR has switched off", Look.DIM),)]
-    try:
-        rows = picture_cells(content, columns=max(8, width), rows=_PICTURE_ROWS)
-    except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for damaged files
-        return [((f"it cannot be drawn: {error}", Look.BAD),)]
-    return [_strip(row) for row in rows]
-
-
-def _strip(row: Sequence[Cell]) -> Strip:
-    from branchlab.lab.blocks import BLOCK
-
-    return Strip(
-        [
-            Segment(BLOCK, Style(color=Color.from_rgb(*over), bgcolor=Color.from_rgb(*under)))
-            for over, under in row
-        ],
-        len(row),
-    )
+    return Looked(seen=last_probe(project, name), pictures=drawn_pictures(found, width))

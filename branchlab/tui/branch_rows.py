@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -21,7 +22,7 @@ from branchlab.tui.looks import (
     outcome_piece,
     state_mark,
 )
-from branchlab.tui.rows import progress_text
+from branchlab.tui.rows import metric_title, progress_text, sorted_by
 from branchlab.tui.views import BranchView, Role
 
 Spark = tuple[str, bool]
@@ -69,7 +70,7 @@ def branch_columns(
         Column(id="main", title="MAIN", rank=5),
         Column(id="reference", title="REF", rank=8),
         Column(id="merge", title="MERGE", rank=3),
-        Column(id="result", title=metric.rsplit("/", 1)[-1][:10], rank=1, is_right=True),
+        Column(id="result", title=metric_title(metric), rank=1, is_right=True),
         Column(id="difference", title="Δ MAIN", rank=1, is_right=True),
         Column(id="interval", title="INTERVAL", rank=11),
         Column(id="curve", title="CURVE", rank=9),
@@ -81,18 +82,8 @@ def branch_columns(
         Column(id="age", title="AGE", rank=7, is_right=True),
         Column(id="note", title="NOTE", rank=12),
     )
-    mark = "▴" if is_reversed else "▾"
-    return tuple(
-        Column(
-            id=one.id,
-            title=one.title + (mark if one.id == sort else ""),
-            rank=one.rank,
-            width_min=one.width_min,
-            is_right=one.is_right,
-            is_hidden=one.id in hidden and one.id != "name",
-        )
-        for one in columns
-    )
+    shown = [replace(one, is_hidden=one.id in hidden and one.id != "name") for one in columns]
+    return sorted_by(shown, sort, is_reversed=is_reversed)
 
 
 def branch_cells(view: BranchView, now: datetime, spark: Spark | None = None) -> tuple[Line, ...]:
@@ -191,7 +182,7 @@ def _value_of(sort: Sort, goal: Goal) -> Value:
             view.verdict.difference if view.verdict else None, sign
         ),
         Sort.RUNNING: lambda view: -1000.0 * len(view.running) - len(view.open_runs),
-        Sort.NEXT: lambda view: None if view.station is None else float(view.station.rank),
+        Sort.NEXT: lambda view: float(view.next.step.rank) if view.next else None,
         Sort.MERGE: lambda view: None if view.conflicts is None else -float(len(view.conflicts)),
         Sort.BEHIND: lambda view: _signed(view.main.behind if view.main else None, -1.0),
         Sort.VERDICT: lambda view: str(view.verdict.outcome) if view.verdict else None,

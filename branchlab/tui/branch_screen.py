@@ -18,8 +18,6 @@ from textual.widgets import Static
 
 from branchlab.lab.diff import Base, BranchDiff
 from branchlab.lab.feature_reading import BranchFeatures
-from branchlab.lab.next_of_branch import next_step
-from branchlab.lab.status import BranchStatus
 from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer, Read
 from branchlab.tui.branch_drawing import (
@@ -47,8 +45,6 @@ from branchlab.tui.branch_panes import (
     pane_at,
     pane_line,
     shown_in,
-    step_line,
-    step_lines,
 )
 from branchlab.tui.branch_reads import Chosen, Drawn, Spark, Written, wishes
 from branchlab.tui.curves_view import Curves
@@ -58,6 +54,7 @@ from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Look, content
+from branchlab.tui.next_lines import next_lines
 from branchlab.tui.readings import Readings
 from branchlab.tui.rows import run_columns, run_row
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
@@ -81,7 +78,6 @@ class BranchScreen(LabScreen):
         self._pane = Pane(pane)
         self._snapshot: Snapshot | None = None
         self._view: BranchView | None = None
-        self._status: BranchStatus | None = None
         self._base = Base.MAIN
         self._is_zoomed = False
         self._feature: Feature | None = None
@@ -121,8 +117,6 @@ class BranchScreen(LabScreen):
         if view is not None and self._view is not None and view.tip != self._view.tip:
             self.lab.say(f"{view.name} has a new tip, {view.tip[:10]}: read anew")
         self._view = view or gone_view(self._branch, snapshot, self._view)
-        by_name = {one.standing.branch.name: one for one in snapshot.status.branches}
-        self._status = by_name.get(self._branch)
         if self._view.role is Role.MAIN and self._base is Base.MAIN:
             self._base = Base.REFERENCE
         self.show_header(snapshot)
@@ -267,10 +261,9 @@ class BranchScreen(LabScreen):
         self._ask_for_all(view, snapshot)
         width = self.size.width - 2
         lines = role_lines(view)
-        if self._status is not None:
-            step = next_step(self._status, num_open=len(view.open_runs))
+        if view.next is not None:
             is_roomy = self._pane is Pane.SUMMARY or self.size.width >= WIDE
-            lines = step_lines(step, width) if is_roomy else [step_line(step, width)]
+            lines = next_lines(view.next, self.KEYS, width, num_max=3 if is_roomy else 1)
         self.query_one("#step", Static).update(content(lines))
         self.query_one("#panes", Static).update(
             content([pane_line(self._pane, self._counts(), self.size.width)])
@@ -288,7 +281,7 @@ class BranchScreen(LabScreen):
         text = self.query_one("#text", LineView)
         if not text.display:
             return
-        text.show(text_lines(self._pane, view, self._read, max(20, text.size.width - 2)))
+        text.show(text_lines(self._pane, view, self._read, text.room))
 
     def _draw_runs(self, view: BranchView, snapshot: Snapshot) -> None:
         metric, now = snapshot.status.metric, self.lab.now()

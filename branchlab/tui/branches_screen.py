@@ -9,26 +9,23 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.events import Key as KeyEvent
-from textual.events import Paste, Resize
 from textual.widget import Widget
 
-from branchlab.domain import Station
 from branchlab.lab.columns import Column
-from branchlab.lab.stations import STATIONS
+from branchlab.lab.next_of_branch import Step
 from branchlab.lab.status import Status
 from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
 from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_curves import Curves, curves_key, reader_of
-from branchlab.tui.branch_groups import heading_key, station_of_key
+from branchlab.tui.branch_groups import heading_key, step_of_key
 from branchlab.tui.branch_list import BranchList, list_line, notice_of
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import SORT_WORDS, Sort, branch_columns
 from branchlab.tui.columns_screen import ColumnsScreen
 from branchlab.tui.detail import detail_lines, heading_lines, merge_lines
-from branchlab.tui.filter_line import FilterLine
-from branchlab.tui.frame import WIDE, LabScreen
+from branchlab.tui.filter_line import FilteredScreen, FilterLine
+from branchlab.tui.frame import WIDE
 from branchlab.tui.kept import KeptRows, rows_to_keep
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.lines import Lines
@@ -56,7 +53,7 @@ _COLUMN_WORDS = {
 _ZOOMS = ("", "-no-detail", "-all-detail")
 
 
-class BranchesScreen(LabScreen):
+class BranchesScreen(FilteredScreen):
     """Main and the reference on top, then the experiments."""
 
     DEFAULT_CSS = """
@@ -109,9 +106,6 @@ class BranchesScreen(LabScreen):
         self.query_one(FilterLine).set_text(self._manner.filter)
         self.show_header(None)
 
-    def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.height < 20, "-low")  # noqa: PLR2004  six lines of a table are the least
-
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._list.update(branch_views(snapshot), self._curves.sparks, self.lab.now())
@@ -147,11 +141,11 @@ class BranchesScreen(LabScreen):
         self._draw_detail()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
-        station = station_of_key(event.key)
-        if station is None:
+        step = step_of_key(event.key)
+        if step is None:
             self.lab.open_branch(event.key)
         else:
-            self._fold(station, is_folded=station not in self._manner.folded)
+            self._fold(step, is_folded=step not in self._manner.folded)
 
     def on_line_table_header_clicked(self, event: LineTable.HeaderClicked) -> None:
         if event.column.id not in frozenset(Sort):
@@ -161,35 +155,15 @@ class BranchesScreen(LabScreen):
         is_reversed = sort is self._manner.sort and not self._manner.is_reversed
         self._change(replace(self._manner, sort=sort, is_reversed=is_reversed))
 
-    def on_key(self, event: KeyEvent) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            if event.key in {"up", "down", "pageup", "pagedown", "ctrl+c"}:
-                return
-            if line.take(event):
-                self._filter_changed()
-        elif event.key == "slash":
-            line.open()
-        else:
-            return
-        event.stop()
-        event.prevent_default()
-
-    def on_paste(self, event: Paste) -> None:
-        line = self.query_one(FilterLine)
-        if line.display:
-            line.set_text(line.text + (event.text.splitlines() or [""])[0])
-            self._filter_changed()
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).open()
+    def filter_changed(self) -> None:
+        self._change(replace(self._manner, filter=self.wanted))
+        self.query_one(FilterLine).complain(self._list.filter.wrong)
 
     def action_back(self) -> None:
         """Undo one thing: the filter, the zoom, what is said of a merge, the marked ones alone."""
-        if self.query_one(FilterLine).text:
-            self.query_one(FilterLine).set_text("")
-            self._filter_changed()
-        elif self._zoom:
+        if self.clear_filter():
+            return
+        if self._zoom:
             self._set_zoom("")
         elif self._is_about_merge:
             self.action_merge()
@@ -210,17 +184,17 @@ class BranchesScreen(LabScreen):
 
     def action_fold(self, is_folded: bool) -> None:  # noqa: FBT001  Textual calls it with what the binding says
         view, table = self.chosen(), self.query_one(LineTable)
-        station = station_of_key(table.selected) or (view.station if view is not None else None)
-        if station is None or not self._manner.is_grouped:
+        step = step_of_key(table.selected) or (view.next.step if view and view.next else None)
+        if step is None or not self._manner.is_grouped:
             self.lab.say("there are no groups; t groups by what to do next")
             return
-        self._fold(station, is_folded=is_folded)
+        self._fold(step, is_folded=is_folded)
 
     def action_mark(self) -> None:
         """Mark the selected branch and go on to the next, or all under a heading; where all are marked, none."""
         table, marked = self.query_one(LineTable), self.lab.marked
-        view, station = self.chosen(), station_of_key(table.selected)
-        names = [view.name] if view is not None else self._names_of(station)
+        view, step = self.chosen(), step_of_key(table.selected)
+        names = [view.name] if view is not None else self._names_of(step)
         new = [name for name in names if name not in marked]
         marked[:] = [*marked, *new] if new else [name for name in marked if name not in names]
         if not marked:
@@ -273,7 +247,7 @@ class BranchesScreen(LabScreen):
     def rows_to_keep(self) -> KeptRows | None:
         """Return what the table shows, for the next start; None while a filter or marks hide some of it."""
         snapshot, table = self._snapshot, self.query_one(LineTable)
-        if snapshot is None or self.query_one(FilterLine).text or self._is_only_marked:
+        if snapshot is None or self.wanted or self._is_only_marked:
             return None
         return rows_to_keep(table, warnings=snapshot.status.warnings, at=snapshot.read_at)
 
@@ -290,11 +264,15 @@ class BranchesScreen(LabScreen):
         """Return the marked branches; else the selected one, or all under a heading that is selected."""
         if self.lab.marked:
             return tuple(self.lab.marked)
-        named = self._names_of(station_of_key(self.query_one(LineTable).selected))
+        named = self._names_of(step_of_key(self.query_one(LineTable).selected))
         return tuple(named) or super().chosen_branches()
 
-    def _names_of(self, station: Station | None) -> list[str]:
-        return [view.name for view in self._list.kept if view.station is station]
+    def _names_of(self, step: Step | None) -> list[str]:
+        return [view.name for view in self._under(step)]
+
+    def _under(self, step: Step | None) -> list[BranchView]:
+        """Return the branches under a heading; none under none."""
+        return [view for view in self._list.kept if view.next and view.next.step is step]
 
     def _change(self, manner: Manner, *, is_drawn: bool = True) -> None:
         self._manner = manner
@@ -302,15 +280,10 @@ class BranchesScreen(LabScreen):
         if is_drawn:
             self._draw()
 
-    def _filter_changed(self) -> None:
-        line = self.query_one(FilterLine)
-        self._change(replace(self._manner, filter=line.text))
-        line.complain(self._list.filter.wrong)
-
-    def _fold(self, station: Station, *, is_folded: bool) -> None:
-        folded = self._manner.folded | {station} if is_folded else self._manner.folded - {station}
+    def _fold(self, step: Step, *, is_folded: bool) -> None:
+        folded = self._manner.folded | {step} if is_folded else self._manner.folded - {step}
         if is_folded:
-            self.query_one(LineTable).select(heading_key(station))
+            self.query_one(LineTable).select(heading_key(step))
         self._change(replace(self._manner, folded=folded))
 
     def _set_zoom(self, zoom: str) -> None:
@@ -372,12 +345,10 @@ class BranchesScreen(LabScreen):
         height = place.content_size.height if is_beside else 3 if self.has_class("-low") else 7
         view = self.chosen()
         if view is None:
-            station = station_of_key(self.query_one(LineTable).selected)
+            step = step_of_key(self.query_one(LineTable).selected)
             lines: list[Line] = []
-            if station is not None:
-                words = STATIONS[station]
-                views = [one for one in self._list.kept if one.station is station]
-                lines = heading_lines(words.title, words.why, views, width=width)
+            if step is not None:
+                lines = heading_lines(step, self._under(step), width=width)
         elif self._is_about_merge:
             lines = merge_lines(view, width=width, height=height)
         else:

@@ -46,6 +46,7 @@ class CommandsScreen(LabScreen):
     def __init__(self) -> None:
         super().__init__()
         self._shown: tuple[str | None, list[str]] = (None, [])
+        self._whole: str | None = None
 
     def body(self) -> Iterable[Widget]:
         yield LineTable(id="jobs")
@@ -93,15 +94,19 @@ class CommandsScreen(LabScreen):
         job = self._selected()
         if job is None:
             return
-        lines = [safe_log_line(line) for line in job.lines()]
         key = str(job.number)
+        if self._whole == key:
+            return
+        # Asked before the lines are read, which may be the last ones then.
+        is_whole = job.is_over
+        lines = [safe_log_line(line) for line in job.lines()]
         log, (shown, old) = self.query_one(Log), self._shown
         if shown != key or lines[: len(old)] != old:
             log.clear()
             old = []
         if lines[len(old) :]:
             log.write("".join(f"{line}\n" for line in lines[len(old) :]))
-        self._shown = (key, lines)
+        self._shown, self._whole = (key, lines), key if is_whole else None
 
 
 def _row(job: Job, lab: object) -> Row:

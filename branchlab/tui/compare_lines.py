@@ -197,10 +197,10 @@ def code_lines(changes: OwnChanges | None, width: int) -> list[Line]:
     lines = [_section(f"code of {changes.branch}: {_files(num)} {since}", width)]
     for file in changes.files[:_FILES_MAX]:
         counts: Line = (("binary", Look.DIM),)
-        if file.num_added is not None:
+        if file.added is not None:
             counts = (
-                (f"+{file.num_added}".rjust(6), Look.ADDED),
-                (f" -{file.num_removed}".ljust(7), Look.REMOVED),
+                (f"+{file.added}".rjust(6), Look.ADDED),
+                (f" -{file.removed}".ljust(7), Look.REMOVED),
             )
         lines.append((*in_columns([counts], [13]), (f" {file.path}", Look.PLAIN)))
     if num > _FILES_MAX:

@@ -42,12 +42,12 @@ from branchlab.tui.detail import merge_line
 from branchlab.tui.frame import WIDE, LabScreen
 from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
+from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Look, Piece, content
-from branchlab.tui.scroll import TextPane, blocks
 from branchlab.tui.tabs import Place
 from branchlab.tui.verbs import VERBS, command_of
 from branchlab.tui.views import BranchView, Role, Snapshot, branch_views
-from branchlab.tui.wrapping import beside, wrapped
+from branchlab.tui.wrapping import beside, blocks, wrapped
 
 if TYPE_CHECKING:
     from branchlab.lab.line_up import LineUp
@@ -104,7 +104,7 @@ class CompareScreen(LabScreen):
     def body(self) -> Iterable[Widget]:
         yield Static(id="curves", markup=False)
         yield LineTable(id="verdicts")
-        yield Horizontal(TextPane(id="more"), TextPane(id="beside"), id="below")
+        yield Horizontal(LineView(id="more"), LineView(id="beside"), id="below")
 
     def on_mount(self) -> None:
         memory = self.lab.memory
@@ -144,7 +144,7 @@ class CompareScreen(LabScreen):
 
     def on_descendant_focus(self) -> None:
         self.set_class(isinstance(self.focused, LineTable), "-on-table")
-        self.set_class(isinstance(self.focused, TextPane), "-on-text")
+        self.set_class(isinstance(self.focused, LineView), "-on-text")
 
     def action_open(self) -> None:
         self.query_one(LineTable).action_open()
@@ -379,7 +379,7 @@ class CompareScreen(LabScreen):
 
     def _draw_text(self) -> None:
         found, name = self._found, self.query_one(LineTable).selected
-        more, side = self.query_one("#more", TextPane), self.query_one("#beside", TextPane)
+        more, side = self.query_one("#more", LineView), self.query_one("#beside", LineView)
         if found is None or name is None:
             return
         self._ask_code(name)
@@ -394,7 +394,7 @@ class CompareScreen(LabScreen):
         changes = code_lines(code, side_room)
         is_new, self._told_about = self._told_about != name, name
         if is_wide:
-            more.show(blocks(told, slices), from_top=is_new)
-            side.show(blocks(facts, changes), from_top=is_new)
+            more.show(blocks(told, slices), is_new=is_new)
+            side.show(blocks(facts, changes), is_new=is_new)
         else:
-            more.show(blocks(told, facts, slices, changes), from_top=is_new)
+            more.show(blocks(told, facts, slices, changes), is_new=is_new)

@@ -14,10 +14,9 @@ from branchlab.domain import (
     RunRecord,
     RunState,
 )
-from branchlab.lab.stations import STATIONS
+from branchlab.lab.next_of_branch import Step
 from branchlab.lab.words import REGISTRATION_WORDS, drift_text, figure
 from branchlab.tui.branch_chart import Drawn, chart_lines, spark_line
-from branchlab.tui.keys import key_of_verb
 from branchlab.tui.looks import (
     Line,
     Look,
@@ -28,6 +27,7 @@ from branchlab.tui.looks import (
     state_mark,
     state_piece,
 )
+from branchlab.tui.next_lines import next_lines
 from branchlab.tui.rows import progress_text
 from branchlab.tui.screen_keys import BRANCHES
 from branchlab.tui.views import BranchView, Role
@@ -36,7 +36,7 @@ from branchlab.tui.wrapping import wrapped
 _CHART_HEIGHT_MAX = 18
 _FILES_MAX = 6
 _HYPOTHESES_MAX = 4
-_ROOMY = 12
+_ROOMY, _LOW = 12, 3
 _RUNS_MAX = 6
 _GAP: Line = ((" ", Look.PLAIN),)
 _ATTENTION = {
@@ -56,8 +56,7 @@ def detail_lines(view: BranchView, drawn: Drawn, *, width: int, height: int) -> 
     said = (
         *head_lines(view),
         _GAP,
-        *next_lines(view),
-        advice_line(view),
+        *_next_lines(view, width),
         verdict_line(view),
         *hypothesis_lines(view),
         merge_line(view),
@@ -79,7 +78,7 @@ def merge_lines(view: BranchView, *, width: int, height: int) -> list[Line]:
     head: Line = ((view.name, Look.STRONG), ("  into main", Look.PLAIN), ("   m: back", Look.DIM))
     if view.role is not Role.EXPERIMENT:
         return [head, (("main and the reference are not merged back", Look.DIM),)]
-    said = [merge_line(view), features_line(view), advice_line(view), *next_lines(view)]
+    said = [merge_line(view), features_line(view), *_next_lines(view, width)]
     lines = [part for line in said if line for part in wrapped(line, width, num_max=4)]
     files: list[Line] = [(("  ✗ ", Look.BAD), (path, Look.PLAIN)) for path in view.conflicts or ()]
     room = max(0, height - 1 - len(lines))
@@ -88,15 +87,15 @@ def merge_lines(view: BranchView, *, width: int, height: int) -> list[Line]:
     return [cut(line, width) for line in (head, *lines, *files)[:height]]
 
 
-def heading_lines(title: str, why: str, views: Sequence[BranchView], *, width: int) -> list[Line]:
+def heading_lines(step: Step, views: Sequence[BranchView], *, width: int) -> list[Line]:
     """Return what a group of branches is, for a heading that is selected."""
     names = ", ".join(view.name for view in views)
     lines: list[Line] = [
         (
-            (title, Look.STRONG),
+            (step.words, Look.STRONG),
             (f"  {len(views)} branch{'es' if len(views) != 1 else ''}", Look.DIM),
         ),
-        ((why, Look.PLAIN),),
+        ((step.meaning, Look.PLAIN),),
         ((names, Look.DIM),),
         (("⏎ folds it or opens it; capitals are about all of them", Look.DIM),),
     ]
@@ -111,8 +110,8 @@ def _strip(view: BranchView, drawn: Drawn, width: int, height: int) -> list[Line
     spark = spark_line(view, drawn, width)
     said = [
         [cut(head, width)],
-        [cut(line, width) for line in next_lines(view)],
-        wrapped(verdict_line(view), width, num_max=2),
+        _next_lines(view, width, num_max=2 if height > _LOW else 1),
+        wrapped(verdict_line(view), width, num_max=1),
         *([cut(line, width)] for line in (*claims, facts, spark) if line),
     ]
     lines = [line for part in said for line in part]
@@ -120,20 +119,8 @@ def _strip(view: BranchView, drawn: Drawn, width: int, height: int) -> list[Line
     return [cut(line, width) for line in (*lines, *runs)[:height]]
 
 
-def next_lines(view: BranchView) -> list[Line]:
-    """Return what to do next with a branch: why, and the key and the command for it."""
-    if view.station is None:
-        return []
-    station = STATIONS[view.station]
-    advice = view.recommendation
-    is_waiting = advice is not None and advice.action.is_waiting
-    mark: Piece = ("★ ", Look.GOOD) if is_waiting else ("→ ", Look.LIVE)
-    line: Line = (mark, (f"{station.title}", Look.STRONG))
-    if station.verb:
-        key = key_of_verb(BRANCHES, station.verb)
-        said = f"branchlab {station.verb} {shlex.quote(view.name)}"
-        line = (*line, (f"  {key} " if key else "  ", Look.STRONG), (said, Look.LIVE))
-    return [line]
+def _next_lines(view: BranchView, width: int, *, num_max: int = 5) -> list[Line]:
+    return next_lines(view.next, BRANCHES, width, num_max=num_max) if view.next else []
 
 
 def features_line(view: BranchView) -> Line:
@@ -237,15 +224,6 @@ def _hypothesis_line(one: JudgedHypothesis) -> Line:
     if one.registration is not Registration.BEFORE_RUNS:
         pieces.append((f"  {REGISTRATION_WORDS[one.registration]}", Look.DIM))
     return tuple(pieces)
-
-
-def advice_line(view: BranchView) -> Line:
-    """Return what to do with a branch that did well, and why."""
-    advice = view.recommendation
-    if advice is None or not advice.action.is_waiting:
-        return ()
-    action = str(advice.action).replace("-", " ")
-    return ((f"★ {action}", Look.GOOD), (f": {advice.reason}", Look.PLAIN))
 
 
 def merge_line(view: BranchView) -> Line:

@@ -10,9 +10,10 @@ from branchlab.git.hunks import DiffLine, FilePatch, Hunk, Mark
 from branchlab.lab.columns import Column
 from branchlab.lab.diff import BranchDiff
 from branchlab.tui.inks import inked
-from branchlab.tui.looks import Line, Look, Piece, wrapped
+from branchlab.tui.looks import Line, Look, Piece
 from branchlab.tui.rows import Row
 from branchlab.tui.verdicts import feature_piece
+from branchlab.tui.wrapping import wrapped
 
 _LINES_MAX = 6_000
 _MARKS = {Mark.ADDED: ("+ ", Look.ADDED), Mark.REMOVED: ("- ", Look.REMOVED)}

@@ -21,11 +21,10 @@ from branchlab.errors import BranchlabError
 from branchlab.git.glance import RefsGlance
 from branchlab.lab.branches import all_branches
 from branchlab.lab.project import Project, open_project
-from branchlab.lab.sparkline import thinned
 from branchlab.store.index import Index
 from branchlab.store.known_runs import KnownRuns
 from branchlab.tui.failure import record_failure
-from branchlab.tui.messages import CurveRead, Said, SnapshotRead
+from branchlab.tui.messages import Said, SnapshotRead
 from branchlab.tui.views import Snapshot, snapshot_of
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _PAUSE_MAX_S = 10.0
 class Feed:
     """Reads the lab again and again, and tells what is new.
 
-    ``watch_run``, ``ask`` and ``stop`` may be called from any thread; all else belongs to the thread of ``work``.
+    ``ask`` and ``stop`` may be called from any thread; all else belongs to the thread of ``work``.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Feed:
         self._wake = threading.Event()
         self._is_stopping = False
         self._is_forced = False
-        self._wanted_run: str | None = None
         self._index: Index | None = None
         self._status: Status | None = None
         self._known: KnownRuns | None = None
@@ -67,19 +65,12 @@ class Feed:
         self._runs_stamp: Hashable = None
         self._refreshed_at = 0.0
         self._glance: RefsGlance | None = None
-        self._told_curve: Hashable = None
         self._refs: tuple[Hashable, Hashable] | None = None
         self._refs_read_at = 0.0
         self._states: Hashable = None
         self._is_status_due = True
         self._status_took = self._status_from = 0.0
         self._last_error = ""
-
-    def watch_run(self, run_id: str | None) -> None:
-        """Ask for the curve of a run, now and whenever it grows."""
-        if run_id != self._wanted_run:
-            self._wanted_run = run_id
-            self._wake.set()
 
     def ask(self) -> None:
         """Have everything read anew: the config, git and the index."""
@@ -92,7 +83,7 @@ class Feed:
         self._wake.set()
 
     def work(self) -> None:
-        """Poll until ``stop`` is called. Between polls only a curve that is asked for is read: keys ask ten times a second."""
+        """Poll until ``stop`` is called."""
         due = 0.0
         while not self._is_stopping:
             began = time.monotonic()
@@ -100,7 +91,6 @@ class Feed:
             try:
                 if is_due:
                     self._poll()
-                self._look_at_curve()
                 if is_due and self._last_error:
                     self._last_error = ""
                     self._tell(Said("", is_error=False))
@@ -185,7 +175,6 @@ class Feed:
         if not self._known.look():
             return False
         self._records = self._known.records
-        self._told_curve = None
         return True
 
     def _refresh(self, index: Index) -> None:
@@ -205,14 +194,6 @@ class Feed:
         ):
             index.refresh()
             self._runs_stamp, self._refreshed_at = stamp, now
-
-    def _look_at_curve(self) -> None:
-        run_id = self._wanted_run
-        if self._index is None or run_id is None or run_id == self._told_curve:
-            return
-        self._told_curve = run_id
-        points = self._index.curve(run_id, self.project.config.run.metric)
-        self._tell(CurveRead(run_id, tuple(thinned(points))))
 
     def _complain(self, text: str) -> None:
         if text != self._last_error:

@@ -76,13 +76,13 @@ class FilterLine(Static):
 
 
 class FilteredScreen(LabScreen):
-    """A screen whose list is filtered as one types; it yields a ``FilterLine`` in its body.
+    """A screen whose list is filtered, or whose log is searched, as one types; it yields a ``FilterLine`` in its body.
 
     On a terminal of few lines it has the class ``-low``, so that the list gets most of them.
     """
 
     def filter_changed(self) -> None:
-        """Draw the list for what is typed now."""
+        """Draw what is wanted now."""
         raise NotImplementedError
 
     @property
@@ -91,8 +91,6 @@ class FilteredScreen(LabScreen):
         return self.query_one(FilterLine).text
 
     def on_resize(self, event: Resize) -> None:
-        super().on_resize(event)
-        event.prevent_default()  # Textual calls the handler of every class by itself
         self.set_class(event.size.height < _LOW, "-low")
 
     def on_key(self, event: KeyEvent) -> None:

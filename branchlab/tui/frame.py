@@ -22,7 +22,6 @@ from branchlab.tui.footer import KeyBar
 from branchlab.tui.keys import Key
 from branchlab.tui.lines import Lines
 from branchlab.tui.looks import Line, Look, cut
-from branchlab.tui.messages import CurveRead
 from branchlab.tui.tabs import Place, TabLine
 from branchlab.tui.verbs import VERBS, About, Verb
 from branchlab.tui.views import BranchView, Snapshot
@@ -79,9 +78,6 @@ class LabScreen(Screen[None]):
 
     def show_answer(self, answer: Answer) -> None:
         """Draw what was asked for with ``lab.ask``; a screen looks at its own slots."""
-
-    def show_curve(self, read: CurveRead) -> None:
-        """Draw a curve that was asked for."""
 
     @property
     def lab(self) -> BranchlabApp:

@@ -24,8 +24,8 @@ from branchlab.tui.journal_lines import (
 )
 from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
+from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Look, Piece
-from branchlab.tui.scroll import TextPane
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Snapshot, branch_views
 
@@ -63,7 +63,7 @@ class JournalScreen(FilteredScreen):
         self._drawn: Hashable = None
 
     def body(self) -> Iterable[Widget]:
-        yield Container(LineTable(id="entries"), TextPane(id="entry"))
+        yield Container(LineTable(id="entries"), LineView(id="entry"))
         yield FilterLine()
 
     def on_mount(self) -> None:
@@ -123,7 +123,7 @@ class JournalScreen(FilteredScreen):
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
-        self.query_one(TextPane if self.has_class("-zoomed") else LineTable).focus()
+        self.query_one(LineView if self.has_class("-zoomed") else LineTable).focus()
         self.call_after_refresh(self._draw_entry)
 
     def action_back(self) -> None:
@@ -225,10 +225,10 @@ class JournalScreen(FilteredScreen):
         self._draw_entry()
 
     def _draw_entry(self) -> None:
-        entry, pane = self._entry(), self.query_one(TextPane)
+        entry, pane = self._entry(), self.query_one(LineView)
         key = self.query_one(LineTable).selected
         is_new, self._told_about = key != self._told_about, key
-        pane.show(entry_lines(entry, pane.room) if entry else [], from_top=is_new)
+        pane.show(entry_lines(entry, pane.room) if entry else [], is_new=is_new)
 
 
 def _notice(num_all: int, num_kept: int, wanted: str) -> str:

@@ -111,11 +111,6 @@ MOVES = (
 )
 
 
-def key_of_verb(keys: Sequence[Key], verb: str) -> str:
-    """Return the key that offers a verb; empty where none does."""
-    return next((key.label for key in keys if key.action == f"offer('{verb}')"), "")
-
-
 def bindings(keys: Sequence[Key]) -> list[BindingType]:
     """Return keys as Textual binds them."""
     return [Binding(key.keys, key.action, key.says, show=False) for key in keys]

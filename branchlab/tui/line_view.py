@@ -38,7 +38,8 @@ class LineView(ScrollView, can_focus=True):
 
     DEFAULT_CSS = "\n".join(
         (
-            "LineView { height: 1fr; scrollbar-size: 1 1; overflow-x: hidden; }",
+            "LineView { height: 1fr; padding: 0 0 0 1; scrollbar-size: 1 1; overflow-x: hidden; }",
+            "LineView:focus { background: $boost; }",
             "LineView > .line-view--tint-added { background: $success 14%; }",
             "LineView > .line-view--tint-removed { background: $error 14%; }",
             "LineView:ansi > .line-view--tint-added { background: ansi_default; }",
@@ -74,6 +75,11 @@ class LineView(ScrollView, can_focus=True):
     def top(self) -> int:
         """The number of the first line that one sees."""
         return round(self.scroll_offset.y)
+
+    @property
+    def room(self) -> int:
+        """How many cells a line has."""
+        return max(20, self.size.width - 2)
 
     def show(
         self,

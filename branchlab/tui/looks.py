@@ -6,7 +6,6 @@ in ``LineTable``: the two doors at which text passes ``safe_text``. Nothing is e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -60,7 +59,6 @@ class Look(StrEnum):
 CURVES = (Look.CURVE_1, Look.CURVE_2, Look.CURVE_3, Look.CURVE_4, Look.CURVE_5)
 """Of the curves in one chart; they differ by their dashes too."""
 
-_WORDS = re.compile(" +|[^ ]+ *")
 Piece = tuple[str, Look]
 Line = tuple[Piece, ...]
 
@@ -141,21 +139,6 @@ def cut(line: Line, width: int) -> Line:
         kept.append((text, look))
         left -= size
     return tuple(kept)
-
-
-def wrapped(line: Line, width: int, *, indent: int = 0) -> list[Line]:
-    """Return a line broken between words into lines of a width, all but the first indented; looks are kept."""
-    lines: list[list[Piece]] = [[]]
-    used = 0
-    for text, look in line:
-        for word in _WORDS.findall(text):
-            size = cell_len(word.rstrip(" "))
-            if used and used + size > width:
-                lines.append([(" " * indent, Look.PLAIN)])
-                used = indent
-            lines[-1].append((word, look))
-            used += cell_len(word)
-    return [tuple(part) for part in lines]
 
 
 def outcome_piece(outcome: Outcome, *, is_interim: bool = False) -> Piece:

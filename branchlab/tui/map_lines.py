@@ -13,7 +13,7 @@ from branchlab.lab.experiment_tree import TreeLine, tree_lines
 from branchlab.lab.relations import Edge, ExperimentMap, Node
 from branchlab.lab.words import RELATION_WORDS, figure
 from branchlab.tui.looks import Line, Look, Piece, outcome_piece
-from branchlab.tui.rows import Row
+from branchlab.tui.rows import Row, metric_title
 from branchlab.tui.wrapping import wrapped
 
 MAIN = ""
@@ -48,7 +48,7 @@ def map_columns(metric: str) -> tuple[Column, ...]:
         Column(title="VERDICT"),
         Column(title="Δ MAIN", is_right=True),
         Column(title="INTERVAL", rank=5),
-        Column(title=metric.rsplit("/", 1)[-1][:10], rank=3, is_right=True),
+        Column(title=metric_title(metric), rank=3, is_right=True),
         Column(title="TELLS", rank=2),
         Column(title="", width_min=10),
     )

@@ -15,6 +15,7 @@ from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilteredScreen, FilterLine
 from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
+from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Line, Look, Piece
 from branchlab.tui.map_lines import (
     MAIN,
@@ -24,7 +25,6 @@ from branchlab.tui.map_lines import (
     map_rows,
     relation_lines,
 )
-from branchlab.tui.scroll import TextPane
 from branchlab.tui.tabs import Place
 from branchlab.tui.views import BranchView, Snapshot, branch_views
 
@@ -64,7 +64,7 @@ class MapScreen(FilteredScreen):
         self._told_about: str | None = None
 
     def body(self) -> Iterable[Widget]:
-        yield Container(LineTable(id="map"), TextPane(id="told"), id="middle")
+        yield Container(LineTable(id="map"), LineView(id="told"), id="middle")
         yield FilterLine()
 
     def on_mount(self) -> None:
@@ -113,7 +113,7 @@ class MapScreen(FilteredScreen):
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
-        self.query_one(TextPane if self.has_class("-zoomed") else LineTable).focus()
+        self.query_one(LineView if self.has_class("-zoomed") else LineTable).focus()
         self.call_after_refresh(self._draw_told)
 
     def action_back(self) -> None:
@@ -184,12 +184,12 @@ class MapScreen(FilteredScreen):
         self._draw_told()
 
     def _draw_told(self) -> None:
-        key, pane = self.query_one(LineTable).selected, self.query_one(TextPane)
+        key, pane = self.query_one(LineTable).selected, self.query_one(LineView)
         lines: list[Line] = []
         if self._found is not None and key is not None:
             lines = relation_lines(self._found, key, pane.room)
         is_new, self._told_about = key != self._told_about, key
-        pane.show(lines, from_top=is_new)
+        pane.show(lines, is_new=is_new)
 
 
 def _notice(found: ExperimentMap, rows: Sequence[object], wanted: str) -> str:

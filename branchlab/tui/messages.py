@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual.message import Message
 
-from branchlab.lab.sparkline import Points
 from branchlab.tui.views import Snapshot
-
-if TYPE_CHECKING:
-    pass
 
 
 class SnapshotRead(Message):
@@ -22,18 +16,6 @@ class SnapshotRead(Message):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, SnapshotRead)
-
-
-class CurveRead(Message):
-    """The metric of the run that a screen asked for."""
-
-    def __init__(self, run_id: str, points: Points) -> None:
-        super().__init__()
-        self.run_id = run_id
-        self.points = points
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, CurveRead)
 
 
 class Said(Message):

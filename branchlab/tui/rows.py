@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +39,19 @@ class AnyRow(Protocol):
     def is_heading(self) -> bool: ...
 
 
+def metric_title(metric: str) -> str:
+    """Return what the column of a metric is called."""
+    return metric.rsplit("/", 1)[-1][:10]
+
+
+def sorted_by(columns: Sequence[Column], wanted: str, *, is_reversed: bool) -> tuple[Column, ...]:
+    """Return columns of which the one that is sorted by is marked."""
+    mark = "▴" if is_reversed else "▾"
+    return tuple(
+        replace(one, title=one.title + mark) if one.id == wanted else one for one in columns
+    )
+
+
 def progress_text(running: Sequence[RunRecord]) -> str:
     """Return ``4/10`` epochs of a single run, or the share of all steps of several."""
     if len(running) == 1:
@@ -54,7 +67,7 @@ def run_columns(metric: str) -> tuple[Column, ...]:
         Column(title="SEED", is_right=True),
         Column(title="STATE"),
         Column(title="EPOCH", rank=1, is_right=True),
-        Column(title=metric.rsplit("/", 1)[-1][:10], is_right=True),
+        Column(title=metric_title(metric), is_right=True),
         Column(title="COUNTS", rank=4),
         Column(title="SCALE", rank=5),
         Column(title="COMMIT", rank=6),

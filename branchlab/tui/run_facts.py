@@ -18,6 +18,8 @@ from branchlab.run_folder import JSON, from_text
 from branchlab.tui.looks import Line, Look, Piece, state_piece
 from branchlab.tui.run_list import bar
 
+FACT_INDENT = 11
+"""Behind the name of a fact."""
 _EVENTS_MAX = 300
 _MUTE = frozenset({"metric", "told", "epoch"})
 """Events that the curves show."""

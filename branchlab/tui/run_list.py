@@ -20,11 +20,11 @@ from branchlab.lab.run_curves import loss_of
 from branchlab.lab.run_pairs import RunPairs, queue_of
 from branchlab.lab.words import age, duration, figure
 from branchlab.tui.looks import Line, Look, Piece, state_mark
-from branchlab.tui.rows import Row
+from branchlab.tui.rows import Row, metric_title, sorted_by
 from branchlab.tui.run_filter import RunFilter, moment_of, text_of
 
 _BAR = 8
-_AGE = 15
+_AGE = 14
 """Its column."""
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -67,7 +67,7 @@ class Listed:
     Attributes:
         entries: By id.
         measured: A row as wide as the widest of each column; another object only when one has got wider.
-        partners: Main's run beside each run that has one, by id.
+        pairs: Know main's run beside each run.
     """
 
     metric: str
@@ -83,26 +83,25 @@ class Listed:
 
 def list_columns(metric: str, sort: RunSort, *, is_reversed: bool) -> tuple[Column, ...]:
     """Return the columns of the table, which ``RunList`` fills."""
-    mark = {sort: "▴" if is_reversed else "▾"}
-    return (
-        Column(title=" "),
+    columns = (
         Column(title="RUN", width_min=20),
-        Column(title="BRANCH" + mark.get(RunSort.BRANCH, ""), rank=8, width_min=12),
+        Column(id=RunSort.BRANCH, title="BRANCH", rank=8, width_min=12),
         Column(title="COMMIT", rank=11),
         Column(title="SEED", rank=10, is_right=True),
-        Column(title="STATE"),
+        Column(id=RunSort.LIVE, title="STATE"),
         Column(title="PROGRESS", rank=1),
-        Column(title="LOSS" + mark.get(RunSort.LOSS, ""), rank=3, is_right=True),
-        Column(title=metric.rsplit("/", 1)[-1][:10] + mark.get(RunSort.RESULT, ""), is_right=True),
-        Column(title="Δ MAIN" + mark.get(RunSort.DIFFERENCE, ""), rank=4, is_right=True),
-        Column(title="IMG/S" + mark.get(RunSort.SPEED, ""), rank=6, is_right=True),
+        Column(id=RunSort.LOSS, title="LOSS", rank=3, is_right=True),
+        Column(id=RunSort.RESULT, title=metric_title(metric), is_right=True),
+        Column(id=RunSort.DIFFERENCE, title="Δ MAIN", rank=4, is_right=True),
+        Column(id=RunSort.SPEED, title="IMG/S", rank=6, is_right=True),
         Column(title="ETA", rank=2, is_right=True),
         Column(title="DEVICE", rank=12),
         Column(title="SCALE", rank=9),
         Column(title="TIME", rank=13, is_right=True),
-        Column(title="AGE" + mark.get(RunSort.AGE, ""), rank=5, is_right=True),
+        Column(id=RunSort.AGE, title="AGE", rank=5, is_right=True),
         Column(title="REASON", rank=7, width_min=10),
     )
+    return sorted_by(columns, sort, is_reversed=is_reversed)
 
 
 class RunList:
@@ -203,7 +202,7 @@ class RunList:
         if any(new > old for new, old in zip(widths, self._widths, strict=True)):
             self._widths = [max(pair) for pair in zip(widths, self._widths, strict=True)]
             cells = tuple(((" " * width, Look.PLAIN),) for width in self._widths)
-            self._measured = [Row(key="", cells=(((" ", Look.PLAIN),), *cells[1:]))]
+            self._measured = [Row(key="", cells=cells)]
 
 
 def _older(entry: Entry, said: tuple[str, ...]) -> Entry:
@@ -233,7 +232,6 @@ def list_row(
     loss = record.metrics.get(loss_of(record.metrics))
     speed = f"{record.images_per_s:,.0f}" if record.images_per_s else ""
     cells: tuple[Line, ...] = (
-        ((" ", Look.PLAIN),),
         ((run.id, Look.PLAIN),),
         ((run.branch, Look.PLAIN),),
         ((run.commit[:7], Look.DIM),),
@@ -252,11 +250,6 @@ def list_row(
         ((record.reason, Look.WARN if record.state is RunState.CANCELLED else Look.BAD),),
     )
     return Row(key=run.id, cells=cells)
-
-
-def marked(row: Row) -> Row:
-    """Return a row with its mark."""
-    return Row(key=row.key, cells=((("*", Look.MARKED),), *row.cells[1:]))
 
 
 def progress_cell(record: RunRecord, width: int = _BAR) -> Line:

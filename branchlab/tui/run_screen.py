@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -22,11 +23,14 @@ from branchlab.tui.about_runs import AboutRuns
 from branchlab.tui.asking import Answer
 from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.frame import WIDE
+from branchlab.tui.line_view import LineView
 from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, content, cut
 from branchlab.tui.meters import meter_lines
+from branchlab.tui.picture_lines import drawn_pictures
 from branchlab.tui.run_charts import chart_lines
 from branchlab.tui.run_facts import (
+    FACT_INDENT,
     environment_lines,
     event_lines,
     fact_lines,
@@ -35,8 +39,10 @@ from branchlab.tui.run_facts import (
     picture_lines,
 )
 from branchlab.tui.views import Snapshot
+from branchlab.tui.wrapping import wrapped
 
 _LOG_EVERY_S = 0.5
+_READING: Line = (("reading…", Look.DIM),)
 
 
 class View(StrEnum):
@@ -58,17 +64,12 @@ class _Facts:
     beside: RunRecord | None
 
 
-class Pane(VerticalScroll):
-    """Lines that may be more than there is room for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """The pictures of a run as lines."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", show=False),
-        Binding("k", "scroll_up", show=False),
-        Binding("ctrl+d", "page_down", show=False),
-        Binding("ctrl+u", "page_up", show=False),
-        Binding("g", "scroll_home", show=False),
-        Binding("G", "scroll_end", show=False),
-    ]
+    run_id: str
+    lines: tuple[Line | Strip, ...]
 
 
 class RunScreen(AboutRuns):
@@ -77,15 +78,14 @@ class RunScreen(AboutRuns):
     DEFAULT_CSS = """
     RunScreen #head, RunScreen #views { padding: 0 1; }
     RunScreen #upper { height: 1fr; min-height: 4; }
-    RunScreen Pane { width: 1fr; height: 100%; padding: 0 1; scrollbar-size: 1 1; }
-    RunScreen #lines { height: auto; width: 100%; }
+    RunScreen #lines { width: 1fr; height: 100%; }
     RunScreen #chart { width: 1fr; height: 100%; padding: 0 1; display: none; }
     RunScreen #meters { width: 30; height: 100%; padding: 0 1; display: none;
         border-left: solid $foreground 35%; }
     RunScreen #log { height: 1fr; border-top: solid $foreground 35%; }
     RunScreen.-wide #chart { display: block; border-left: solid $foreground 35%; }
     RunScreen.-curves #chart { display: block; border-left: none; }
-    RunScreen.-curves Pane { display: none; }
+    RunScreen.-curves #lines { display: none; }
     RunScreen.-wide #meters { display: block; }
     RunScreen.-silent #log { height: 3; }
     RunScreen.-zoomed #upper { display: none; }
@@ -103,6 +103,8 @@ class RunScreen(AboutRuns):
         self._record: RunRecord | None = None
         self._facts: _Facts | None = None
         self._read_for: Hashable = None
+        self._pictures: tuple[Line | Strip, ...] = ()
+        self._pictures_for: Hashable = None
         self._is_gone = False
         self._shown = View.FACTS
 
@@ -110,7 +112,7 @@ class RunScreen(AboutRuns):
         yield Static(id="head", classes="line", markup=False)
         yield Static(id="views", classes="line", markup=False)
         yield Horizontal(
-            Pane(Static(content([(("reading…", Look.DIM),)]), id="lines", markup=False)),
+            LineView(id="lines"),
             Static(id="chart", markup=False),
             Static(id="meters", markup=False),
             id="upper",
@@ -124,6 +126,10 @@ class RunScreen(AboutRuns):
         self._turn_to(View(memory.text("run.view", View.FACTS, among=frozenset(View))))
         self.reading.turn_to(self._run_id)
         self.set_interval(_LOG_EVERY_S, self._follow_log)
+
+    def on_screen_resume(self) -> None:
+        # What came while another screen was seen went there.
+        self._read_for = self._pictures_for = None
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self.show_header(snapshot)
@@ -152,6 +158,9 @@ class RunScreen(AboutRuns):
             self._facts = value
             self._look()
             self._draw()
+        elif isinstance(value, _Drawn) and value.run_id == self._run_id:
+            self._pictures = value.lines
+            self._draw()
         elif self.reading.take(answer, self.query_one(LogView)):
             log = self.query_one(LogView)
             self.set_class(log.is_read and not log.num_lines, "-silent")
@@ -160,8 +169,8 @@ class RunScreen(AboutRuns):
     def on_log_view_following(self) -> None:
         self._draw_views()
 
-    def typed(self, text: str) -> None:
-        self.query_one(LogView).find(text)
+    def filter_changed(self) -> None:
+        self.query_one(LogView).find(self.wanted)
         self._draw_views()
 
     def draw_curves(self, *, is_other: bool) -> None:
@@ -171,11 +180,9 @@ class RunScreen(AboutRuns):
 
     def action_back(self) -> None:
         """Give up what is looked for, then the zoom, then the screen."""
-        line = self.query_one(FilterLine)
-        if line.text:
-            line.set_text("")
-            self.typed("")
-        elif self.has_class("-zoomed"):
+        if self.clear_filter():
+            return
+        if self.has_class("-zoomed"):
             self.action_zoom_log()
         else:
             self.lab.pop_screen()
@@ -233,7 +240,7 @@ class RunScreen(AboutRuns):
         self._shown = view
         self.lab.memory.keep("run.view", view)
         self.set_class(view is View.CURVES, "-curves")
-        self.query_one(Pane).scroll_home(animate=False)
+        self.query_one(LineView).show([_READING], is_new=True)
         self._draw()
         self.call_after_refresh(self._draw)
 
@@ -245,7 +252,7 @@ class RunScreen(AboutRuns):
         self.query_one("#head", Static).update(content([cut(head, self.size.width - 2)]))
         self._draw_views()
         if self._facts is not None and self._shown is not View.CURVES:
-            self.query_one("#lines", Static).update(content(self._lines(self._facts)))
+            self._draw_lines(self._facts)
         box = self.query_one("#chart", Static)
         width, height = box.content_size.width, box.content_size.height
         if width and height and self.reading.curves is not None:
@@ -262,6 +269,34 @@ class RunScreen(AboutRuns):
         if meters.content_size.width and self.size.width >= WIDE:
             width = meters.content_size.width
             meters.update(content(meter_lines(self._record, self.reading.machine, width)))
+
+    def _draw_lines(self, facts: _Facts) -> None:
+        place = self.query_one(LineView)
+        lines = [
+            part
+            for line in self._lines(facts)
+            for part in wrapped(line, place.room, indent=FACT_INDENT)
+        ]
+        drawn: Sequence[Line | Strip] = ()
+        if self._shown is View.PICTURES and facts.details.pictures:
+            self._ask_for_pictures(facts, place.room)
+            drawn = self._pictures or [_READING]
+        place.show([*lines, *drawn])
+
+    def _ask_for_pictures(self, facts: _Facts, width: int) -> None:
+        record = facts.details.record
+        key = (record.run.id, facts.details.pictures, width)
+        if key == self._pictures_for:
+            return
+        self._pictures_for = key
+
+        def read(project: Project) -> _Drawn:
+            from branchlab.lab.pictures import pictures_of_run
+
+            found = pictures_of_run(project, record)
+            return _Drawn(run_id=record.run.id, lines=drawn_pictures(found, width))
+
+        self.lab.ask("run-pictures", key, read)
 
     def _lines(self, facts: _Facts) -> list[Line]:
         record = self._record or facts.details.record
@@ -289,7 +324,7 @@ class RunScreen(AboutRuns):
         log = self.query_one(LogView)
         said = log.found_text()
         if said:
-            line = ((f"/{self.query_one(FilterLine).text}  {said}   ", Look.WARN), *line)
+            line = ((f"/{self.wanted}  {said}   ", Look.WARN), *line)
         state = "" if log.is_following else "stands, . follows  "
         self.query_one("#views", Static).update(content([cut(line, self.size.width - 2)]))
         counted = f"{'last ' if log.is_left_out else ''}{log.num_lines:,} lines"

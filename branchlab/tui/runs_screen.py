@@ -24,7 +24,6 @@ from branchlab.tui.line_table import LineTable
 from branchlab.tui.log_view import LogView
 from branchlab.tui.looks import Line, Look, Piece, content, state_piece
 from branchlab.tui.meters import meter_lines
-from branchlab.tui.rows import Row
 from branchlab.tui.run_charts import Curves, chart_lines
 from branchlab.tui.run_filter import RunFilter, parse_filter
 from branchlab.tui.run_list import (
@@ -34,7 +33,6 @@ from branchlab.tui.run_list import (
     RunSort,
     kept,
     list_columns,
-    marked,
     ordered,
 )
 from branchlab.tui.tabs import Place
@@ -60,10 +58,10 @@ class RunsScreen(AboutRuns):
     RunsScreen.-tall #lower { height: 14; }
     RunsScreen.-tall #log { height: 10; }
     RunsScreen.-roomy #meters { width: 44; }
-    RunsScreen.-flat #lower { display: none; }
+    RunsScreen.-low #lower { display: none; }
     RunsScreen.-log #lower { display: none; }
     RunsScreen.-log #log { height: 12; }
-    RunsScreen.-flat.-log #log { height: 4; }
+    RunsScreen.-low.-log #log { height: 4; }
     """
     BINDINGS: ClassVar[list[BindingType]] = keys.bindings(screen_keys.RUNS)
     KEYS = screen_keys.RUNS
@@ -79,7 +77,6 @@ class RunsScreen(AboutRuns):
         self._num_taken = 0
         self._shown: list[Entry] = []
         self._marks: frozenset[str] = frozenset()
-        self._marked_rows: dict[str, tuple[Row, Row]] = {}
         self._sort, self._is_reversed = RunSort.LIVE, False
         self._is_live_only = self._is_marked_only = self._is_paused = False
         self._filter = RunFilter()
@@ -113,7 +110,6 @@ class RunsScreen(AboutRuns):
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= _ROOMY, "-roomy")
         self.set_class(event.size.height >= 36, "-tall")  # noqa: PLR2004  a log of ten lines beside the rest
-        self.set_class(event.size.height < 20, "-flat")  # noqa: PLR2004  the table and two lines of log
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self.show_warnings(snapshot.status.warnings)
@@ -160,9 +156,19 @@ class RunsScreen(AboutRuns):
     def on_log_view_following(self) -> None:
         self._draw_place()
 
-    def typed(self, text: str) -> None:
-        self._filter = parse_filter(text)
-        self.lab.memory.keep("runs.filter", text)
+    def on_line_table_header_clicked(self, event: LineTable.HeaderClicked) -> None:
+        if event.column.id not in frozenset(RunSort):
+            self.lab.say(f"{event.column.title} is no order")
+            return
+        sort = RunSort(event.column.id)
+        self._is_reversed = sort is self._sort and not self._is_reversed
+        self._sort = sort
+        self._keep_sort()
+
+    def filter_changed(self) -> None:
+        self._filter = parse_filter(self.wanted)
+        self.query_one(FilterLine).complain(self._filter.complaint)
+        self.lab.memory.keep("runs.filter", self.wanted)
         self._draw()
         self.show_said()
 
@@ -174,10 +180,9 @@ class RunsScreen(AboutRuns):
 
     def action_back(self) -> None:
         """Give up the filter, then what else hides runs, then the marks."""
-        if self.query_one(FilterLine).text:
-            self.query_one(FilterLine).set_text("")
-            self.typed("")
-        elif self._is_marked_only or self._is_live_only:
+        if self.clear_filter():
+            return
+        if self._is_marked_only or self._is_live_only:
             self._is_marked_only = self._is_live_only = False
             self.lab.memory.keep("runs.live", False)  # noqa: FBT003  a value
             self._draw()
@@ -272,20 +277,13 @@ class RunsScreen(AboutRuns):
         self._shown = ordered(shown, self._sort, is_reversed=self._is_reversed, goal=goal)
         self.query_one(LineTable).show(
             list_columns(listed.metric, self._sort, is_reversed=self._is_reversed),
-            [self._row(entry.row) if self._marks else entry.row for entry in self._shown],
+            [entry.row for entry in self._shown],
             notice=self._notice(),
             measured=listed.measured,
         )
+        self.query_one(LineTable).show_marked(self._marks)
         self._draw_place()
         self._draw_lower()
-
-    def _row(self, row: Row) -> Row:
-        if row.key not in self._marks:
-            return row
-        known = self._marked_rows.get(row.key)
-        if known is None or known[0] is not row:
-            known = self._marked_rows[row.key] = (row, marked(row))
-        return known[1]
 
     def _notice(self) -> str:
         if self._shown:
@@ -300,7 +298,7 @@ class RunsScreen(AboutRuns):
         pieces: list[Piece] = []
         if self._is_paused:
             pieces.append(("paused  ", Look.WARN))
-        if text := self.query_one(FilterLine).text:
+        if text := self.wanted:
             pieces.append((f"[/{text}]  ", Look.WARN))
         if self._is_live_only:
             pieces.append(("[live]  ", Look.WARN))

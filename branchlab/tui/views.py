@@ -15,7 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from branchlab.analysis.station import station_of
 from branchlab.domain import (
     Drift,
     FeatureVerdict,
@@ -28,10 +27,10 @@ from branchlab.domain import (
     Recommendation,
     RunRecord,
     RunState,
-    Station,
     Verdict,
 )
 from branchlab.lab.curves import is_comparable
+from branchlab.lab.next_of_branch import NextStep, next_step
 
 if TYPE_CHECKING:
     from branchlab.analysis.results import BranchResults
@@ -76,7 +75,7 @@ class BranchView:
         flags: What its experiment switches on.
         features: How many have which verdict; None where the code has not been read yet.
         is_beside_main: Whether its runs may share a chart with main's.
-        station: Where it is on its way back to main; None for what is no experiment.
+        next: What comes next with it; None for what is no experiment.
     """
 
     name: str
@@ -108,7 +107,7 @@ class BranchView:
     flags: Flags = field(default_factory=dict)
     features: Mapping[FeatureVerdict, int] | None = None
     is_beside_main: bool = False
-    station: Station | None = None
+    next: NextStep | None = None
 
     def count(self, *states: RunState) -> int:
         """Return how many of the runs that count are in one of some states."""
@@ -226,15 +225,7 @@ def _experiment_view(
     branch: BranchStatus, status: Status, runs: tuple[RunRecord, ...]
 ) -> BranchView:
     standing = branch.standing
-    counted = _ids(branch.results)
-    station = station_of(
-        branch.recommendation,
-        verdict=branch.verdict,
-        freshness=branch.freshness,
-        states={one.state for one in runs if one.run.id in counted or not one.state.is_over},
-        has_conflicts=bool(standing.conflicts),
-        is_given_up=bool(branch.given_up),
-    )
+    num_open = sum(not one.state.is_over for one in runs)
     return BranchView(
         name=standing.branch.name,
         role=Role.EXPERIMENT,
@@ -261,11 +252,11 @@ def _experiment_view(
         is_stale=branch.is_stale,
         work_tree=next((place.path for place in standing.checked_out), None),
         runs=runs,
-        counted=counted,
+        counted=_ids(branch.results),
         flags=branch.flags,
         features=branch.features,
         is_beside_main=is_comparable(branch.results, status.main_results),
-        station=station,
+        next=next_step(branch, num_open=num_open),
     )
 
 

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from branchlab.tui.looks import Line, Look, Piece, cut
 
+_WORDS = re.compile(" +|[^ ]+ *")
 
-def wrapped(line: Line, width: int, *, num_max: int) -> list[Line]:
-    """Return a line wrapped to a width, cut with an ellipsis after ``num_max`` lines; looks are kept by word."""
-    words = [(word, look) for text, look in line for word in _words(text)]
-    lines: list[list[Piece]] = [[]]
+
+def wrapped(line: Line, width: int, *, indent: int = 0, num_max: int = 0) -> list[Line]:
+    """Return a line broken between words into lines of a width, all but the first indented; looks are kept.
+
+    What is more than ``num_max`` lines is cut with an ellipsis; 0 is any number.
+    """
+    parts: list[list[Piece]] = [[]]
     used = 0
-    for word, look in words:
-        if used and used + cell_len(word.rstrip()) > width:
-            if len(lines) == num_max:
-                lines[-1].append(("…", Look.DIM))
-                break
-            lines.append([])
-            used = 0
-        lines[-1].append((word, look))
-        used += cell_len(word)
-    return [(*part[:-1], (part[-1][0].rstrip(), part[-1][1])) for part in lines if part]
+    for text, look in line:
+        for word in _words(text, max(1, width - indent)):
+            if used and used + cell_len(word.rstrip(" ")) > width:
+                parts.append([(" " * indent, Look.PLAIN)] if indent else [])
+                used = indent
+            parts[-1].append((word, look))
+            used += cell_len(word)
+    lines = [tuple(part) for part in parts]
+    if not num_max or len(lines) <= num_max:
+        return [_without_end(line) for line in lines]
+    rest = tuple(piece for part in lines[num_max - 1 :] for piece in part)
+    return [*(_without_end(line) for line in lines[: num_max - 1]), cut(rest, width)]
 
 
-def _words(text: str) -> list[str]:
-    """Return words with the blanks behind them, so that joined they are the text."""
-    found = [f"{part} " for part in text.split(" ")]
-    found[-1] = found[-1][:-1]
-    return [word for word in found if word]
+def _without_end(line: Line) -> Line:
+    """Return a line without the blanks at its end, for which there may be no room."""
+    return (*line[:-1], (line[-1][0].rstrip(" "), line[-1][1])) if line else line
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """Yield words with the blanks behind them; one that no line has room for, a path perhaps, in parts."""
+    for word in _WORDS.findall(text):
+        if cell_len(word.rstrip(" ")) > width:
+            yield from chop_cells(word, width)
+        else:
+            yield word
+
+
+def blocks(*parts: Sequence[Line]) -> list[Line]:
+    """Return blocks of lines with an empty line between those in which something stands."""
+    lines: list[Line] = []
+    for part in parts:
+        if part:
+            lines += [(), *part] if lines else part
+    return lines
 
 
 def in_columns(cells: Sequence[Line], widths: Sequence[int], *, gap: int = 1) -> Line:

@@ -133,7 +133,7 @@ def test_own_changes_leave_out_what_main_did_meanwhile(repo):
     repo.branch("exp/a", {"a.py": "A = 1\nB = 2\n", "weights.bin": "\0\1\2"})
     repo.commit({"later.py": "L = 1\n"})
     found = own_changes(repo.open(), "a", "main")
-    assert [(f.path, f.num_added, f.num_removed) for f in found.files] == [
+    assert [(f.path, f.added, f.removed) for f in found.files] == [
         ("a.py", 2, 0),
         ("weights.bin", None, None),
     ]

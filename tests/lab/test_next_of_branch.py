@@ -29,7 +29,9 @@ from branchlab.domain import (
     Verdict,
 )
 from branchlab.lab.next_of_branch import Step, next_step
+from branchlab.lab.next_steps import next_steps
 from branchlab.lab.status import BranchStatus
+from tests.lab.status_cases import overview
 
 NEUTRAL = ParityCheck(status=ParityStatus.NEUTRAL, steps=200)
 BRANCH = Branch(
@@ -87,16 +89,17 @@ def branch(  # noqa: PLR0913  a branch in all its states
     ("one", "step", "command"),
     [
         (branch(None, fresh=Freshness.NONE), Step.RUN, "branchlab run exp/a"),
-        (branch(fresh=Freshness.BRANCH_MOVED, results_behind=2), Step.RUN, "branchlab run exp/a"),
-        (branch(declared=5), Step.RUN, "branchlab run exp/a"),
-        (branch(Outcome.UNDECIDED, seeds_needed=7), Step.RUN, "branchlab run exp/a --seeds 7"),
+        (branch(fresh=Freshness.BRANCH_MOVED, results_behind=2), Step.RERUN, "branchlab run exp/a"),
+        (branch(fresh=Freshness.MAIN_MOVED), Step.RERUN, "branchlab run exp/a"),
+        (branch(declared=5), Step.FINISH, "branchlab run exp/a"),
+        (branch(Outcome.UNDECIDED, seeds_needed=7), Step.SEEDS, "branchlab run exp/a --seeds 7"),
         (branch(Outcome.UNDECIDED, seeds_needed=400), Step.DECIDE, "branchlab note exp/a 'why' --dropped"),
         (branch(Outcome.WORSE), Step.DROP, "branchlab note exp/a 'why' --dropped"),
         (branch(conflicts=("net.py",)), Step.SYNC, "branchlab sync exp/a"),
         (branch(merge_back=MergeBack.NEEDS_FLAG), Step.GUARD, "branchlab guard exp/a"),
         (branch(merge_back=MergeBack.DEFAULT_ON), Step.FLIP, "branchlab features exp/a"),
         (branch(merge_back=MergeBack.NEEDS_PARITY), Step.PROVE, "branchlab parity exp/a"),
-        (branch(), Step.PROVE, "branchlab parity exp/a"),
+        (branch(), Step.MERGE, "branchlab merge-back exp/a"),
         (branch(proved=parity()), Step.MERGE, "branchlab merge-back exp/a"),
         (branch(merge_back=None), Step.READ, "branchlab features exp/a"),
         (branch(landed=Landed.SQUASHED), Step.RETIRE, "branchlab retire exp/a"),
@@ -121,7 +124,7 @@ def test_a_proof_that_failed_sends_back_to_the_code_with_the_place():
 
 def test_runs_that_go_on_are_waited_for_whatever_the_last_ones_said():
     found = next_step(branch(Outcome.WORSE), num_open=2)
-    assert found.sentence == "wait: 2 runs of it go on"
+    assert (found.step, found.because) == (Step.WAIT, "2 runs of it go on")
 
 
 def test_when_all_runs_failed_the_reason_is_said_before_anything_else():
@@ -144,3 +147,23 @@ def test_a_branch_that_is_gone_has_nothing_to_do():
     one = branch(branch=replace(BRANCH, is_gone=True))
     one = replace(one, recommendation=Recommendation(action=Action.KEEP, reason=""))
     assert next_step(one).step is Step.NOTHING
+
+
+def test_every_step_has_its_words_and_what_did_well_is_more_urgent_than_new_runs():
+    assert all(step.words and step.meaning for step in Step)
+    ranks = [step.rank for step in (Step.MERGE, Step.GUARD, Step.MEND, Step.RUN, Step.DROP)]
+    assert ranks == sorted(ranks)
+    assert next_step(branch()).verb == "merge-back"
+    assert next_step(branch(None, has_content=False)).verb == ""
+
+
+def test_what_status_suggests_for_a_branch_that_waits_is_its_next_step():
+    for one in (
+        branch(),
+        branch(conflicts=("net.py",)),
+        branch(merge_back=MergeBack.NEEDS_FLAG),
+        branch(merge_back=MergeBack.NEEDS_PARITY),
+        branch(merge_back=MergeBack.BREAKS_BASE),
+    ):
+        found = next_steps(overview(one))
+        assert found[0].command == next_step(one).command

@@ -11,7 +11,8 @@ from branchlab.terminal_text import safe_text
 from branchlab.tui import app as app_module
 from branchlab.tui import commands
 from branchlab.tui.app import BranchlabApp
-from branchlab.tui.messages import CurveRead, Said
+from branchlab.tui.asking import Answer
+from branchlab.tui.messages import Said
 
 
 def row_of(eyes, name):
@@ -405,9 +406,9 @@ def test_news_that_come_while_a_screen_is_taken_down_do_no_harm(full_lab, tui):
     async def look(eyes):
         await eyes.see("exp/gelu")
         removal = app._prune(app.screen)  # what an app that closes does first
-        app.on_curve_read(CurveRead("nobody's", ()))
+        app.on_answer(Answer("nobody's", 0, None))
         await removal
-        app.on_curve_read(CurveRead("nobody's", ()))
+        app.on_answer(Answer("nobody's", 0, None))
         app.on_said(Said("news", is_error=True))
 
     tui.watch(app, look)

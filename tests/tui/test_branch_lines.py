@@ -1,5 +1,6 @@
 """What the screen of a branch says, as values."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from branchlab.domain import (
@@ -31,12 +32,14 @@ from branchlab.tui.branch_panes import (
     command_of_pane,
     pane_at,
     pane_line,
-    step_lines,
 )
 from branchlab.tui.branch_reads import Drawn, series_of
 from branchlab.tui.diff_lines import annotated, drawn_patch, file_rows
 from branchlab.tui.inks import inked
-from branchlab.tui.looks import Look, plain, wrapped
+from branchlab.tui.looks import Look, plain
+from branchlab.tui.next_lines import next_lines
+from branchlab.tui.screen_keys import BRANCH, BRANCHES
+from branchlab.tui.wrapping import wrapped
 
 
 def changed(path="net.py", **kinds):
@@ -150,11 +153,27 @@ def test_the_next_step_says_why_and_its_command_whole():
     step = NextStep(
         step=Step.GUARD, because="better than main, +1.93pt, " * 6, command="branchlab guard exp/a"
     )
-    lines = texts(step_lines(step, 60))
+    lines = texts(next_lines(step, BRANCH, 60))
     assert lines[0].startswith("next: guard it: better than main")
     assert lines[-1] == "  F branchlab guard exp/a"
     assert len(lines) == 3
     assert max(len(line.rstrip()) for line in lines) <= 60
+    assert texts(next_lines(step, BRANCH, 60, num_max=1)) == [
+        "next: guard it  F branchlab guard exp/a"
+    ]
+    two = texts(next_lines(step, BRANCHES, 60, num_max=2))
+    assert len(two) == 2
+    assert two[0].endswith("…")
+    read = replace(step, step=Step.READ, because="so", command="branchlab features exp/a")
+    assert texts(next_lines(read, BRANCH, 90)) == [
+        "next: have its code read: so  f branchlab features exp/a"
+    ]
+    assert texts(next_lines(read, BRANCHES, 90)) == [
+        "next: have its code read: so  branchlab features exp/a"
+    ]
+    assert texts(next_lines(replace(read, command=""), BRANCH, 90)) == [
+        "next: have its code read: so"
+    ]
 
 
 def test_the_command_of_a_pane_quotes_what_a_shell_would_read():
@@ -274,8 +293,9 @@ def test_without_a_run_the_curves_say_so():
 def test_a_line_is_broken_between_words_and_keeps_its_looks():
     line = (("one two ", Look.GOOD), ("three  four", Look.PLAIN))
     assert wrapped(line, 9, indent=2) == [
-        (("one ", Look.GOOD), ("two ", Look.GOOD)),
-        (("  ", Look.PLAIN), ("three  ", Look.PLAIN)),
+        (("one ", Look.GOOD), ("two", Look.GOOD)),
+        (("  ", Look.PLAIN), ("three", Look.PLAIN)),
         (("  ", Look.PLAIN), ("four", Look.PLAIN)),
     ]
-    assert wrapped((("unbreakable", Look.PLAIN),), 4) == [(("unbreakable", Look.PLAIN),)]
+    assert texts(wrapped((("unbreakable", Look.PLAIN),), 4)) == ["unbr", "eaka", "ble"]
+    assert texts(wrapped(line, 9, num_max=2)) == ["one two", "three  f…"]

@@ -20,27 +20,23 @@ from branchlab.domain import (
     RunState,
     Sample,
     Scale,
-    Station,
     Verdict,
 )
 from branchlab.lab.columns import Column
 from branchlab.lab.curves import Curve, Point
-from branchlab.lab.stations import STATIONS
+from branchlab.lab.next_of_branch import NextStep, Step
 from branchlab.tui.branch_chart import Drawn
 from branchlab.tui.branch_filter import parse_filter, said_of
-from branchlab.tui.branch_groups import heading_key, station_of_key
+from branchlab.tui.branch_groups import step_of_key
 from branchlab.tui.branch_list import BranchList
 from branchlab.tui.branch_memory import Manner, keep, recalled
 from branchlab.tui.branch_rows import Sort, branch_cells, branch_columns, sorted_views
 from branchlab.tui.column_widths import fitted
 from branchlab.tui.columns_screen import column_rows
 from branchlab.tui.detail import detail_lines, merge_lines
-from branchlab.tui.keys import key_of_verb
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.looks import plain
 from branchlab.tui.memory import Memory
-from branchlab.tui.screen_keys import BRANCHES
-from branchlab.tui.verbs import VERBS
 from branchlab.tui.views import BranchView, Role
 
 NOW = datetime(2026, 1, 10, 12, 30, tzinfo=UTC)
@@ -61,7 +57,9 @@ def verdict(difference, outcome=Outcome.UNDECIDED):
     )  # fmt: skip
 
 
-def view(name, *, days=0, difference=None, outcome=Outcome.UNDECIDED, states=(), **more):
+def view(
+    name, *, days=0, difference=None, outcome=Outcome.UNDECIDED, states=(), step=Step.SEEDS, **more
+):
     runs = tuple(record(name, seed, state) for seed, state in enumerate(states))
     return BranchView(
         name=name,
@@ -71,7 +69,8 @@ def view(name, *, days=0, difference=None, outcome=Outcome.UNDECIDED, states=(),
         verdict=None if difference is None else verdict(difference, outcome),
         runs=runs,
         counted=frozenset(run.run.id for run in runs),
-        **{"station": Station.OPEN, **more},
+        next=step and NextStep(step=step, because="so", command=f"branchlab guard '{name}'"),
+        **more,
     )
 
 
@@ -105,7 +104,7 @@ def test_a_difference_of_zero_counts_as_known():
 
 @pytest.mark.parametrize("sort", Sort)
 def test_every_order_is_one_of_all_branches_and_of_a_column(sort):
-    views = [view("b"), view("a", difference=0.1, days=3), view("c", conflicts=None, station=None)]
+    views = [view("b"), view("a", difference=0.1, days=3), view("c", conflicts=None, step=None)]
     for is_reversed in (False, True):
         found = sorted_views(views, sort, Goal.MAX, is_reversed=is_reversed)
         assert sorted(names(found)) == ["a", "b", "c"]
@@ -142,14 +141,14 @@ def test_terms_ask_for_one_thing_each():
         "one", difference=0.012, outcome=Outcome.BETTER, states=[RunState.DONE, RunState.RUNNING],
         mean=0.85, conflicts=("a.py",), flags={"use_gelu": True}, hypotheses=(hypothesis,),
         main=Drift(merge_base="a", ahead=2, behind=7), merge_back=MergeBack.READY,
-        freshness=Freshness.CURRENT, station=Station.READY,
+        freshness=Freshness.CURRENT, step=Step.MERGE,
     )  # fmt: skip
     two = view("two", days=5, states=[RunState.FAILED], landed=Landed.MERGED)
     views = [one, two]
     for text in (
         "status:running", "status:run", "verdict:better", "merge:conflict", "flag:gelu", "hyp:refuted",
         "landed:no", "best>0.8", "delta>1", "delta<=1.2", "age<3d", "seeds=1", "behind>=7", "back:ready",
-        "next:ready", "fresh:current", "!verdict:none", "!merge:landed", "VERDICT:Better", "best>80e-2",
+        "next:merge", "fresh:current", "!verdict:none", "!merge:landed", "VERDICT:Better", "best>80e-2",
     ):  # fmt: skip
         assert kept(views, text) == ["one"], text
         assert not parse_filter(text, NOW).wrong
@@ -190,39 +189,28 @@ def shown(views, manner, only=None):
     found = BranchList()
     found.update(views, {}, NOW)
     rows = found.arrange(manner, Goal.MAX, NOW, only=only).rows
-    return [
-        station_of_key(row.key) or row.key if row.is_heading else row.key for row in rows
-    ], found
+    return [step_of_key(row.key) or row.key if row.is_heading else row.key for row in rows], found
 
 
 def test_groups_stand_by_urgency_with_their_counts_and_fold():
     views = [
-        view("main", station=None),
-        view("late", station=Station.NO_BETTER),
-        view("go", station=Station.READY),
-        view("go-too", station=Station.READY, days=1),
+        view("main", step=None),
+        view("late", step=Step.DROP),
+        view("go", step=Step.MERGE),
+        view("go-too", step=Step.MERGE, days=1),
     ]
     views[0] = replace(views[0], role=Role.MAIN)
     manner = Manner(is_grouped=True, sort=Sort.NAME)
     rows, found = shown(views, manner)
-    assert rows == [Station.READY, "go", "go-too", Station.NO_BETTER, "late"]
+    assert rows == [Step.MERGE, "go", "go-too", Step.DROP, "late"]
     heading = found.arrange(manner, Goal.MAX, NOW).rows[0]
-    assert plain(heading.cells[0]).startswith("▾ ready to merge  2")
-    rows, _ = shown(views, replace(manner, folded=frozenset({Station.READY})))
-    assert rows == [Station.READY, Station.NO_BETTER, "late"]
+    assert plain(heading.cells[0]).startswith("▾ merge it back  2")
+    rows, _ = shown(views, replace(manner, folded=frozenset({Step.MERGE})))
+    assert rows == [Step.MERGE, Step.DROP, "late"]
     rows, found = shown(views, replace(manner, filter="late"))
-    assert rows == [Station.NO_BETTER, "late"]
+    assert rows == [Step.DROP, "late"]
     rows, _ = shown(views, Manner(sort=Sort.NAME), only=frozenset({"go"}))
     assert rows == ["go"]
-
-
-def test_every_station_has_a_title_and_a_verb_that_a_key_offers():
-    assert set(STATIONS) == set(Station)
-    assert station_of_key(heading_key(Station.OLD)) is Station.OLD
-    assert station_of_key("exp/ready") is None
-    for words in STATIONS.values():
-        assert words.title
-        assert not words.verb or (words.verb in VERBS and key_of_verb(BRANCHES, words.verb))
 
 
 def test_a_row_is_made_again_only_where_its_branch_has_changed():
@@ -279,7 +267,7 @@ def test_the_dialog_of_columns_says_which_have_no_room():
 
 def test_how_one_looks_is_kept_and_damage_is_as_if_nothing_were(tmp_path):
     manner = Manner(
-        sort=Sort.MERGE, is_reversed=True, is_grouped=True, folded=frozenset({"ready"}),
+        sort=Sort.MERGE, is_reversed=True, is_grouped=True, folded=frozenset({"merge-back"}),
         hidden=frozenset({"note", "age"}), filter="verdict:better", selected="exp/a",
     )  # fmt: skip
     memory = Memory(tmp_path / "state.json")
@@ -302,14 +290,14 @@ def test_the_detail_says_what_is_next_with_its_key_and_fits_its_room():
     curve = Curve(branch="exp/a b", points=points, num_seeds=3)
     main = replace(curve, branch="main")
     one = view(
-        "exp/a b", difference=0.01, outcome=Outcome.BETTER, station=Station.GUARD, mean=0.8,
+        "exp/a b", difference=0.01, outcome=Outcome.BETTER, step=Step.GUARD, mean=0.8,
         states=3 * [RunState.DONE], main=Drift(merge_base="a", ahead=1, behind=0), flags={"g": True},
         features={FeatureVerdict.UNGUARDED: 2, FeatureVerdict.ADDITIVE: 1},
     )  # fmt: skip
     drawn = Drawn(metric="acc", curve=curve, main=main, main_mean=0.7)
     wide = detail_lines(one, drawn, width=60, height=40)
     for words in (
-        "needs a guard", "F branchlab guard 'exp/a b'", "changes: 2 unguarded, 1 additive", "g=true",
+        "next: guard it: so  F branchlab guard 'exp/a b'", "changes: 2 unguarded, 1 additive", "g=true",
         "so it is", "seed 2", "epoch 1", "main",
     ):  # fmt: skip
         assert words in text_of(wide), words

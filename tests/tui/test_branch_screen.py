@@ -156,6 +156,11 @@ def test_what_entered_the_model_is_drawn_and_what_is_no_picture_is_not(lab, tui)
         await eyes.see("[diff 3]")
         await eyes.pilot.click("#files", offset=(4, 1))
         await eyes.see('+ title = "A deeper net"')
+        eyes.app.open_run("deeper-s0")
+        await eyes.see("[facts]")
+        await eyes.press("t", "t", "t", "t")
+        await eyes.see("inputs, 40x20: seed 0 after epoch 4")
+        await eyes.see("▀▀▀▀")
 
     tui.watch(lab.app(), look, size=(80, 40))
 

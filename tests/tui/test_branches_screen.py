@@ -54,8 +54,8 @@ def test_branches_are_turned_marked_grouped_and_folded(full_lab, tui):
         await eyes.see("no branch is marked; Space marks")
 
         await eyes.press("t")
-        await eyes.see("▾ ready to merge  1")
-        for words in ("▾ failed  1", "▾ not run  1", "▾ no better than main  1"):
+        await eyes.see("▾ merge it back  1")
+        for words in ("▾ mend it  2", "▾ drop it, and say why  1"):
             assert words in eyes.text()
         await eyes.press("h")
         await eyes.see("▸ ")
@@ -65,7 +65,7 @@ def test_branches_are_turned_marked_grouped_and_folded(full_lab, tui):
         await eyes.press("enter")
         await eyes.see("▌▾ ")
         await eyes.press("h", "l", "space")
-        await eyes.see("* 1 marked")
+        await eyes.see("* 2 marked")
         await eyes.press("A", "t", "h")
         await eyes.see("t groups by what to do next")
 
@@ -145,7 +145,7 @@ def test_how_one_looked_is_there_at_the_next_start(full_lab, tui):
     async def second(eyes):
         await eyes.see("BRANCH▴")
         await eyes.see("[/exp]")
-        await eyes.see("▾ not run")
+        await eyes.see("▾ mend it")
         kept = json.loads((full_lab.root / ".branchlab/tui/state.json").read_text())
         assert eyes.app.screen.chosen().name == kept["branches.selected"]
 
@@ -232,7 +232,7 @@ def test_the_grouped_overview_looks_as_it_did(full_lab, tui, size):
     async def look(eyes):
         await eyes.see("▁▃▆█" if size[0] < 120 else "epoch 1")
         await eyes.press("t", "space", "g", "j", "j", "j")
-        await eyes.see("▾ ready to merge  1")
+        await eyes.see("▾ merge it back  1")
         await eyes.see("▌exp/gelu" if "▌exp/gelu" in eyes.text() else "*exp/gelu")
         seen.extend(eyes.rows())
 

@@ -43,6 +43,9 @@ def test_runs_are_shown_filtered_sorted_marked_and_stopped(full_lab, tui):
         await eyes.press("escape")
         await eyes.press("escape")
         await eyes.see("14 runs")
+        await eyes.press("slash", *"since:soon")
+        await eyes.see("since: needs a time")
+        await eyes.press("escape")
 
     tui.watch(full_lab.app(), look, size=(160, 45))
 
@@ -67,6 +70,11 @@ def test_runs_are_marked_sorted_and_held_still(full_lab, tui):
         await eyes.press("S")
         await eyes.see("accuracy▴")
         assert "original-s0" in eyes.rows()[3]
+        at = eyes.rows()[2].index
+        said = ("accuracy▾", "accuracy▴", "COMMIT is no order")
+        for title, words in zip(("accuracy", "accuracy", "COMMIT"), said, strict=True):
+            await eyes.pilot.click("#runs", offset=(at(title), 0))
+            await eyes.see(words)
 
         await eyes.press("s", "s", "s", "s", "s", "g", "p")
         await eyes.see("paused")
