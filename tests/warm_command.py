@@ -5,6 +5,7 @@ What is loaded when a verb starts cold is part of the product: the first call of
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -62,10 +63,19 @@ def _how_python_starts(env: Mapping[str, str]) -> dict[str, str]:
 @cache
 def _parent() -> subprocess.Popen[str]:
     """Return the process that forks; it ends when this one does, and its standard input with it."""
-    return subprocess.Popen(
+    found = subprocess.Popen(
         [sys.executable, "-P", __file__], env=_AT_FIRST,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    atexit.register(_let_go, found)
+    return found
+
+
+def _let_go(parent: subprocess.Popen[str]) -> None:
+    for pipe in (parent.stdin, parent.stdout):
+        assert pipe
+        pipe.close()
+    parent.wait(timeout=10)
 
 
 def _serve() -> None:
