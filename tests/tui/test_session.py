@@ -65,7 +65,7 @@ class Tmux:
     """A terminal of 80x24 in tmux, with a server of its own."""
 
     def __init__(self, socket: Path) -> None:
-        self._tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
+        self._tmux = ("tmux", "-u", "-S", str(socket), "-f", "/dev/null")
 
     def __call__(self, *arguments: str) -> str:
         done = subprocess.run([*self._tmux, *arguments], capture_output=True, check=False)
@@ -103,6 +103,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "ada@example.org")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     root = tmp_path / "project"
     (root / "tiny").mkdir(parents=True)
     for path, text in {
