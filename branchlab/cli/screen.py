@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import click
@@ -12,6 +14,8 @@ import click
 from branchlab.cli.terminal import is_plain_locale
 from branchlab.errors import ConfigError
 from branchlab.git.glance import main_work_tree_near
+
+_THREADS_END_WITHIN_S = 2.0
 
 
 @click.command(
@@ -57,4 +61,22 @@ def tui(*, is_ascii: bool, theme: str, no_mouse: bool) -> int:
 
             app.driver_class = taking_over(frame)
         app.run(mouse=not no_mouse)
-        return app.return_code or 0
+    code = app.return_code or 0
+    _end_with_all_threads(code)
+    return code
+
+
+def _end_with_all_threads(code: int) -> None:
+    """End this process where a thread does not.
+
+    When a terminal goes away just while one leaves, Textual's threads are left behind, and one of them turns round for
+    ever on what it reads (Textual 8.2.8); a reading of a large lab would be waited for as well.
+    """
+    until = time.monotonic() + _THREADS_END_WITHIN_S
+    others = [one for one in threading.enumerate() if one is not threading.current_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        sys.stdout.flush()
+        os._exit(code)

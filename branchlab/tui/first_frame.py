@@ -81,7 +81,8 @@ class Standing:
         import termios
 
         if not self.is_taken:
-            os.write(self._descriptor, b"\x1b[0m\x1b[?25h\x1b[?1049l")
+            with contextlib.suppress(OSError):  # it has gone away
+                os.write(self._descriptor, b"\x1b[0m\x1b[?25h\x1b[?1049l")
         if self.modes is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self.modes)

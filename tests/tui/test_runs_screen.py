@@ -173,9 +173,9 @@ def test_one_run_is_followed_into_another_attempt_and_out_of_its_folder(full_lab
         await eyes.see("new-idea-s0")
         await eyes.press("enter")
         await eyes.see("starting")
-        full_lab.let_go()
         folder = full_lab.state.run("new-idea-s0")
         folder.attempt(1).write_result(RunState.FAILED, reason="KeyError: 'needle'")
+        full_lab.let_go()  # after its result: free without one it would be lost
         await eyes.see("✗ failed  KeyError: 'needle'")
         full_lab.git("branch", "-D", "exp/new-idea")
         again = folder.attempt(2)

@@ -87,6 +87,12 @@ class Tmux:
             assert time.monotonic() < until, f"{wanted!r} is not in\n{shown}"
             time.sleep(0.1)
 
+    def wait_for(self, wanted: str, what: str) -> None:
+        until = time.monotonic() + 60
+        while (found := self("display-message", "-p", what).strip()) != wanted:
+            assert time.monotonic() < until, f"{found!r} is not {wanted!r}"
+            time.sleep(0.1)
+
     def do(self, key: str, command: str) -> None:
         """Press a capital, see the exact command that it stands for, and confirm it."""
         self.keys(key)
@@ -200,8 +206,8 @@ def test_a_whole_experiment_is_done_by_keys_alone(project: Path, tmp_path: Path)
         tmux.keys("@")
         tmux.see("branchlab merge-back exp/squeeze")
         tmux.keys("q")
-        tmux.see("$> ")
-        tmux.type("stty -a | tr ';' '\\n' | grep -w echo | tr ' ' '\\n' | grep echo$; echo alive\n")
+        tmux.wait_for("sh", "#{pane_current_command}")
+        tmux.type("stty -a | grep -ow echo && echo a''live\n")
         tmux.see("alive")
     finally:
         tmux("kill-server")
