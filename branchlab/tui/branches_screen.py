@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -51,7 +50,6 @@ _COLUMN_WORDS = {
     "age": "since the last commit",
     "note": "what else is to be known",
 }
-_CURVES_EVERY_S = 2.0
 _ZOOMS = ("", "-no-detail", "-all-detail")
 
 
@@ -89,8 +87,6 @@ class BranchesScreen(FilteredScreen):
         self._curves = Curves()
         self._curves_key: object = None
         self._curves_status: Status | None = None
-        self._curves_due = 0.0
-        self._is_waiting_for_curves = False
 
     def body(self) -> Iterable[Widget]:
         middle = Container(LineTable(id="branches"), Lines(id="detail", is_fixed=True), id="middle")
@@ -117,27 +113,11 @@ class BranchesScreen(FilteredScreen):
         self.lab.marked[:] = [name for name in self.lab.marked if name in self._list.views]
         self.show_warnings(snapshot.status.warnings)
         self._draw()
-        self._ask_for_curves()
-
-    def _ask_for_curves(self) -> None:
-        """Have curves read that have got on, every now and then: while runs write, that is at every look."""
-        snapshot = self._snapshot
-        if snapshot is None or curves_key(snapshot) == self._curves_key:
-            return
-        now = time.monotonic()
-        if now < self._curves_due:
-            if not self._is_waiting_for_curves:
-                self._is_waiting_for_curves = True
-                self.set_timer(self._curves_due - now, self._ask_after_all)
-            return
-        # Held, so that the identity which the key is made of is nobody else's.
-        self._curves_key, self._curves_status = curves_key(snapshot), snapshot.status
-        self._curves_due = now + _CURVES_EVERY_S
-        self.lab.ask("branches.curves", self._curves_key, self._read_curves(snapshot))
-
-    def _ask_after_all(self) -> None:
-        self._is_waiting_for_curves = False
-        self._ask_for_curves()
+        key = curves_key(snapshot)
+        if key != self._curves_key:
+            # Held, so that the identity which the key is made of is nobody else's.
+            self._curves_key, self._curves_status = key, snapshot.status
+            self.lab.ask("branches.curves", key, self._read_curves(snapshot))
 
     def show_answer(self, answer: Answer) -> None:
         if answer.slot != "branches.curves":
