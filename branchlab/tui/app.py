@@ -124,9 +124,6 @@ class BranchlabApp(App[None]):
         """Return the time of this machine, which jobs are measured by."""
         return datetime.now(UTC)
 
-    def get_default_screen(self) -> LabScreen:
-        return BranchesScreen()
-
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *self._plain]
 

@@ -1,4 +1,4 @@
-"""Curves as text: one in braille dots, or several over one axis; in a line of blocks ``lab.sparkline`` draws them."""
+"""Curves as text: one or several in braille dots over one axis; in a line of blocks ``lab.sparkline`` draws them."""
 
 from __future__ import annotations
 
@@ -31,29 +31,6 @@ class Series:
     points: Points
     look: Look = Look.LIVE
     band: Sequence[tuple[int, float, float]] = ()
-
-
-def braille(points: Points, width: int, height: int) -> list[str]:
-    """Return ``height`` lines of ``width`` cells; the curve spans its own range of steps and values."""
-    if len(points) < 2 or width < 1 or height < 1:  # noqa: PLR2004  a line needs two points
-        return []
-    columns, rows = width * 2, height * 4
-    steps, values = [step for step, _ in points], [value for _, value in points]
-    low, high = min(values), max(values)
-    reach, span = (high - low) or 1.0, (steps[-1] - steps[0]) or 1
-    dots = [[0] * width for _ in range(height)]
-    at = [
-        ((step - steps[0]) * (columns - 1) // span, round((high - value) / reach * (rows - 1)))
-        for step, value in points
-    ]
-    for (x0, y0), (x1, y1) in pairwise(at):
-        for x in range(x0, x1 + 1):
-            share = (x - x0) / (x1 - x0) if x1 > x0 else 1.0
-            y = round(y0 + (y1 - y0) * share)
-            before = round(y0 + (y1 - y0) * max(0.0, share - 1 / (x1 - x0))) if x1 > x0 else y0
-            for row in range(min(before, y), max(before, y) + 1):
-                dots[row // 4][x // 2] |= _DOTS[row % 4][x % 2]
-    return ["".join(chr(_BRAILLE + cell) if cell else " " for cell in line) for line in dots]
 
 
 def plot(
@@ -149,7 +126,6 @@ class _Canvas:
     def __init__(
         self, width: int, height: int, steps: tuple[int, int], values: tuple[float, float]
     ) -> None:
-        self._width, self._height = width, height
         self._columns, self._rows = width * 2, height * 4
         self._steps, self._values = steps, values
         self._dots = [[0] * width for _ in range(height)]

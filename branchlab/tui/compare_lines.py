@@ -17,16 +17,10 @@ from branchlab.lab.own_changes import OwnChanges
 from branchlab.lab.words import figure
 from branchlab.tui.chart import key_of
 from branchlab.tui.chart_view import look_of, short
-from branchlab.tui.looks import Line, Look, outcome_piece
+from branchlab.tui.looks import Line, Look, outcome_look, outcome_piece
 from branchlab.tui.rows import Row
 from branchlab.tui.wrapping import in_columns, wrapped
 
-_OUTCOMES = {
-    Outcome.BETTER: Look.GOOD,
-    Outcome.WORSE: Look.BAD,
-    Outcome.NO_DIFFERENCE: Look.PLAIN,
-    Outcome.UNDECIDED: Look.WARN,
-}
 _SIDELESS = {Outcome.BETTER: "▲ higher", Outcome.WORSE: "▽ lower"}
 """Of a metric like the learning rate, of which neither is better."""
 _GUIDES = f" {ZERO}{MARGIN}"
@@ -93,7 +87,7 @@ def _look(verdict: Verdict | None, *, is_sided: bool) -> Look:
     if verdict is None:
         return Look.DIM
     is_plain = not is_sided and verdict.outcome in _SIDELESS
-    return Look.PLAIN if is_plain else _OUTCOMES[verdict.outcome]
+    return Look.PLAIN if is_plain else outcome_look(verdict.outcome)
 
 
 def _axis_text(axis: Axis | None, *, in_points: bool) -> str:
@@ -185,7 +179,7 @@ def _slice_cell(verdicts: Mapping[str, Verdict], part: str) -> Line:
     if verdict is None:
         return (("-", Look.DIM),)
     mark = outcome_piece(verdict.outcome)[0].partition(" ")[0]
-    return ((f"{difference_text(verdict):>8} {mark}", _OUTCOMES[verdict.outcome]),)
+    return ((f"{difference_text(verdict):>8} {mark}", outcome_look(verdict.outcome)),)
 
 
 def code_lines(changes: OwnChanges | None, width: int) -> list[Line]:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from branchlab.domain import Outcome
 from branchlab.lab.columns import Column
 from branchlab.lab.journal import Entry, Happening
 from branchlab.lab.words import OUTCOME_MARKS, RELATION_WORDS
-from branchlab.tui.looks import Line, Look, Piece, outcome_piece
+from branchlab.tui.looks import Line, Look, Piece, outcome_look, outcome_piece
 from branchlab.tui.rows import Row
 from branchlab.tui.wrapping import wrapped
 
@@ -30,12 +29,6 @@ _MARKS = {
     Happening.REOPENED: ("↺", Look.WARN),
     Happening.LANDED: ("◆", Look.GOOD),
     Happening.RETIRED: ("▪", Look.DIM),
-}
-_OUTCOMES = {
-    Outcome.BETTER: Look.GOOD,
-    Outcome.WORSE: Look.BAD,
-    Outcome.NO_DIFFERENCE: Look.PLAIN,
-    Outcome.UNDECIDED: Look.WARN,
 }
 _SINCE = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -193,7 +186,7 @@ def _text(entry: Entry) -> Line:
 
 def _mark(entry: Entry) -> Piece:
     if entry.verdict is not None:
-        return OUTCOME_MARKS[entry.verdict.outcome], _OUTCOMES[entry.verdict.outcome]
+        return OUTCOME_MARKS[entry.verdict.outcome], outcome_look(entry.verdict.outcome)
     return _MARKS.get(entry.what, ("~", Look.DIM))
 
 

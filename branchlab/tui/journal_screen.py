@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
-from branchlab.tui.filter_line import FilteredScreen, FilterLine
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.journal_lines import (
     COLUMNS,
     entry_lines,
@@ -26,15 +26,16 @@ from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.line_view import LineView
 from branchlab.tui.looks import Look, Piece
+from branchlab.tui.story_screen import StoryScreen
 from branchlab.tui.tabs import Place
-from branchlab.tui.views import BranchView, Snapshot, branch_views
+from branchlab.tui.views import Snapshot, branch_views
 
 if TYPE_CHECKING:
     from branchlab.lab.journal import Entry, Journal
     from branchlab.lab.project import Project
 
 
-class JournalScreen(FilteredScreen):
+class JournalScreen(StoryScreen):
     """The journal, the latest first, with the whole of the selected entry below."""
 
     DEFAULT_CSS = """
@@ -53,7 +54,6 @@ class JournalScreen(FilteredScreen):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: Snapshot | None = None
-        self._views: dict[str, BranchView] = {}
         self._found: Journal | None = None
         self._entries: dict[str, Entry] = {}
         self._is_whole = False
@@ -73,7 +73,7 @@ class JournalScreen(FilteredScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._views = {view.name: view for view in branch_views(snapshot)}
+        self.views = {view.name: view for view in branch_views(snapshot)}
         self._ask(snapshot)
         self._draw()
 
@@ -94,7 +94,7 @@ class JournalScreen(FilteredScreen):
         self._draw()
 
     def on_line_table_selected(self) -> None:
-        self._draw_entry()
+        self.draw_text()
         self.show_said()
 
     def on_line_table_opened(self) -> None:
@@ -102,7 +102,7 @@ class JournalScreen(FilteredScreen):
 
     def action_open(self) -> None:
         """Open the run where the entry is of one alone, else the branch."""
-        entry, name = self._entry(), self._branch()
+        entry, name = self._entry(), self.branch()
         if entry is not None and len(entry.runs) == 1:
             self.lab.open_run(entry.runs[0])
         elif name is not None:
@@ -121,25 +121,6 @@ class JournalScreen(FilteredScreen):
             line.set_text(f"{line.text} ")
         super().action_filter()
 
-    def action_zoom(self) -> None:
-        self.toggle_class("-zoomed")
-        self.query_one(LineView if self.has_class("-zoomed") else LineTable).focus()
-        self.call_after_refresh(self._draw_entry)
-
-    def action_back(self) -> None:
-        if self.has_class("-zoomed"):
-            self.action_zoom()
-        else:
-            self.clear_filter()
-
-    def chosen(self) -> BranchView | None:
-        return self._views.get(self._branch() or "")
-
-    def chosen_branches(self) -> tuple[str, ...]:
-        """Return the branch, which a note may be about though it is gone."""
-        name = self._branch()
-        return (name,) if name else ()
-
     def chosen_runs(self) -> tuple[str, ...]:
         entry = self._entry()
         return entry.runs if entry is not None else ()
@@ -155,7 +136,7 @@ class JournalScreen(FilteredScreen):
     def _entry(self) -> Entry | None:
         return self._entries.get(self.query_one(LineTable).selected or "")
 
-    def _branch(self) -> str | None:
+    def branch(self) -> str | None:
         """Return the branch of the entry's experiment: what a run was planned for, else what is called so."""
         entry = self._entry()
         if entry is None or self._snapshot is None:
@@ -163,10 +144,8 @@ class JournalScreen(FilteredScreen):
         branches = {r.run.id: r.run.branch for r in self._snapshot.records} if entry.runs else {}
         if entry.runs and entry.runs[0] in branches:
             return branches[entry.runs[0]]
-        names = (name for name in self._views if name.endswith(f"/{entry.experiment}"))
-        return (
-            entry.experiment if entry.experiment in self._views else next(names, entry.experiment)
-        )
+        names = (name for name in self.views if name.endswith(f"/{entry.experiment}"))
+        return entry.experiment if entry.experiment in self.views else next(names, entry.experiment)
 
     def _ask(self, snapshot: Snapshot) -> None:
         key = lab_key(snapshot)
@@ -200,7 +179,7 @@ class JournalScreen(FilteredScreen):
         # Thousands of rows are not made again for every epoch of a run: 90 ms for 5,000 of them.
         drawn = (id(found), self._is_whole, self._failed, wanted, meant.since and now.minute)
         if drawn == self._drawn:
-            self._draw_entry()
+            self.draw_text()
             return
         self._drawn = drawn
         right: list[Piece] = [(f"[/{wanted}]  ", Look.WARN)] if wanted else []
@@ -222,9 +201,9 @@ class JournalScreen(FilteredScreen):
             reading = "" if self._is_whole else " · reading verdicts…"
             right.append((f"{counted} entries{reading}", Look.DIM))
         self.show_place(tuple(right))
-        self._draw_entry()
+        self.draw_text()
 
-    def _draw_entry(self) -> None:
+    def draw_text(self) -> None:
         entry, pane = self._entry(), self.query_one(LineView)
         key = self.query_one(LineTable).selected
         is_new, self._told_about = key != self._told_about, key

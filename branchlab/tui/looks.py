@@ -147,6 +147,11 @@ def outcome_piece(outcome: Outcome, *, is_interim: bool = False) -> Piece:
     return text, _OUTCOMES[outcome]
 
 
+def outcome_look(outcome: Outcome) -> Look:
+    """Return how what is said of a verdict is drawn."""
+    return _OUTCOMES[outcome]
+
+
 def hypothesis_piece(state: HypothesisState, words: str = "") -> Piece:
     """Return the state of a hypothesis as its mark, with its words."""
     return f"{HYPOTHESIS_MARKS[state]} {words}".rstrip(), _HYPOTHESES[state]

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from branchlab.tui import keys, screen_keys
 from branchlab.tui.asking import Answer
-from branchlab.tui.filter_line import FilteredScreen, FilterLine
+from branchlab.tui.filter_line import FilterLine
 from branchlab.tui.lab_key import lab_key
 from branchlab.tui.line_table import LineTable
 from branchlab.tui.line_view import LineView
@@ -25,15 +25,16 @@ from branchlab.tui.map_lines import (
     map_rows,
     relation_lines,
 )
+from branchlab.tui.story_screen import StoryScreen
 from branchlab.tui.tabs import Place
-from branchlab.tui.views import BranchView, Snapshot, branch_views
+from branchlab.tui.views import Snapshot, branch_views
 
 if TYPE_CHECKING:
     from branchlab.lab.project import Project
     from branchlab.lab.relations import ExperimentMap
 
 
-class MapScreen(FilteredScreen):
+class MapScreen(StoryScreen):
     """The map of experiments, as a tree or by what has become of them."""
 
     DEFAULT_CSS = """
@@ -56,7 +57,6 @@ class MapScreen(FilteredScreen):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: Snapshot | None = None
-        self._views: dict[str, BranchView] = {}
         self._found: ExperimentMap | None = None
         self._asked: Hashable = None
         self._failed = ""
@@ -76,7 +76,7 @@ class MapScreen(FilteredScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._views = {view.name: view for view in branch_views(snapshot)}
+        self.views = {view.name: view for view in branch_views(snapshot)}
         self._ask(snapshot)
         self._draw()
 
@@ -94,7 +94,7 @@ class MapScreen(FilteredScreen):
         self._draw()
 
     def on_line_table_selected(self) -> None:
-        self._draw_told()
+        self.draw_text()
         self.show_said()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
@@ -111,33 +111,14 @@ class MapScreen(FilteredScreen):
         self.lab.memory.keep("map.view", self._view)
         self._draw()
 
-    def action_zoom(self) -> None:
-        self.toggle_class("-zoomed")
-        self.query_one(LineView if self.has_class("-zoomed") else LineTable).focus()
-        self.call_after_refresh(self._draw_told)
-
-    def action_back(self) -> None:
-        if self.has_class("-zoomed"):
-            self.action_zoom()
-        else:
-            self.clear_filter()
-
-    def chosen(self) -> BranchView | None:
-        return self._views.get(self._branch() or "")
-
-    def chosen_branches(self) -> tuple[str, ...]:
-        """Return the branch, which a note may be about though it is gone."""
-        name = self._branch()
-        return (name,) if name else ()
-
     def copied(self) -> str | None:
-        return self._branch()
+        return self.branch()
 
     def equivalent(self) -> str:
         key = self.query_one(LineTable).selected
         return f"branchlab map {shlex.quote(key)}" if key else "branchlab map"
 
-    def _branch(self) -> str | None:
+    def branch(self) -> str | None:
         key = self.query_one(LineTable).selected
         if self._found is None or key is None:
             return None
@@ -146,7 +127,7 @@ class MapScreen(FilteredScreen):
         return next((node.branch for node in self._found.nodes if node.name == key), None)
 
     def _open(self, key: str) -> None:
-        name = self._branch()
+        name = self.branch()
         if name is not None:
             self.lab.open_branch(name)
 
@@ -181,9 +162,9 @@ class MapScreen(FilteredScreen):
             counted = f"{len(rows) - 1} of " if wanted else ""
             right.append((f"{self._view} · {counted}{fates_text(found.nodes)}", Look.DIM))
         self.show_place(tuple(right))
-        self._draw_told()
+        self.draw_text()
 
-    def _draw_told(self) -> None:
+    def draw_text(self) -> None:
         key, pane = self.query_one(LineTable).selected, self.query_one(LineView)
         lines: list[Line] = []
         if self._found is not None and key is not None:

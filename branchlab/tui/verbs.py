@@ -63,10 +63,6 @@ class Verb:
     def is_of_branches(self) -> bool:
         return self.about in {About.BRANCH, About.BRANCHES}
 
-    @property
-    def is_of_runs(self) -> bool:
-        return self.about in {About.RUN, About.RUNS}
-
 
 _MORE = Field(name="more options", option="...", hint="as one types them")
 _SEEDS = Field(name="seeds", option="--seeds", hint="as configured")

@@ -179,7 +179,7 @@ class Eyes:
     def text(self) -> str:
         return "\n".join(self.rows())
 
-    async def see(self, wanted: str, *, within_s: float = 20.0) -> str:
+    async def see(self, wanted: str, *, within_s: float = 60.0) -> str:
         """Wait until a text stands on the screen; return the row that it stands in."""
         until = time.monotonic() + within_s
         while True:

@@ -29,7 +29,6 @@ from branchlab.lab.columns import Column, fit
 from branchlab.lab.runs import RunDetails
 from branchlab.lab.sparkline import sparkline, thinned
 from branchlab.lab.words import age, drift_text, duration
-from branchlab.tui.chart import braille
 from branchlab.tui.column_widths import natural_widths
 from branchlab.tui.detail import hypothesis_lines, merge_line
 from branchlab.tui.footer import footer_line
@@ -157,10 +156,6 @@ def test_curves_take_the_room_they_are_given():
     assert sparkline(points, 20)[0] == "▁"
     assert sparkline(points, 20)[-1] == "█"
     assert sparkline([(0, 1.0)], 20) == "▁"
-    drawn = braille(points, 30, 5)
-    assert [len(line) for line in drawn] == [30] * 5
-    assert braille([(0, 1.0)], 30, 5) == []
-    assert braille([(0, 1.0), (0, 2.0), (3, 1.0)], 4, 2)
 
 
 def test_commands_are_shown_as_one_would_type_them():
